@@ -1,0 +1,1 @@
+"""Data: label spaces, sources, preprocessing ops and the input pipeline."""

@@ -1,0 +1,1 @@
+"""Inference, confusion matrices, metrics and the report."""

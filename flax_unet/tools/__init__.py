@@ -1,0 +1,1 @@
+"""Small command-line programs: `python -m flax_unet.tools.<name> --help`."""

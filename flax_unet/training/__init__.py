@@ -1,0 +1,1 @@
+"""Losses, optimizer, state, steps, checkpoints and the loop."""
