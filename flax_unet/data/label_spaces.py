@@ -11,11 +11,12 @@ cityscapesScripts, `helpers/labels.py`.
 """
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from flax_unet import errors
 
 IGNORED = 255  # class index of a pixel that counts neither in the loss nor in any score
 
@@ -186,10 +187,8 @@ def get(name: str) -> LabelSpace:
   """Returns the label space of that name.
 
   Raises:
-    ValueError: there is none; the message names those there are.
+    UserError: there is none; the message names those there are.
   """
   if name not in _LABEL_SPACES:
-    near = difflib.get_close_matches(name, _LABEL_SPACES, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise ValueError(f"unknown label space '{name}': {hint}there are {', '.join(_LABEL_SPACES)}")
+    raise errors.unknown("label space", name, _LABEL_SPACES)
   return _LABEL_SPACES[name]

@@ -1,0 +1,76 @@
+"""The optimizer and its learning-rate schedule, from the configuration."""
+
+import jax
+import ml_collections
+import optax
+
+
+def make_schedule(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
+  """Builds the learning rate as a function of the step.
+
+  Args:
+    config: `lr`, the peak; `schedule.decay_type`, one of "constant", "polynomial" and "cosine";
+      `schedule.warmup_steps` of linear warm-up from 0; `schedule.end_lr`, the rate after the last
+      step; `schedule.power` of the polynomial.
+    total_steps: the length of the run, warm-up included.
+
+  Returns:
+    A function from the step to the learning rate.
+
+  Raises:
+    ValueError: an unknown decay, or a warm-up that takes the whole run.
+  """
+  peak, schedule = config.lr, config.schedule
+  decay_steps = total_steps - schedule.warmup_steps
+  if decay_steps <= 0:
+    raise ValueError(
+      f"config.schedule.warmup_steps = {schedule.warmup_steps} leaves nothing of the run's "
+      f"{total_steps} steps"
+    )
+  match schedule.decay_type:
+    case "constant":
+      decay = optax.constant_schedule(peak)
+    case "polynomial":
+      decay = optax.polynomial_schedule(peak, schedule.end_lr, schedule.power, decay_steps)
+    case "cosine":
+      decay = optax.cosine_decay_schedule(peak, decay_steps, alpha=schedule.end_lr / peak)
+    case unknown:
+      raise ValueError(
+        f"config.schedule.decay_type: unknown '{unknown}': there are constant, polynomial, cosine"
+      )
+  warmup = optax.linear_schedule(0.0, peak, max(schedule.warmup_steps, 1))
+  return optax.join_schedules([warmup, decay], [schedule.warmup_steps])
+
+
+def decayed(params: optax.Params) -> optax.Params:
+  """A mask over parameters: True for kernels, False for biases and normalisation's scales."""
+  return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def make_optimizer(
+  config: ml_collections.ConfigDict, total_steps: int
+) -> optax.GradientTransformation:
+  """Builds the optimizer.
+
+  Args:
+    config: `optax_name`, "sgd" (weight decay is part of the gradient, as in PyTorch) or "adamw"
+      (weight decay decoupled); `optax`, its arguments; `wd`; `grad_clip_norm`, the largest global
+      norm of the gradient, or None; and what `make_schedule` reads.
+    total_steps: the length of the run.
+
+  Raises:
+    ValueError: an unknown optimizer.
+  """
+  schedule = make_schedule(config, total_steps)
+  clip = [] if config.grad_clip_norm is None else [optax.clip_by_global_norm(config.grad_clip_norm)]
+  match config.optax_name:
+    case "sgd":
+      rule = [
+        optax.add_decayed_weights(config.wd, mask=decayed),
+        optax.sgd(schedule, **config.optax),
+      ]
+    case "adamw":
+      rule = [optax.adamw(schedule, weight_decay=config.wd, mask=decayed, **config.optax)]
+    case unknown:
+      raise ValueError(f"config.optax_name: unknown optimizer '{unknown}': there are sgd, adamw")
+  return optax.chain(*clip, *rule)

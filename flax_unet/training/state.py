@@ -1,0 +1,80 @@
+"""The training state: all that a run needs to go on, but for its place in the data."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax.training import train_state
+
+
+class TrainState(train_state.TrainState):
+  """Parameters, optimizer state and what goes with them.
+
+  Attributes:
+    batch_stats: the running means and variances of BatchNorm; empty without it.
+    ema_params: exponential moving average of the parameters, or None.
+    key: the run's random key; a step's key is `fold_in(key, step)`.
+  """
+
+  batch_stats: Mapping[str, Any]
+  ema_params: Any
+  key: jax.Array
+
+  @property
+  def eval_variables(self) -> dict[str, Any]:
+    """The variables to predict with: the averaged parameters where there are such."""
+    params = self.params if self.ema_params is None else self.ema_params
+    return {"params": params, "batch_stats": self.batch_stats}
+
+
+def create(
+  model: nn.Module,
+  tx: optax.GradientTransformation,
+  *,
+  image_size: tuple[int, int],
+  seed: int,
+  ema: bool,
+) -> TrainState:
+  """Initialises the state, on one device.
+
+  Args:
+    model: the network.
+    tx: the optimizer.
+    image_size: height and width of a training picture, in pixels.
+    seed: everything random in the run follows from it.
+    ema: whether to keep a moving average of the parameters.
+  """
+
+  @jax.jit
+  def init() -> TrainState:
+    params_key, key = jax.random.split(jax.random.key(seed))
+    variables = model.init(params_key, jnp.zeros((1, *image_size, 3)), train=False)
+    return TrainState.create(
+      apply_fn=model.apply,
+      params=variables["params"],
+      tx=tx,
+      batch_stats=variables.get("batch_stats", {}),
+      ema_params=variables["params"] if ema else None,
+      key=key,
+    )
+
+  return init()
+
+
+def num_params(state: TrainState) -> int:
+  """The number of trained parameters."""
+  return sum(leaf.size for leaf in jax.tree.leaves(state.params))
+
+
+def params_digest(state: TrainState) -> str:
+  """sha256 over the parameters' bytes, in the order of their names."""
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree.leaves_with_path(state.params):
+    digest.update(jax.tree_util.keystr(path).encode())
+    digest.update(np.asarray(leaf).tobytes())
+  return digest.hexdigest()
