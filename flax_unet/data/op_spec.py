@@ -1,0 +1,117 @@
+"""Parses preprocessing strings such as `"label_map|random_crop(512, 1024)|flip_lr"`.
+
+Grammar: ops separated by `|`; an op is a name, or a name with numbers in parentheses, positional or
+by keyword, as in a Python call. `registry` has the names; the arguments are the ops' attributes.
+"""
+
+import ast
+import dataclasses
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+
+from flax_unet.data import ops
+from flax_unet.data.label_spaces import LabelSpace
+from flax_unet.data.ops import Example, Op, check_example
+from flax_unet.data.photometric import Photometric
+
+
+def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
+  """What makes an op from its arguments, by the op's name in configurations."""
+  return {
+    "label_map": functools.partial(ops.LabelMap, label_space),
+    "resize": ops.Resize,
+    "random_scale": ops.RandomScale,
+    "random_crop": ops.RandomCrop,
+    "flip_lr": ops.FlipLR,
+    "photometric": Photometric,
+    "elastic": ops.Elastic,
+  }
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain(Op):
+  """Checks an example, then applies ops in order."""
+
+  ops: tuple[Op, ...]
+
+  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """See base class.
+
+    Raises:
+      ValueError: the example is malformed, see `check_example`, or an op refuses it.
+    """
+    check_example(example)
+    for op in self.ops:
+      example = op(example, rng)
+    return example
+
+  def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+    for op in self.ops:
+      size = op.output_size(size)
+    return size
+
+
+def parse(spec: str, label_space: LabelSpace) -> Chain:
+  """Turns a preprocessing string into one op.
+
+  Args:
+    spec: for example `"label_map|random_crop(512, 1024, cat_max_ratio=0.75)|flip_lr"`.
+    label_space: what `label_map` maps to.
+
+  Returns:
+    A picklable callable `(example, rng) -> example` that applies the ops from left to right.
+
+  Raises:
+    ValueError: the string is malformed, names an unknown op, or gives an op arguments it does not
+      take. One line, which holds the op and what it would take.
+  """
+  factories = registry(label_space)
+  return Chain(tuple(_parse_op(text.strip(), spec, factories) for text in spec.split("|")))
+
+
+def _parse_op(text: str, spec: str, factories: dict[str, Callable[..., Op]]) -> Op:
+  if not text:
+    raise ValueError(f"preprocessing '{spec}' has an empty op; ops are separated by one '|'")
+  name, args, kwargs = _parse_call(text)
+  if name not in factories:
+    near = difflib.get_close_matches(name, factories, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise ValueError(f"unknown op '{name}' in '{spec}': {hint}there are {', '.join(factories)}")
+  signature = inspect.signature(factories[name])
+  try:
+    bound = signature.bind(*args, **kwargs)
+    for key, value in bound.arguments.items():
+      _check_type(key, value, signature.parameters[key].annotation)
+    return factories[name](*args, **kwargs)
+  except (TypeError, ValueError) as error:
+    takes = ", ".join(str(parameter) for parameter in signature.parameters.values())
+    raise ValueError(f"bad arguments in '{text}': {error}; it is {name}({takes})") from error
+
+
+def _parse_call(text: str) -> tuple[str, list, dict]:
+  """Splits `name(1, key=2)` into name, positional and keyword arguments."""
+  try:
+    node = ast.parse(text, mode="eval").body
+    if isinstance(node, ast.Name):
+      return node.id, [], {}
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+      raise ValueError("not a call")
+    args = [ast.literal_eval(argument) for argument in node.args]
+    kwargs = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
+    if None in kwargs or len(kwargs) < len(node.keywords):
+      raise ValueError("a keyword is starred or repeated")
+    return node.func.id, args, kwargs
+  except (SyntaxError, ValueError, TypeError) as error:
+    raise ValueError(
+      f"cannot parse op '{text}': write a name, or a name and numbers, as in random_crop(512, 1024)"
+    ) from error
+
+
+def _check_type(key: str, value: object, expected: type) -> None:
+  allowed = (int, float) if expected is float else (expected,)
+  if isinstance(value, bool) or not isinstance(value, allowed):
+    raise TypeError(f"{key} must be of type {expected.__name__}, not {value!r}")

@@ -1,0 +1,245 @@
+"""Preprocessing ops: what happens to one example on the host, between source and batch.
+
+An op is a callable `(example, rng) -> example`. It returns a new dict and never writes into the
+arrays it was given; whatever is random comes from `rng`, so the same generator state gives the same
+result. Ops are frozen dataclasses rather than closures, because they travel to worker processes.
+
+Image and label always move together: images are resampled bilinearly, labels by nearest neighbour,
+both with pixel centres at half-integers. As in mmsegmentation, nothing is low-passed before it is
+shrunk, so thin things alias at small ratios.
+
+Configurations name ops in a string, see `op_spec.py`; colours are distorted in `photometric.py`.
+"""
+
+import abc
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from flax_unet.data.label_spaces import IGNORED, LabelSpace
+
+# `image`: uint8 [height, width, 3], RGB; `label`: uint8 [height, width]; `id`: str.
+Example = Mapping[str, Any]
+
+# ImageNet's mean, RGB: about 0 once normalised, which is what mmsegmentation pads with.
+PAD_COLOR = (124, 116, 104)
+
+
+def check_example(example: Example) -> None:
+  """Checks that image and label have the dtypes and shapes that ops rely on.
+
+  Raises:
+    ValueError: they do not; the message names the example's id and what was found.
+  """
+  image, label = example["image"], example["label"]
+  where = f"example '{example['id']}'"
+  if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    raise ValueError(
+      f"{where}: image must be uint8 [height, width, 3], not {image.dtype} {list(image.shape)}"
+    )
+  if label.dtype != np.uint8 or label.ndim != 2:
+    raise ValueError(
+      f"{where}: label must be uint8 [height, width], not {label.dtype} {list(label.shape)}"
+    )
+  if image.shape[:2] != label.shape:
+    raise ValueError(
+      f"{where}: image is {image.shape[0]} x {image.shape[1]} (height x width) "
+      f"but label is {label.shape[0]} x {label.shape[1]}"
+    )
+
+
+class Op(abc.ABC):
+  """One step of preprocessing."""
+
+  @abc.abstractmethod
+  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """Returns a processed copy of the example."""
+
+  def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The (height, width) that follows from the input's; None where it varies or is unknown."""
+    return size
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelMap(Op):
+  """Maps the data set's label ids to class indices and `IGNORED`."""
+
+  label_space: LabelSpace
+
+  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """See base class.
+
+    Raises:
+      ValueError: a value is no label id of the space; names the example's id and the value.
+    """
+    try:
+      label = self.label_space.to_index(example["label"])
+    except ValueError as error:
+      raise ValueError(f"example '{example['id']}': {error}") from error
+    return {**example, "label": label}
+
+
+def _resize(example: Example, height: int, width: int) -> Example:
+  """Resamples image and label to `height` x `width` pixels."""
+  return {
+    **example,
+    "image": cv2.resize(example["image"], (width, height), interpolation=cv2.INTER_LINEAR),
+    # Not INTER_NEAREST: that one puts pixel centres at integers, half a pixel off the image.
+    "label": cv2.resize(example["label"], (width, height), interpolation=cv2.INTER_NEAREST_EXACT),
+  }
+
+
+def _check_size(height: int, width: int) -> None:
+  if height < 1 or width < 1:
+    raise ValueError(f"height and width must be at least 1, not {height} and {width}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Resize(Op):
+  """Resamples to a fixed size in pixels, whatever the aspect ratio was."""
+
+  height: int
+  width: int
+
+  def __post_init__(self):
+    _check_size(self.height, self.width)
+
+  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    return _resize(example, self.height, self.width)
+
+  def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    return self.height, self.width
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomScale(Op):
+  """Resamples height and width by one ratio, uniform in [low, high)."""
+
+  low: float
+  high: float
+
+  def __post_init__(self):
+    if not 0 < self.low <= self.high < math.inf:
+      raise ValueError(f"ratios must be 0 < low <= high, not low={self.low} and high={self.high}")
+
+  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    ratio = rng.uniform(self.low, self.high)
+    height, width = example["label"].shape
+    return _resize(example, max(1, round(height * ratio)), max(1, round(width * ratio)))
+
+  def output_size(self, size: tuple[int, int] | None) -> None:
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomCrop(Op):
+  """Cuts out a rectangle at a place drawn uniformly.
+
+  A smaller picture is padded at the bottom and on the right: the image with `PAD_COLOR`, the label
+  with `IGNORED`.
+
+  Attributes:
+    height: of the crop, in pixels.
+    width: of the crop, in pixels.
+    cat_max_ratio: below 1, a place is drawn again, at most 10 times, until more than one class is
+      in the crop and none takes this share, or more, of the pixels that are not ignored.
+  """
+
+  height: int
+  width: int
+  cat_max_ratio: float = 1.0
+
+  def __post_init__(self):
+    _check_size(self.height, self.width)
+    if not 0 < self.cat_max_ratio <= 1:
+      raise ValueError(f"cat_max_ratio must be in (0, 1], not {self.cat_max_ratio}")
+
+  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    image, label = example["image"], example["label"]
+    below = max(0, self.height - label.shape[0])
+    right = max(0, self.width - label.shape[1])
+    if below or right:
+      border = (0, below, 0, right, cv2.BORDER_CONSTANT)
+      image = cv2.copyMakeBorder(image, *border, value=PAD_COLOR)
+      label = cv2.copyMakeBorder(label, *border, value=IGNORED)
+    place = self._draw(label, rng)
+    if self.cat_max_ratio < 1:
+      for _ in range(10):
+        if self._is_balanced(label[place]):
+          break
+        place = self._draw(label, rng)
+    # Copied, so that the whole picture does not stay in memory as long as its crop.
+    return {**example, "image": image[place].copy(), "label": label[place].copy()}
+
+  def _draw(self, label: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
+    top = rng.integers(label.shape[0] - self.height, endpoint=True)
+    left = rng.integers(label.shape[1] - self.width, endpoint=True)
+    return slice(top, top + self.height), slice(left, left + self.width)
+
+  def _is_balanced(self, label: np.ndarray) -> bool:
+    counts = np.bincount(label.reshape(-1), minlength=256)
+    counts[IGNORED] = 0
+    return np.count_nonzero(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum()
+
+  def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    return self.height, self.width
+
+
+@dataclasses.dataclass(frozen=True)
+class FlipLR(Op):
+  """Mirrors left and right with probability 1/2."""
+
+  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    if not rng.integers(2):
+      return dict(example)
+    return {
+      **example,
+      "image": cv2.flip(example["image"], 1),
+      "label": cv2.flip(example["label"], 1),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Elastic(Op):
+  """Warps smoothly at random (Ronneberger et al. 2015, section 3.1).
+
+  The nodes of a coarse grid, at the centres of `grid` x `grid` equal cells, get normally
+  distributed displacements; those of all pixels follow by bicubic interpolation. Where a pixel
+  comes from outside the picture, the image is mirrored at the border and the label is `IGNORED`.
+
+  Attributes:
+    sigma: standard deviation of the displacements along each axis, in pixels.
+    grid: number of nodes along each axis.
+  """
+
+  sigma: float = 10.0
+  grid: int = 3
+
+  def __post_init__(self):
+    if not 0 <= self.sigma < math.inf or self.grid < 1:
+      raise ValueError(f"sigma must be >= 0 and grid >= 1, not {self.sigma} and {self.grid}")
+
+  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    height, width = example["label"].shape
+    nodes = rng.normal(scale=self.sigma, size=(self.grid, self.grid, 2)).astype(np.float32)
+    displacement = cv2.resize(nodes, (width, height), interpolation=cv2.INTER_CUBIC)
+    x = displacement[..., 0] + np.arange(width, dtype=np.float32)
+    y = displacement[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+    return {
+      **example,
+      "image": cv2.remap(
+        example["image"], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+      ),
+      "label": cv2.remap(
+        example["label"],
+        x,
+        y,
+        cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=IGNORED,
+      ),
+    }

@@ -1,0 +1,113 @@
+"""Tests of the parser of preprocessing strings."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from flax_unet.data import op_spec, ops
+from flax_unet.data.label_spaces import CITYSCAPES_19
+from flax_unet.data.photometric import Photometric
+
+SPEC = "label_map|random_scale(0.5, 2.0)|random_crop(16, 32)|flip_lr|photometric|elastic(sigma=3)"
+
+
+def parse(spec):
+  return op_spec.parse(spec, CITYSCAPES_19)
+
+
+def make_example():
+  rng = np.random.default_rng(7)
+  return {
+    "image": rng.integers(256, size=(48, 64, 3)).astype(np.uint8),
+    "label": rng.integers(34, size=(48, 64)).astype(np.uint8),
+    "id": "a",
+  }
+
+
+def test_ops_and_arguments():
+  assert parse(" random_crop( 3,4 ,cat_max_ratio = 0.75)| flip_lr() |photometric(hue=0)").ops == (
+    ops.RandomCrop(3, 4, cat_max_ratio=0.75),
+    ops.FlipLR(),
+    Photometric(hue=0),
+  )
+  assert parse(SPEC).ops == (
+    ops.LabelMap(CITYSCAPES_19),
+    ops.RandomScale(0.5, 2.0),
+    ops.RandomCrop(16, 32),
+    ops.FlipLR(),
+    Photometric(),
+    ops.Elastic(sigma=3, grid=3),
+  )
+
+
+def test_ops_run_from_left_to_right():
+  example = {**make_example(), "label": np.full((48, 64), 7, np.uint8)}
+  out = parse("label_map|resize(4, 6)|random_crop(2, 8)")(example, np.random.default_rng(0))
+  np.testing.assert_array_equal(out["label"], [[0] * 6 + [255] * 2] * 2)
+
+
+def test_result_survives_pickling_and_gives_the_same():
+  chain = parse(SPEC)
+  copy = pickle.loads(pickle.dumps(chain))
+  for seed in range(5):
+    first = chain(make_example(), np.random.default_rng(seed))
+    second = copy(make_example(), np.random.default_rng(seed))
+    np.testing.assert_array_equal(first["image"], second["image"])
+    np.testing.assert_array_equal(first["label"], second["label"])
+
+
+@pytest.mark.parametrize(
+  ("spec", "size"),
+  [
+    (SPEC, (16, 32)),
+    ("label_map|flip_lr|photometric|elastic", (48, 64)),
+    ("resize(8, 9)|flip_lr", (8, 9)),
+    ("resize(8, 9)|random_scale(1, 2)", None),
+  ],
+)
+def test_output_size(spec, size):
+  assert parse(spec).output_size((48, 64)) == size
+  if size:
+    assert parse(spec)(make_example(), np.random.default_rng(0))["label"].shape == size
+
+
+def test_malformed_examples_are_refused():
+  example = {**make_example(), "label": np.zeros((48, 63), np.uint8)}
+  with pytest.raises(ValueError, match=r"'a': image is 48 x 64 .* label is 48 x 63"):
+    parse("flip_lr")(example, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+  ("spec", "message"),
+  [
+    ("label_map|random_crp(3, 4)", "unknown op 'random_crp'.* 'random_crop'.*label_map, resize"),
+    ("", "'' has an empty op"),
+    ("flip_lr||label_map", "'flip_lr||label_map' has an empty op"),
+    ("flip_lr|", "empty op"),
+    ("random_crop(512", r"cannot parse op 'random_crop\(512'"),
+    ("random_crop(a, b)", r"cannot parse op 'random_crop\(a, b\)'"),
+    ("ops.resize(1, 2)", r"cannot parse op 'ops.resize"),
+    ("resize(1, width=2, width=3)", "cannot parse op"),
+    ("resize(**{'height': 1})", "cannot parse op"),
+    (
+      "random_crop(512)",
+      r"missing .* 'width'; it is random_crop\(height: int, width: int, cat_max",
+    ),
+    ("flip_lr(0.5)", r"too many positional arguments; it is flip_lr\(\)"),
+    ("label_map(1)", r"too many positional arguments; it is label_map\(\)"),
+    ("resize(1, w=2)", r"it is resize\(height: int, width: int\)"),
+    ("resize(0.5, 2)", "height must be of type int, not 0.5"),
+    ("resize(True, 2)", "height must be of type int, not True"),
+    ("resize(0, 2)", "at least 1, not 0 and 2"),
+    ("random_scale(2.0, 0.5)", "low=2.0 and high=0.5"),
+    ("random_crop(2, 2, cat_max_ratio=0)", r"cat_max_ratio must be in \(0, 1\], not 0"),
+    ("photometric(hue=100)", "hue in .* hue=100"),
+    ("photometric(contrast=1.5)", "contrast=1.5"),
+    ("elastic(sigma=-1)", "sigma must be >= 0"),
+  ],
+)
+def test_errors_are_one_line_that_says_what_is_wrong(spec, message):
+  with pytest.raises(ValueError, match=message) as caught:
+    parse(spec)
+  assert "\n" not in str(caught.value)
