@@ -6,7 +6,6 @@ by keyword, as in a Python call. `registry` has the names; the arguments are the
 
 import ast
 import dataclasses
-import difflib
 import functools
 import inspect
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from flax_unet.data import ops
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.ops import Example, Op, check_example
 from flax_unet.data.photometric import Photometric
+from flax_unet.errors import UserError, unknown
 
 
 def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
@@ -42,7 +42,7 @@ class Chain(Op):
     """See base class.
 
     Raises:
-      ValueError: the example is malformed, see `check_example`, or an op refuses it.
+      UserError: the example is malformed, see `check_example`, or an op refuses it.
     """
     check_example(example)
     for op in self.ops:
@@ -66,7 +66,7 @@ def parse(spec: str, label_space: LabelSpace) -> Chain:
     A picklable callable `(example, rng) -> example` that applies the ops from left to right.
 
   Raises:
-    ValueError: the string is malformed, names an unknown op, or gives an op arguments it does not
+    UserError: the string is malformed, names an unknown op, or gives an op arguments it does not
       take. One line, which holds the op and what it would take.
   """
   factories = registry(label_space)
@@ -75,12 +75,10 @@ def parse(spec: str, label_space: LabelSpace) -> Chain:
 
 def _parse_op(text: str, spec: str, factories: dict[str, Callable[..., Op]]) -> Op:
   if not text:
-    raise ValueError(f"preprocessing '{spec}' has an empty op; ops are separated by one '|'")
+    raise UserError(f"preprocessing '{spec}' has an empty op; ops are separated by one '|'")
   name, args, kwargs = _parse_call(text)
   if name not in factories:
-    near = difflib.get_close_matches(name, factories, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise ValueError(f"unknown op '{name}' in '{spec}': {hint}there are {', '.join(factories)}")
+    raise unknown("preprocessing op", name, factories)
   signature = inspect.signature(factories[name])
   try:
     bound = signature.bind(*args, **kwargs)
@@ -89,7 +87,7 @@ def _parse_op(text: str, spec: str, factories: dict[str, Callable[..., Op]]) -> 
     return factories[name](*args, **kwargs)
   except (TypeError, ValueError) as error:
     takes = ", ".join(str(parameter) for parameter in signature.parameters.values())
-    raise ValueError(f"bad arguments in '{text}': {error}; it is {name}({takes})") from error
+    raise UserError(f"bad arguments in '{text}': {error}; it is {name}({takes})") from error
 
 
 def _parse_call(text: str) -> tuple[str, list, dict]:
@@ -106,7 +104,7 @@ def _parse_call(text: str) -> tuple[str, list, dict]:
       raise ValueError("a keyword is starred or repeated")
     return node.func.id, args, kwargs
   except (SyntaxError, ValueError, TypeError) as error:
-    raise ValueError(
+    raise UserError(
       f"cannot parse op '{text}': write a name, or a name and numbers, as in random_crop(512, 1024)"
     ) from error
 

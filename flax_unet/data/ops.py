@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from flax_unet.data.label_spaces import IGNORED, LabelSpace
+from flax_unet.errors import UserError
 
 # `image`: uint8 [height, width, 3], RGB; `label`: uint8 [height, width]; `id`: str.
 Example = Mapping[str, Any]
@@ -33,20 +34,20 @@ def check_example(example: Example) -> None:
   """Checks that image and label have the dtypes and shapes that ops rely on.
 
   Raises:
-    ValueError: they do not; the message names the example's id and what was found.
+    UserError: they do not; the message names the example's id and what was found.
   """
   image, label = example["image"], example["label"]
   where = f"example '{example['id']}'"
   if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-    raise ValueError(
+    raise UserError(
       f"{where}: image must be uint8 [height, width, 3], not {image.dtype} {list(image.shape)}"
     )
   if label.dtype != np.uint8 or label.ndim != 2:
-    raise ValueError(
+    raise UserError(
       f"{where}: label must be uint8 [height, width], not {label.dtype} {list(label.shape)}"
     )
   if image.shape[:2] != label.shape:
-    raise ValueError(
+    raise UserError(
       f"{where}: image is {image.shape[0]} x {image.shape[1]} (height x width) "
       f"but label is {label.shape[0]} x {label.shape[1]}"
     )
@@ -74,12 +75,12 @@ class LabelMap(Op):
     """See base class.
 
     Raises:
-      ValueError: a value is no label id of the space; names the example's id and the value.
+      UserError: a value is no label id of the space; names the example's id and the value.
     """
     try:
       label = self.label_space.to_index(example["label"])
     except ValueError as error:
-      raise ValueError(f"example '{example['id']}': {error}") from error
+      raise UserError(f"example '{example['id']}': {error}") from error
     return {**example, "label": label}
 
 

@@ -8,6 +8,7 @@ import pytest
 from flax_unet.data import op_spec, ops
 from flax_unet.data.label_spaces import CITYSCAPES_19
 from flax_unet.data.photometric import Photometric
+from flax_unet.errors import UserError
 
 SPEC = "label_map|random_scale(0.5, 2.0)|random_crop(16, 32)|flip_lr|photometric|elastic(sigma=3)"
 
@@ -74,14 +75,17 @@ def test_output_size(spec, size):
 
 def test_malformed_examples_are_refused():
   example = {**make_example(), "label": np.zeros((48, 63), np.uint8)}
-  with pytest.raises(ValueError, match=r"'a': image is 48 x 64 .* label is 48 x 63"):
+  with pytest.raises(UserError, match=r"'a': image is 48 x 64 .* label is 48 x 63"):
     parse("flip_lr")(example, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
   ("spec", "message"),
   [
-    ("label_map|random_crp(3, 4)", "unknown op 'random_crp'.* 'random_crop'.*label_map, resize"),
+    (
+      "label_map|random_crp(3, 4)",
+      r"unknown preprocessing op 'random_crp'.* 'random_crop'\? there are elastic, ",
+    ),
     ("", "'' has an empty op"),
     ("flip_lr||label_map", "'flip_lr||label_map' has an empty op"),
     ("flip_lr|", "empty op"),
@@ -108,6 +112,6 @@ def test_malformed_examples_are_refused():
   ],
 )
 def test_errors_are_one_line_that_says_what_is_wrong(spec, message):
-  with pytest.raises(ValueError, match=message) as caught:
+  with pytest.raises(UserError, match=message) as caught:
     parse(spec)
   assert "\n" not in str(caught.value)

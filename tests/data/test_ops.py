@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flax_unet.data import label_spaces, ops
+from flax_unet.errors import UserError
 
 IGNORED = label_spaces.IGNORED
 
@@ -191,5 +192,5 @@ def test_the_generator_alone_decides(op):
   ],
 )
 def test_check_example_names_id_and_shapes(image, label, message):
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(UserError, match=message):
     ops.check_example({"image": image, "label": label, "id": "x"})
