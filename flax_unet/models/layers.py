@@ -1,0 +1,78 @@
+"""Layers of the U-Net that are written out because the plain form is slow.
+
+The backward passes of `nn.max_pool` (a select-and-scatter) and of `nn.ConvTranspose` (convolutions
+with dilation) are slow on CPUs and cost extra memory traffic on TPUs. With windows that do not
+overlap neither is needed: 2x2 pooling is a maximum over reshaped axes, and a 2x2 transposed
+convolution with stride 2 is one matrix product whose result is rearranged.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.nn import initializers
+
+
+def max_pool_2x2(x: jnp.ndarray) -> jnp.ndarray:
+  """Takes the maximum over windows of 2x2 pixels that do not overlap.
+
+  Equal values in one window share its gradient, where PyTorch and XLA's select-and-scatter give all
+  of it to the first. After a ReLU this only concerns equal positive values, which are rare: a zero
+  passes no gradient on.
+
+  Args:
+    x: `[batch, height, width, channels]`, height and width even.
+
+  Returns:
+    `[batch, height / 2, width / 2, channels]`.
+  """
+  batch, height, width, channels = x.shape
+  return x.reshape(batch, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+
+
+def upsample_bilinear_2x(x: jnp.ndarray) -> jnp.ndarray:
+  """Doubles height and width by bilinear interpolation.
+
+  The same as `jax.image.resize(..., "bilinear")` and PyTorch's `interpolate` with
+  `align_corners=False`: a new pixel is 3/4 its nearest old one and 1/4 the next nearest, the border
+  is repeated. `resize` would multiply by dense matrices, which grows with the square of the size.
+
+  Args:
+    x: `[batch, height, width, channels]`.
+
+  Returns:
+    `[batch, 2 * height, 2 * width, channels]`.
+  """
+  for axis in (1, 2):
+    size = x.shape[axis]
+    padded = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(x.ndim)], mode="edge")
+    before, after = (jnp.take(padded, jnp.arange(size) + i, axis) for i in (0, 2))
+    pairs = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+    x = pairs.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 1 :])
+  return x
+
+
+class TransposedConv2x2(nn.Module):
+  """Transposed convolution with a 2x2 kernel and stride 2, which doubles height and width.
+
+  The kernel is `[2, 2, in, out]` in PyTorch's spatial order: `out[2i + k, 2j + l]` is
+  `x[i, j] @ kernel[k, l]`. (`nn.ConvTranspose` holds it the other way round in both directions.)
+
+  Attributes:
+    features: number of output channels.
+    dtype: type of the computation; parameters are float32.
+  """
+
+  features: int
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jnp.ndarray) -> jnp.ndarray:
+    """Maps `[batch, height, width, channels]` to `[batch, 2 * height, 2 * width, features]`."""
+    batch, height, width, channels = x.shape
+    # Every output pixel sees one input pixel, so the fan-in is the number of channels alone.
+    kernel_init = initializers.he_normal(in_axis=-2, out_axis=(0, 1, 3))
+    kernel = self.param("kernel", kernel_init, (2, 2, channels, self.features), jnp.float32)
+    bias = self.param("bias", initializers.zeros, (self.features,), jnp.float32)
+    x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+    x = jnp.einsum("bhwi,klio->bhkwlo", x, kernel)
+    x = x.reshape(batch, 2 * height, 2 * width, self.features)
+    return x + bias.reshape(1, 1, 1, -1)
