@@ -100,7 +100,15 @@ def qualitative(
       bottom -= pictures[0].shape[0]
       for left, picture in zip(lefts, pictures, strict=True):
         figure.figimage(picture, left, bottom, origin="upper")
-      figure.text(gap / width, (bottom - 5) / height, name, size=10, va="top", color="0.35")
+      figure.text(
+        gap / width,
+        (bottom - 5) / height,
+        name,
+        size=10,
+        va="top",
+        color="0.35",
+        parse_math=False,  # an id may hold a $
+      )
       bottom -= id_height
     figure.legend(
       handles=[_patch(label_space, index) for index in sorted(present)],

@@ -69,9 +69,11 @@ def test_qualitative_draws_small_pictures_pixel_by_pixel(tmp_path):
 
 
 def test_qualitative_names_pictures_and_classes(tmp_path, drawn):
-  figures.qualitative([make_triple()] * 2, CITYSCAPES_19, tmp_path / "q.png")
+  triple = make_triple()
+  figures.qualitative([triple, (r"$\a$", *triple[1:])], CITYSCAPES_19, tmp_path / "q.png")
   texts = [text.get_text() for text in drawn[0].texts]
-  assert texts == ["Image", "Label", "Prediction", "frankfurt_000000", "frankfurt_000000"]
+  # The second id would be a malformed formula to matplotlib.
+  assert texts == ["Image", "Label", "Prediction", "frankfurt_000000", r"$\a$"]
   legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
   assert legend == ["road", "person", "train", "ignored"]
 
