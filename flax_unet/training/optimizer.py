@@ -4,6 +4,8 @@ import jax
 import ml_collections
 import optax
 
+from flax_unet import errors
+
 
 def make_schedule(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
   """Builds the learning rate as a function of the step.
@@ -18,12 +20,12 @@ def make_schedule(config: ml_collections.ConfigDict, total_steps: int) -> optax.
     A function from the step to the learning rate.
 
   Raises:
-    ValueError: an unknown decay, or a warm-up that takes the whole run.
+    UserError: an unknown decay, or a warm-up that takes the whole run.
   """
   peak, schedule = config.lr, config.schedule
   decay_steps = total_steps - schedule.warmup_steps
   if decay_steps <= 0:
-    raise ValueError(
+    raise errors.UserError(
       f"config.schedule.warmup_steps = {schedule.warmup_steps} leaves nothing of the run's "
       f"{total_steps} steps"
     )
@@ -35,9 +37,8 @@ def make_schedule(config: ml_collections.ConfigDict, total_steps: int) -> optax.
     case "cosine":
       decay = optax.cosine_decay_schedule(peak, decay_steps, alpha=schedule.end_lr / peak)
     case unknown:
-      raise ValueError(
-        f"config.schedule.decay_type: unknown '{unknown}': there are constant, polynomial, cosine"
-      )
+      choices = ["constant", "polynomial", "cosine"]
+      raise errors.unknown("decay in config.schedule.decay_type", unknown, choices)
   warmup = optax.linear_schedule(0.0, peak, max(schedule.warmup_steps, 1))
   return optax.join_schedules([warmup, decay], [schedule.warmup_steps])
 
@@ -59,7 +60,7 @@ def make_optimizer(
     total_steps: the length of the run.
 
   Raises:
-    ValueError: an unknown optimizer.
+    UserError: an unknown optimizer.
   """
   schedule = make_schedule(config, total_steps)
   clip = [] if config.grad_clip_norm is None else [optax.clip_by_global_norm(config.grad_clip_norm)]
@@ -72,5 +73,5 @@ def make_optimizer(
     case "adamw":
       rule = [optax.adamw(schedule, weight_decay=config.wd, mask=decayed, **config.optax)]
     case unknown:
-      raise ValueError(f"config.optax_name: unknown optimizer '{unknown}': there are sgd, adamw")
+      raise errors.unknown("optimizer in config.optax_name", unknown, ["sgd", "adamw"])
   return optax.chain(*clip, *rule)

@@ -1,6 +1,8 @@
 """The train step: a pure function of state and batch, mapped over devices by the loop."""
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,7 @@ def train_step(
   *,
   loss: Callable[..., jax.Array],
   ema_decay: float | None = None,
-  axis_name: str = "batch",
+  axis_name: str,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
   """One step of training on this device's part of the global batch.
 
@@ -58,3 +60,31 @@ def train_step(
     ema_params = optax.incremental_update(next_state.params, state.ema_params, 1 - decay)
     next_state = next_state.replace(ema_params=ema_params)
   return next_state, {"loss": loss_value, "grad_norm": optax.global_norm(grads)}
+
+
+def map_train_step(
+  loss: Callable[..., jax.Array],
+  *,
+  ema_decay: float | None = None,
+  devices: Sequence[jax.Device] | None = None,
+) -> Any:
+  """Maps `train_step` over devices.
+
+  Args:
+    loss: see `train_step`.
+    ema_decay: see `train_step`.
+    devices: where to; None: all devices of all processes.
+
+  Returns:
+    The mapped function of a state, which it uses up, and a batch `[local_devices, batch, ...]`.
+    The state lies the same on all devices and has no device axis.
+  """
+  axis_name = "batch"
+  return jax.pmap(
+    functools.partial(train_step, loss=loss, ema_decay=ema_decay, axis_name=axis_name),
+    axis_name=axis_name,
+    in_axes=(None, 0),
+    out_axes=(None, None),
+    devices=devices,
+    donate_argnums=0,
+  )

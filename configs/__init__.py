@@ -1,0 +1,1 @@
+"""Experiments, one a file: `python main.py --config=configs/NAME.py[:ARGUMENTS]`."""

@@ -1,0 +1,45 @@
+"""What the configurations share."""
+
+import ast
+from typing import Any
+
+import ml_collections
+
+
+def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
+  """Parses what stands after the colon of `--config=FILE:ARG`.
+
+  `"paper,width=32"` sets the switch `paper` and the field `width`; a value is read as the type of
+  its default.
+
+  Args:
+    arg: comma-separated names of switches, and `name=value` pairs; or None.
+    **defaults: every argument that the configuration knows, False for a switch.
+
+  Raises:
+    ValueError: an unknown argument or a value of another type; names those there are.
+  """
+  values = dict(defaults)
+  for item in (arg or "").split(","):
+    name, is_pair, text = (part.strip() for part in item.partition("="))
+    if not name:
+      continue
+    if name not in defaults:
+      raise ValueError(f"unknown argument '{name}': there are {', '.join(defaults)}")
+    default = defaults[name]
+    if not is_pair and default is not False:
+      raise ValueError(f"argument '{name}' needs a value, for example {name}={default}")
+    try:
+      value = ast.literal_eval(text) if is_pair and not isinstance(default, str) else text or True
+    except (SyntaxError, ValueError):
+      value = text
+    if type(value) is not type(default):
+      raise ValueError(f"argument {item}: give a value like {name}={default}")
+    values[name] = value
+  return ml_collections.ConfigDict(values)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+  """Parses a size such as "512x1024" to height and width, in pixels."""
+  height, width = (int(side) for side in text.split("x"))
+  return height, width

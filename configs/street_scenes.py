@@ -1,0 +1,88 @@
+"""Street scenes that the program draws itself: the whole job in minutes, without any download.
+
+    python main.py --config=configs/street_scenes.py
+
+The scenes have the classes and label ids of Cityscapes, so everything behind the data is the same
+code. Needs nothing.
+
+Arguments after the colon: `runlocal` (a few steps, for debugging), `res=256x512`, `width=32`.
+"""
+
+import ml_collections
+from ml_collections.config_dict import placeholder
+
+from configs.common import parse_arg
+
+
+def get_config(arg=None):
+  """Returns the configuration; see the module's docstring for `arg`."""
+  arg = parse_arg(arg, runlocal=False, res="128x256", width=16)
+  config = ml_collections.ConfigDict()
+
+  config.seed = 0
+  config.label_space = "cityscapes_19"
+  config.total_steps = 600
+  config.total_epochs = placeholder(int)  # either this or total_steps
+
+  config.input = {
+    "data": {
+      "name": f"street_scenes/{arg.res}",
+      "split": "train",
+      "data_dir": placeholder(str),  # where prepared data lies; None: ~/tensorflow_datasets
+      "manual_dir": placeholder(str),
+    },
+    "pp": f"label_map|random_crop({arg.res.replace('x', ', ')})|flip_lr|photometric",
+    "batch_size": 8,  # over all devices
+    "workers": 0,  # processes that prepare batches; 0: threads of this one
+    "prefetch": 4,  # batches prepared ahead (by each worker)
+    "prefetch_to_device": 1,  # batches sent to the devices ahead
+  }
+
+  config.model_name = "unet"
+  config.model = {
+    "width": arg.width,
+    "depth": 4,
+    "norm": "batch",
+    "padding": "same",
+    "upsample": "transpose",
+    "dropout": 0.0,
+    "dtype": "float32",
+    "remat": False,
+  }
+
+  config.loss = "cross_entropy_dice"
+  config.class_weights = placeholder(tuple)  # one a class; None: all 1
+
+  config.optax_name = "adamw"
+  config.optax = {"b1": 0.9, "b2": 0.999}
+  config.lr = 3e-3
+  config.wd = 1e-4
+  config.grad_clip_norm = 1.0
+  config.schedule = {
+    "decay_type": "cosine",
+    "warmup_steps": 50,
+    "power": 0.9,  # of a polynomial decay
+    "end_lr": 0.0,
+  }
+  config.ema_decay = placeholder(float)  # for example 0.999; None: no moving average
+
+  config.evals = {
+    "val": {
+      "split": "validation",
+      "pp": "label_map",
+      "batch_size": 8,
+      "log_steps": 200,
+      "num_pictures": 6,  # in the report and TensorBoard
+    },
+  }
+
+  config.log_training_steps = 20
+  config.ckpt_steps = 100
+
+  if arg.runlocal:
+    config.total_steps = 10
+    config.schedule.warmup_steps = 2
+    config.input.batch_size = 2
+    config.model.width = 8
+    config.log_training_steps = 2
+  return config

@@ -1,0 +1,172 @@
+"""Where examples come from: data sets of tensorflow-datasets, prepared on first use.
+
+TensorFlow and tensorflow-datasets take seconds to import and are needed for reading files only, so
+they are imported where a data set is opened.
+"""
+
+import dataclasses
+import pathlib
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import ml_collections
+import numpy as np
+from absl import logging
+
+from flax_unet import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class _Features:
+  """The names of a TFDS data set's features."""
+
+  image: str
+  label: str
+  id: str
+
+
+_FEATURES = {
+  "street_scenes": _Features("image_left", "segmentation_label", "image_id"),
+  "cityscapes": _Features("image_left", "segmentation_label", "image_id"),
+}
+
+_CITYSCAPES_ARCHIVES = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Random access to the examples of one split.
+
+  Attributes:
+    name: data set and split, as error messages give them.
+    records: encoded examples, by place.
+    features: the names of the records' features.
+  """
+
+  name: str
+  records: Sequence[Mapping[str, Any]]
+  features: _Features
+
+  def __len__(self) -> int:
+    return len(self.records)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    """Reads and decodes one example.
+
+    Returns:
+      `image` uint8 `[height, width, 3]`, RGB; `label` `[height, width]`, label ids; `id` str. Image
+      and label are as they were stored: `ops.check_example` says whether they fit together.
+
+    Raises:
+      UserError: the example cannot be decoded.
+    """
+    record = self.records[index]
+    example_id = record[self.features.id].decode()
+    where = f"example '{example_id}' of {self.name}"
+    image = _decode(record[self.features.image], cv2.IMREAD_COLOR_RGB, f"{where}: image")
+    label = _decode(record[self.features.label], cv2.IMREAD_UNCHANGED, f"{where}: label")
+    return {"image": image, "label": label, "id": example_id}
+
+
+def _decode(encoded: bytes, flags: int, what: str) -> np.ndarray:
+  decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
+  if decoded is None:
+    raise errors.UserError(f"{what} cannot be decoded ({len(encoded)} bytes)")
+  return decoded
+
+
+def tensorflow_datasets() -> types.ModuleType:
+  """Imports tensorflow-datasets, and keeps TensorFlow from taking the accelerators' memory."""
+  import tensorflow as tf
+  import tensorflow_datasets as tfds
+
+  tf.config.set_visible_devices([], "GPU")
+  return tfds
+
+
+def open_builder(data: ml_collections.ConfigDict) -> Any:
+  """Opens a TFDS data set for reading, and prepares it where that was not done yet.
+
+  Args:
+    data: `name`, as TFDS has it, for example "cityscapes/semantic_segmentation"; `data_dir`, where
+      prepared data lies (None: `~/tensorflow_datasets`); `manual_dir`, where archives lie that
+      had to be fetched by hand (None: `downloads/manual` in `data_dir`).
+
+  Returns:
+    The `tfds.core.DatasetBuilder`.
+
+  Raises:
+    UserError: there is no such data set, or its archives are not there.
+  """
+  tfds = tensorflow_datasets()
+  dataset = data.name.split("/")[0]
+  if dataset not in _FEATURES:
+    raise errors.unknown("data set in config.input.data.name", dataset, _FEATURES)
+  if dataset == "street_scenes":
+    import flax_unet.data.street_scenes  # noqa: F401 (importing makes it known to TFDS)
+  _, _, config_name = data.name.partition("/")
+  configs = tfds.builder_cls(dataset).builder_configs
+  if config_name.split(":")[0] not in configs:
+    raise errors.unknown(f"config.input.data.name: variant of {dataset}", config_name, configs)
+  data_dir = str(pathlib.Path(data.data_dir).expanduser()) if data.data_dir else None
+  builder = tfds.builder(data.name, data_dir=data_dir, file_format="array_record")
+  if not builder.is_prepared():
+    manual_dir = data.manual_dir or pathlib.Path(builder.data_path).parents[2] / "downloads/manual"
+    if dataset == "cityscapes":
+      _check_archives(pathlib.Path(manual_dir).expanduser())
+    logging.info("Preparing %s in %s (once)", data.name, builder.data_path)
+    builder.download_and_prepare(
+      download_config=tfds.download.DownloadConfig(manual_dir=manual_dir),
+    )
+  return builder
+
+
+def _check_archives(manual_dir: pathlib.Path) -> None:
+  missing = [name for name in _CITYSCAPES_ARCHIVES if not (manual_dir / name).is_file()]
+  if missing:
+    raise errors.UserError(
+      f"Cityscapes: {' and '.join(missing)} not found in {manual_dir}. Get "
+      f"{' and '.join(_CITYSCAPES_ARCHIVES)} from https://www.cityscapes-dataset.com/downloads "
+      "(after registration), put them there or name their folder with "
+      "--config.input.data.manual_dir=DIR. To try without them: "
+      "python main.py --config=configs/street_scenes.py"
+    )
+
+
+def open_split(builder: Any, split: str) -> Source:
+  """Opens one split of a prepared data set.
+
+  Args:
+    builder: from `open_builder`.
+    split: a split's name, or a part of one in TFDS's notation, for example "train[:10%]".
+
+  Raises:
+    UserError: there is no such split, or it is empty.
+  """
+  tfds = tensorflow_datasets()
+  features = _FEATURES[builder.name]
+  encoded = {name: tfds.decode.SkipDecoding() for name in (features.image, features.label)}
+  name = f"{builder.name} {split}"
+  try:
+    records = builder.as_data_source(split, decoders=encoded)
+  except ValueError as error:
+    reason = str(error).splitlines()[0]
+    raise errors.UserError(
+      f"{name}: {reason} (splits: {', '.join(builder.info.splits)})"
+    ) from error
+  if not len(records):
+    raise errors.UserError(f"{name}: the split is empty")
+  return Source(name, records, features)
+
+
+def fingerprint(builder: Any) -> dict[str, Any]:
+  """What identifies the data a run has seen: name, version, and the size of each split."""
+  return {
+    "name": builder.info.full_name,
+    "splits": {
+      str(name): {"examples": split.num_examples, "bytes": int(split.num_bytes)}
+      for name, split in sorted(builder.info.splits.items())
+    },
+  }

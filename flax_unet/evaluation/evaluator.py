@@ -1,0 +1,145 @@
+"""Scores a model on a split: every picture once, at the resolution of its label."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+
+from flax_unet.data import pipeline
+from flax_unet.data.label_spaces import LabelSpace
+from flax_unet.data.op_spec import Chain
+from flax_unet.data.sources import Source
+from flax_unet.evaluation import inference, metrics
+from flax_unet.evaluation.confusion import confusion_matrices
+from flax_unet.models.unet import UNet
+
+
+def predict(model: UNet, variables: Mapping[str, Any], images: jax.Array, size: tuple[int, int]):
+  """Predicts the class of each pixel.
+
+  Args:
+    model: the network.
+    variables: its parameters and statistics.
+    images: uint8 `[batch, height, width, 3]`.
+    size: height and width of the prediction.
+
+  Returns:
+    uint8 `[batch, *size]`, class indices.
+  """
+  logits = inference.resize_logits(inference.whole_picture(model, variables, images), size)
+  return jnp.argmax(logits, -1).astype(jnp.uint8)
+
+
+def eval_step(
+  variables: Mapping[str, Any], batch: Mapping[str, jax.Array], *, model: UNet
+) -> dict[str, jax.Array]:
+  """Predicts and counts this device's part of a batch.
+
+  Args:
+    variables: the model's parameters and statistics.
+    batch: `image` uint8 `[batch, height, width, 3]`; `label` uint8 `[batch, height', width']`,
+      which may be of another resolution.
+    model: the network.
+
+  Returns:
+    `confusion` int32 `[batch, classes, classes]`, one matrix a picture at the label's resolution;
+    and `prediction` uint8 `[batch, height', width']`, class indices.
+  """
+  prediction = predict(model, variables, batch["image"], batch["label"].shape[1:3])
+  return {
+    "confusion": confusion_matrices(batch["label"], prediction, model.num_classes),
+    "prediction": prediction,
+  }
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """What an evaluation found.
+
+  Attributes:
+    ids: str `[pictures]`, in the split's order.
+    confusions: int64 `[pictures, classes, classes]`.
+    scores: what `metrics.scores` makes of their sum.
+    examples: the first pictures, as (id, image, label, prediction), for figures.
+  """
+
+  ids: np.ndarray
+  confusions: np.ndarray
+  scores: dict[str, Any]
+  examples: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]
+
+
+class Evaluator:
+  """Evaluates on one split; compiled once, called as often as one likes."""
+
+  def __init__(
+    self,
+    source: Source,
+    op: Chain,
+    model: UNet,
+    label_space: LabelSpace,
+    *,
+    batch_size: int,
+    workers: int = 0,
+    num_pictures: int = 0,
+  ):
+    """Sets the evaluation up.
+
+    Args:
+      source: the split.
+      op: its preprocessing.
+      model: the network.
+      label_space: names of classes and categories.
+      batch_size: pictures a step, over all devices of all processes.
+      workers: processes that prepare batches.
+      num_pictures: how many pictures to keep for figures.
+    """
+    self._batches = functools.partial(
+      pipeline.eval_batches, source, op, batch_size=batch_size, workers=workers
+    )
+    self._eval_step = jax.pmap(
+      functools.partial(eval_step, model=model), axis_name="batch", in_axes=(None, 0)
+    )
+    self._label_space = label_space
+    self._num_pictures = num_pictures
+
+  def __call__(self, variables: Mapping[str, Any]) -> Result:
+    """Evaluates a model with these variables."""
+    ids, confusions, examples = [], [], []
+    for batch in pipeline.to_devices(self._batches()):
+      arrays = {key: batch[key] for key in ("image", "label")}
+      outputs = self._eval_step(variables, arrays)
+      real = np.asarray(batch["mask"])
+      ids.append(batch["id"][real])
+      confusions.append(np.asarray(outputs["confusion"])[real])
+      if len(examples) < self._num_pictures:
+        arrays["prediction"] = outputs["prediction"]
+        pictures = (np.asarray(arrays[key])[real] for key in ("image", "label", "prediction"))
+        examples += zip(ids[-1], *pictures, strict=True)
+    ids, confusions = _gather(np.concatenate(ids), np.concatenate(confusions))
+    scores = metrics.scores(confusions.sum(0), self._label_space)
+    return Result(ids, confusions, scores, examples[: self._num_pictures])
+
+
+def _gather(ids: np.ndarray, confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Brings the pictures of all processes together, ordered by id; int32 counts become int64."""
+  if jax.process_count() > 1:
+    confusions = _gather_rows(confusions)
+    codes = np.array([list(name.encode().ljust(256, b"\0")) for name in ids.tolist()], np.uint8)
+    ids = np.array([bytes(row).rstrip(b"\0").decode() for row in _gather_rows(codes)])
+  order = np.argsort(ids, kind="stable")
+  return ids[order], confusions[order].astype(np.int64)
+
+
+def _gather_rows(rows: np.ndarray) -> np.ndarray:
+  """Concatenates `[n, ...]` arrays of all processes, whose `n` may differ."""
+  counts = multihost_utils.process_allgather(np.array([len(rows)])).reshape(-1)
+  padded = np.zeros((counts.max(), *rows.shape[1:]), rows.dtype)
+  padded[: len(rows)] = rows
+  gathered = multihost_utils.process_allgather(padded)
+  return np.concatenate([part[:count] for part, count in zip(gathered, counts, strict=True)])

@@ -1,0 +1,70 @@
+"""What a run leaves to be looked at: scores, per-image matrices and pictures."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from flax_unet import files
+from flax_unet.data.label_spaces import LabelSpace
+from flax_unet.evaluation import figures, metrics
+from flax_unet.evaluation.evaluator import Result
+
+
+def write(
+  folder: pathlib.Path,
+  *,
+  step: int,
+  results: Mapping[str, Result],
+  history: Mapping[str, Any],
+  label_space: LabelSpace,
+) -> None:
+  """Writes the report.
+
+  Args:
+    folder: where to; made where it is missing.
+    step: the number of steps that the model has been trained for.
+    results: of the evaluators, by name; pictures and bars show the first.
+    history: steps and values of the curves, see `figures.learning_curves`.
+    label_space: names and colours.
+  """
+  folder.mkdir(exist_ok=True)
+  evals = {name: metrics.to_json(result.scores) for name, result in results.items()}
+  files.write_json(folder / "metrics.json", {"step": step, "evals": evals})
+  with files.replacing(folder / "confusions.npz") as temporary:
+    arrays = {f"{name}/ids": result.ids for name, result in results.items()}
+    arrays |= {f"{name}/confusions": result.confusions for name, result in results.items()}
+    np.savez_compressed(temporary, **arrays)
+  first = next(iter(results.values()))
+  figures.qualitative(first.examples, label_space, folder / "qualitative.png")
+  iou = {name: scores["iou"] for name, scores in first.scores["per_class"].items()}
+  figures.per_class_bars(iou, label_space, folder / "per_class_iou.png")
+  if history:
+    figures.learning_curves(history, folder / "learning_curves.png")
+
+
+def panels(
+  name: str,
+  examples: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]],
+  label_space: LabelSpace,
+) -> dict[str, np.ndarray]:
+  """Puts image, label and prediction side by side for TensorBoard.
+
+  Args:
+    name: the evaluator's.
+    examples: see `figures.qualitative`.
+    label_space: colours of the classes.
+
+  Returns:
+    uint8 `[1, height, 3 * width, 3]` by `<name>/<id>`, every n-th pixel of large pictures.
+  """
+  pictures = {}
+  for example_id, image, label, prediction in examples:
+    height, width = label.shape
+    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    panel = np.hstack([image, label_space.colorize(label), label_space.colorize(prediction)])
+    stride = -(-height // 256)
+    pictures[f"{name}/{example_id}"] = panel[None, ::stride, ::stride]
+  return pictures

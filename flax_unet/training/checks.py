@@ -1,0 +1,64 @@
+"""Refuses configurations that cannot be run, before anything is opened or built."""
+
+import jax
+import ml_collections
+
+from flax_unet import errors
+from flax_unet.data import label_spaces
+from flax_unet.training import experiment, losses, optimizer
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+  """Checks what can be known without the data.
+
+  Raises:
+    UserError: one line that names the key, what it holds and what it may hold.
+  """
+  label_space = label_spaces.get(config.label_space)
+  losses.get(config.loss)
+  _check_length(config)
+  if config.class_weights and len(config.class_weights) != label_space.num_classes:
+    raise errors.UserError(
+      f"config.class_weights has {len(config.class_weights)} values; "
+      f"'{label_space.name}' has {label_space.num_classes} classes"
+    )
+  if not config.evals:
+    raise errors.UserError("config.evals is empty: without an evaluation there is no report")
+  _check_batch_size("input", config.input.batch_size)
+  for name, eval_config in config.evals.items():
+    _check_batch_size(f"evals.{name}", eval_config.batch_size)
+    experiment.make_op(f"evals.{name}", eval_config.pp, label_space)
+  if config.total_steps is not None:
+    optimizer.make_optimizer(config, config.total_steps)
+  size = experiment.make_op("input", config.input.pp, label_space).output_size(None)
+  model = experiment.make_model(config, label_space)
+  if size is not None:
+    experiment.check_image_size(model, size)
+
+
+def _check_length(config: ml_collections.ConfigDict) -> None:
+  if (config.total_steps is None) == (config.total_epochs is None):
+    raise errors.UserError(
+      f"config.total_steps = {config.total_steps} and config.total_epochs = "
+      f"{config.total_epochs}: one of them must be a number and the other None"
+    )
+  counts = {
+    key: config[key]
+    for key in ("total_steps", "total_epochs", "log_training_steps", "ckpt_steps")
+    if config[key] is not None
+  }
+  counts |= {f"evals.{name}.log_steps": part.log_steps for name, part in config.evals.items()}
+  for key, count in counts.items():
+    if count < 1:
+      raise errors.UserError(f"config.{key} = {count}: it must be at least 1")
+
+
+def _check_batch_size(where: str, batch_size: int) -> None:
+  devices = jax.device_count()
+  if batch_size < 1 or batch_size % devices:
+    below = batch_size // devices * devices
+    near = f"{below} or {below + devices}" if below > 0 else f"{devices}"
+    raise errors.UserError(
+      f"config.{where}.batch_size = {batch_size} cannot be divided among {devices} "
+      f"device{'s' * (devices > 1)}: use {near}"
+    )

@@ -1,0 +1,47 @@
+"""Reads TensorBoard's event files back: the history of a run, of which no step is told twice."""
+
+import pathlib
+from collections.abc import Iterator
+
+from tensorboard.backend.event_processing.event_file_loader import (
+  EventFileLoader,
+  RawEventFileLoader,
+)
+from tensorboard.compat.proto import event_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util import tensor_util
+
+from flax_unet import files
+
+
+def _paths(workdir: pathlib.Path) -> list[pathlib.Path]:
+  return sorted(workdir.glob("events.out.tfevents.*"))
+
+
+def _records(path: pathlib.Path) -> Iterator[bytes]:
+  """The serialized events of a file, up to a record that a crash left incomplete."""
+  yield from RawEventFileLoader(str(path)).Load()
+
+
+def forget_after(workdir: pathlib.Path, step: int) -> None:
+  """Removes the events of later steps, which a run that goes on from `step` writes again."""
+  for path in _paths(workdir):
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+      writer = RecordWriter(file)
+      for record in _records(path):
+        if event_pb2.Event.FromString(record).step <= step:
+          writer.write(record)
+      writer.flush()
+
+
+def scalars(workdir: pathlib.Path) -> dict[str, tuple[list[int], list[float]]]:
+  """Reads the steps and values of every scalar, by tag, in the order of the steps."""
+  curves: dict[str, tuple[list[int], list[float]]] = {}
+  for path in _paths(workdir):
+    for event in EventFileLoader(str(path)).Load():
+      for value in event.summary.value:
+        if value.metadata.plugin_data.plugin_name == "scalars":
+          steps, values = curves.setdefault(value.tag, ([], []))
+          steps.append(event.step)
+          values.append(float(tensor_util.make_ndarray(value.tensor)))
+  return curves

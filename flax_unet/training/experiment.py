@@ -1,0 +1,164 @@
+"""From a configuration to the parts of a run."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from flax_unet import errors
+from flax_unet.data import label_spaces, op_spec, sources
+from flax_unet.data.label_spaces import LabelSpace
+from flax_unet.evaluation.evaluator import Evaluator
+from flax_unet.models import unet
+from flax_unet.training import losses, optimizer, state
+
+_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """The parts of a run, made from its configuration by `build`.
+
+  Attributes:
+    config: the configuration.
+    label_space: names and colours of the classes.
+    builder: the TFDS data set.
+    source: the training split.
+    train_op: preprocessing of training examples.
+    image_size: height and width of a training picture, in pixels.
+    model: the network.
+    evaluators: by name.
+    total_steps: the length of the run.
+    schedule: the learning rate by step.
+  """
+
+  config: ml_collections.ConfigDict
+  label_space: LabelSpace
+  builder: Any
+  source: sources.Source
+  train_op: op_spec.Chain
+  image_size: tuple[int, int]
+  model: unet.UNet
+  evaluators: Mapping[str, Evaluator]
+  total_steps: int
+  schedule: optax.Schedule
+
+  def init_state(self) -> state.TrainState:
+    """The state before the first step."""
+    return state.create(
+      self.model,
+      optimizer.make_optimizer(self.config, self.total_steps),
+      image_size=self.image_size,
+      seed=self.config.seed,
+      ema=self.config.ema_decay is not None,
+    )
+
+  @property
+  def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes of this process's part of a training batch, as the train step takes it."""
+    devices = jax.local_device_count()
+    batch = (devices, self.config.input.batch_size // jax.device_count(), *self.image_size)
+    return {
+      "image": jax.ShapeDtypeStruct((*batch, 3), jnp.uint8),
+      "label": jax.ShapeDtypeStruct(batch, jnp.uint8),
+    }
+
+
+def build(config: ml_collections.ConfigDict) -> Experiment:
+  """Opens the data, which is prepared on first use, and builds the parts of a run.
+
+  Args:
+    config: one that `checks.check` has passed.
+
+  Raises:
+    UserError: the data are missing, or do not fit the configuration.
+  """
+  label_space = label_spaces.get(config.label_space)
+  builder = sources.open_builder(config.input.data)
+  source = sources.open_split(builder, config.input.data.split)
+  train_op = make_op("input", config.input.pp, label_space)
+  model = make_model(config, label_space)
+  image_size = train_op.output_size(None) or source[0]["image"].shape[:2]
+  check_image_size(model, image_size)
+  total_steps = config.total_steps
+  if total_steps is None:  # the last step of an epoch may take its last pictures from the next
+    total_steps = -(-config.total_epochs * len(source) // config.input.batch_size)
+  return Experiment(
+    config=config,
+    label_space=label_space,
+    builder=builder,
+    source=source,
+    train_op=train_op,
+    image_size=image_size,
+    model=model,
+    evaluators={
+      name: Evaluator(
+        sources.open_split(builder, eval_config.split),
+        make_op(f"evals.{name}", eval_config.pp, label_space),
+        model,
+        label_space,
+        batch_size=eval_config.batch_size,
+        workers=config.input.workers,
+        num_pictures=eval_config.num_pictures,
+      )
+      for name, eval_config in config.evals.items()
+    },
+    total_steps=total_steps,
+    schedule=optimizer.make_schedule(config, total_steps),
+  )
+
+
+def make_op(where: str, spec: str, label_space: LabelSpace) -> op_spec.Chain:
+  """Parses the preprocessing of `config.<where>.pp`.
+
+  Raises:
+    UserError: it is malformed; the message names the key.
+  """
+  try:
+    return op_spec.parse(spec, label_space)
+  except errors.UserError as error:
+    raise errors.UserError(f"config.{where}.pp: {error}") from error
+
+
+def make_model(config: ml_collections.ConfigDict, label_space: LabelSpace) -> unet.UNet:
+  """Builds the network.
+
+  Raises:
+    UserError: `model_name` or an argument in `config.model` is unknown.
+  """
+  if config.model_name != "unet":
+    raise errors.unknown("model in config.model_name", config.model_name, ["unet"])
+  arguments = dict(config.model)
+  if arguments["dtype"] not in _DTYPES:
+    raise errors.unknown("type in config.model.dtype", arguments["dtype"], _DTYPES)
+  arguments["dtype"] = _DTYPES[arguments["dtype"]]
+  try:
+    return unet.UNet(num_classes=label_space.num_classes, axis_name="batch", **arguments)
+  except TypeError as error:
+    raise errors.UserError(f"config.model: {error}") from error
+
+
+def check_image_size(model: unet.UNet, size: tuple[int, int]) -> None:
+  """Refuses a network whose arguments are out of range, or training pictures that do not fit it.
+
+  Raises:
+    UserError: the message holds the value, and the nearest sizes that fit.
+  """
+  images = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+  try:
+    jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), images)
+  except ValueError as error:
+    raise errors.UserError(
+      f"config.model with training pictures of {size[0]} x {size[1]} pixels: {error}"
+    ) from error
+
+
+def make_loss(config: ml_collections.ConfigDict) -> Callable[..., jax.Array]:
+  """The loss, with its class weights."""
+  weights = jnp.array(config.class_weights) if config.class_weights else None
+  return functools.partial(losses.get(config.loss), class_weights=weights)

@@ -1,0 +1,175 @@
+"""Training: the loop, and what stands around it."""
+
+import pathlib
+import time
+from collections.abc import Iterable
+
+import jax
+import ml_collections
+from absl import logging
+from clu import metric_writers, periodic_actions
+
+from flax_unet import errors
+from flax_unet.data import pipeline, sources
+from flax_unet.evaluation import report
+from flax_unet.evaluation.evaluator import Result
+from flax_unet.training import checkpoint, checks, events, experiment, steps, workdir
+from flax_unet.training.experiment import Experiment
+from flax_unet.training.state import TrainState, num_params, params_digest
+from flax_unet.training.train_log import TrainLog
+
+
+def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
+  """Trains a model, evaluates it and writes the report; goes on where a run stopped.
+
+  The order within a step is fixed: batch, step, log, evaluate, save.
+
+  Args:
+    config: what to do, see `configs/`.
+    folder: the run's folder, the "workdir".
+
+  Raises:
+    UserError: the configuration, the data or the folder cannot be used.
+  """
+  started = time.monotonic()
+  checks.check(config)
+  workdir.open_workdir(folder, config)
+  run = experiment.build(config)
+  checkpoints = checkpoint.Checkpoints(folder / "checkpoints")
+  state = run.init_state()
+  start = checkpoints.newest or 0
+  if start:
+    state = checkpoints.restore(start, state)
+    logging.info("Going on from step %d of %d", start, run.total_steps)
+  events.forget_after(folder, start)
+
+  batches = pipeline.to_devices(
+    pipeline.train_batches(
+      run.source,
+      run.train_op,
+      batch_size=config.input.batch_size,
+      seed=config.seed,
+      start=start,
+      workers=config.input.workers,
+      prefetch=config.input.prefetch,
+    ),
+    config.input.prefetch_to_device,
+  )
+  train_step = steps.map_train_step(experiment.make_loss(config), ema_decay=config.ema_decay)
+  train_step = train_step.lower(state, run.batch_shapes).compile()
+  writer = metric_writers.create_default_writer(folder, just_logging=jax.process_index() > 0)
+  log = TrainLog(writer, run.schedule, config.log_training_steps, config.input.batch_size)
+  progress = periodic_actions.ReportProgress(
+    num_train_steps=run.total_steps, every_steps=config.log_training_steps, every_secs=None
+  )
+
+  results = {}
+  for step in range(start + 1, run.total_steps + 1):
+    batch, waited = pipeline.timed_next(batches)
+    state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
+    log.add(step, metrics, waited)
+    progress(step)
+    due = _due_evals(config, step, run.total_steps)
+    if due:
+      log.settle()
+      results = _evaluate(run, due, state, step, writer)
+      log.restart_clock()
+    if due or step % config.ckpt_steps == 0:
+      log.settle()
+      writer.flush()  # all that led to a checkpoint is on disk before it
+      checkpoints.save(
+        state,
+        step=step,
+        examples_seen=step * config.input.batch_size,
+        config=config.to_dict(),
+        mean_iou=next(iter(results.values())).scores["mean_iou"] if due else None,
+      )
+  batches.close()
+  if not results:  # the run had come to its end before
+    results = _evaluate(run, run.evaluators, state, run.total_steps, writer)
+  writer.close()
+  checkpoints.close()
+  if jax.process_index() == 0:
+    _write_report(run, folder, run.total_steps, results)
+    workdir.write_run_info(
+      folder,
+      data=sources.fingerprint(run.builder),
+      parameters=num_params(state),
+      params_digest=params_digest(state),
+      steps=run.total_steps,
+      flops_per_step=train_step.cost_analysis()["flops"],
+      seconds=time.monotonic() - started,
+    )
+
+
+def _due_evals(config: ml_collections.ConfigDict, step: int, total_steps: int) -> list[str]:
+  return [
+    name
+    for name, eval_config in config.evals.items()
+    if step % eval_config.log_steps == 0 or step == total_steps
+  ]
+
+
+def _evaluate(
+  run: Experiment,
+  names: Iterable[str],
+  state: TrainState,
+  step: int,
+  writer: metric_writers.MetricWriter,
+) -> dict[str, Result]:
+  """Evaluates the model, and writes its scores and pictures for TensorBoard."""
+  results = {}
+  for name in names:
+    result = results[name] = run.evaluators[name](state.eval_variables)
+    writer.write_scalars(
+      step,
+      {f"{name}/{key}": result.scores[key] for key in ("mean_iou", "pixel_accuracy", "mean_f1")},
+    )
+    writer.write_images(step, report.panels(name, result.examples, run.label_space))
+  return results
+
+
+def _write_report(
+  run: Experiment, folder: pathlib.Path, step: int, results: dict[str, Result]
+) -> None:
+  """Writes the report of a step's results, and says where it is."""
+  curves = events.scalars(folder)
+  history = {tag.removeprefix("train/"): curve for tag, curve in curves.items()}
+  report.write(
+    folder / "report",
+    step=step,
+    results=results,
+    history=history,
+    label_space=run.label_space,
+  )
+  scores = next(iter(results.values())).scores
+  logging.info(
+    "Step %d: mean IoU %.4f, pixel accuracy %.4f, mean F1 %.4f. Look at %s",
+    step,
+    scores["mean_iou"],
+    scores["pixel_accuracy"],
+    scores["mean_f1"],
+    folder / "report",
+  )
+
+
+def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str) -> None:
+  """Evaluates a checkpoint of a run, and writes the report anew.
+
+  Args:
+    config: the run's configuration; its `evals` may differ from those of training.
+    folder: the run's folder.
+    which: "newest" or "best".
+
+  Raises:
+    UserError: there is no checkpoint.
+  """
+  checks.check(config)
+  checkpoints = checkpoint.Checkpoints(folder / "checkpoints", read_only=True)
+  step = checkpoints.best if which == "best" else checkpoints.newest
+  if step is None:
+    raise errors.UserError(f"{folder / 'checkpoints'} holds no checkpoint: train first")
+  run = experiment.build(config)
+  state = checkpoints.restore(step, run.init_state())
+  results = {name: evaluator(state.eval_variables) for name, evaluator in run.evaluators.items()}
+  _write_report(run, folder, step, results)

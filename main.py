@@ -1,0 +1,29 @@
+"""Trains and evaluates a U-Net: python main.py --config=configs/street_scenes.py"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from flax_unet import errors, terminal
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: FILE[:ARGUMENTS].")
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder (default: runs/CONFIG).")
+_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
+_CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "Which to evaluate.")
+
+
+def main(_):
+  # Imported here, so that --help and the data's worker processes start fast.
+  from flax_unet.training import loop, workdir
+
+  terminal.set_up()
+  filename = config_flags.get_config_filename(flags.FLAGS["config"])
+  folder = workdir.choose(_WORKDIR.value, filename)
+  if _MODE.value == "train":
+    loop.train(_CONFIG.value, folder)
+  else:
+    loop.evaluate(_CONFIG.value, folder, _CHECKPOINT.value)
+
+
+if __name__ == "__main__":
+  flags.mark_flag_as_required("config")
+  errors.run(main)
