@@ -1,0 +1,98 @@
+"""Vegetation: trees, conifers, bushes and hedges."""
+
+import numpy as np
+
+from flax_unet.data.street_scenes.canvas import Canvas
+from flax_unet.data.street_scenes.geometry import (
+  Place,
+  along_street,
+  blob,
+  box,
+  ellipse,
+  level,
+  rectangle,
+  upright,
+)
+from flax_unet.data.street_scenes.solids import draw_solid
+from flax_unet.data.street_scenes.textures import leaves, rough
+
+_LEAVES = np.array([
+  (78, 108, 48), (64, 96, 50), (92, 116, 56), (54, 84, 44), (104, 124, 60), (70, 92, 40),
+], float)  # fmt: skip
+_AUTUMN = np.array([(176, 140, 52), (160, 96, 44), (132, 116, 54), (120, 56, 44)], float)
+_BARK = np.array([(84, 70, 58), (104, 94, 82), (66, 56, 48)], float)
+
+
+def _leaf_color(rng: np.random.Generator, autumn: bool) -> np.ndarray:
+  colors = _AUTUMN if autumn and rng.random() < 0.6 else _LEAVES
+  return colors[rng.integers(len(colors))] * rng.uniform(0.8, 1.15)
+
+
+def draw_tree(canvas: Canvas, x: float, z: float, tall: float, autumn: bool, rng) -> None:
+  """Draws a broad-leaved tree: a trunk with two boughs, and a crown of a few clumps."""
+  plane = upright(x, z)
+  bark = rough(_BARK[rng.integers(len(_BARK))], 0.2, 0.06, x)
+  color = _leaf_color(rng, autumn)
+  thick, fork = 0.032 * tall * rng.uniform(0.8, 1.2), rng.uniform(0.3, 0.4) * tall
+  spread = rng.uniform(0.26, 0.36) * tall
+  if canvas.weather.sunlight.mean() > 0.1:
+    canvas.tint(level(0.01), ellipse(x, z, spread * 1.1, spread * 0.9), 0.78)
+  trunk = np.array([(-thick, 0), (thick, 0), (0.6 * thick, fork * 1.4), (-0.6 * thick, fork * 1.4)])
+  canvas.paint(plane, trunk, bark, "vegetation")
+  offset = rng.uniform(0, 100)
+  middle = 0.67 * tall
+  for angle in np.append(rng.uniform(0, 2 * np.pi, 4), 0.0):
+    away = 0.0 if angle == 0.0 else 0.5
+    u = away * spread * np.cos(angle)
+    v = middle + away * 0.24 * tall * np.sin(angle)
+    size = spread * (0.95 if away == 0 else rng.uniform(0.55, 0.75))
+    outline = blob(rng, u, v, size, 0.9 * size, 0.07)
+    canvas.paint(plane, outline, leaves(color, v, size, offset + 9 * angle), "vegetation")
+
+
+def draw_conifer(canvas: Canvas, x: float, z: float, tall: float, rng) -> None:
+  """Draws a conifer: a cone of dark, drooping tiers."""
+  plane = upright(x, z)
+  color = np.array([48, 78, 52]) * rng.uniform(0.8, 1.15)
+  offset = rng.uniform(0, 100)
+  canvas.paint(plane, rectangle(-0.15, 0, 0.15, 0.2 * tall), _BARK[2], "vegetation")
+  for tier in range(5):
+    base, top = (0.08 + 0.17 * tier) * tall, (0.34 + 0.165 * tier) * tall
+    half = (0.23 - 0.04 * tier) * tall
+    teeth = np.linspace(-half, half, 9)
+    edge = np.stack([teeth, base + 0.03 * tall * (np.arange(9) % 2)], axis=1)
+    outline = np.concatenate([edge, [(0.0, top)]])
+    canvas.paint(plane, outline, leaves(color, top, half, offset + tier), "vegetation")
+
+
+def draw_bush(canvas: Canvas, x: float, z: float, size: float, autumn: bool, rng) -> None:
+  """Draws a bush that reaches the ground."""
+  plane = upright(x, z)
+  outline = blob(rng, 0, 0.45 * size, 0.7 * size, 0.5 * size, 0.08)
+  outline[:, 1] = np.maximum(outline[:, 1], 0)
+  texture = leaves(_leaf_color(rng, autumn), 0.5 * size, 0.6 * size, rng.uniform(0, 100))
+  canvas.paint(plane, outline, texture, "vegetation")
+
+
+def draw_hedge(canvas: Canvas, x: float, near: float, far: float, rng) -> None:
+  """Draws a cut hedge along the street, 1 to 2 m high."""
+  height = rng.uniform(1.0, 2.0)
+  texture = leaves(_leaf_color(rng, False), 0.7 * height, 0.5, rng.uniform(0, 100))
+  place = Place(x + np.sign(x) * 0.5, (near + far) / 2)
+  draw_solid(canvas, place, box(far - near, height), 1.0, texture, "vegetation")
+
+
+def draw_thicket(canvas: Canvas, x: float, near: float, far: float, autumn: bool, rng) -> None:
+  """Draws a wall of trees along the street, as at the edge of a park."""
+  height = rng.uniform(7, 12)
+  color = _leaf_color(rng, autumn)
+  texture = leaves(color * 0.8, 0.6 * height, 3.0, rng.uniform(0, 100))
+  canvas.paint(
+    along_street(x + np.sign(x) * 4), rectangle(near, 0, far, height * 0.7), texture, "vegetation"
+  )
+  z = far
+  while z > near:
+    draw_tree(
+      canvas, x + np.sign(x) * rng.uniform(1, 3.5), z, height * rng.uniform(0.8, 1.15), autumn, rng
+    )
+    z -= rng.uniform(3, 6)

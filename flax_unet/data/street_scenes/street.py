@@ -1,0 +1,133 @@
+"""The street's plan: lanes, kerbs, pavements, and what lines it; all in metres."""
+
+import dataclasses
+
+import numpy as np
+
+FAR = 160.0  # metres from the camera, where the street ends
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+  """One side of the street.
+
+  Attributes:
+    sign: -1 left, 1 right.
+    kerb: x of the kerb.
+    frontage: x where pavement ends and houses, walls and gardens begin.
+    parking: width of the parking bays before the kerb; 0 without.
+    paved_parking: whether the bays are paved, and so no part of the road.
+    verge: width of the strip of grass; 0 without.
+    verge_at_kerb: whether that strip lies at the kerb, else at the frontage.
+  """
+
+  sign: int
+  kerb: float
+  frontage: float
+  parking: float
+  paved_parking: bool
+  verge: float
+  verge_at_kerb: bool
+
+  @property
+  def walk(self) -> float:
+    """x of the middle of what pedestrians have."""
+    low, high = abs(self.kerb), abs(self.frontage)
+    if self.verge_at_kerb:
+      low += self.verge
+    else:
+      high -= self.verge
+    return self.sign * (low + high) / 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Street:
+  """The plan of a street that is straight and that the camera drives along, in its right half.
+
+  Attributes:
+    kind: "city", "suburb" or "avenue".
+    left, right: the two sides.
+    lanes: x of the middle of each lane, with the direction: 1 away from the camera, -1 towards it.
+    lane_lines: x of the lines between lanes.
+    middle: x of the line between the directions.
+    crossing: z where a crossing street begins and ends, or None.
+    zebra: whether there are zebra stripes before it.
+    track: x of the middle of a tram's track, or None.
+    land: label of what lies beyond the pavements: "terrain", "ground" or "sidewalk".
+  """
+
+  kind: str
+  left: Side
+  right: Side
+  lanes: tuple[tuple[float, int], ...]
+  lane_lines: tuple[float, ...]
+  middle: float
+  crossing: tuple[float, float] | None
+  zebra: bool
+  track: float | None
+  land: str
+
+  @property
+  def sides(self) -> tuple[Side, Side]:
+    return self.left, self.right
+
+  @property
+  def blocks(self) -> tuple[tuple[float, float], ...]:
+    """Stretches (near, far) of z between crossing streets."""
+    if self.crossing is None:
+      return ((0.5, FAR),)
+    return (0.5, self.crossing[0]), (self.crossing[1], FAR)
+
+
+def sample_street(rng: np.random.Generator) -> Street:
+  """Draws the plan of a street."""
+  kind = rng.choice(["city", "suburb", "avenue"], p=[0.4, 0.35, 0.25])
+  lane = rng.uniform(3.0, 3.5)
+  drift = rng.uniform(-0.4, 0.4)  # the camera is not quite in the middle of its lane
+  ours = 1 + (rng.random() < 0.25)
+  theirs = 1 + (rng.random() < 0.3)
+  middle = -lane / 2 + drift
+  lanes = [(middle + lane * (i + 0.5), 1) for i in range(ours)]
+  lanes += [(middle - lane * (i + 0.5), -1) for i in range(theirs)]
+  lines = [middle + lane * i for i in range(-theirs + 1, ours)]
+  left_edge, right_edge = middle - theirs * lane, middle + ours * lane
+  track = None
+  if rng.random() < 0.3:
+    track = left_edge - 1.7
+    lines.append(left_edge)
+    left_edge -= 3.4
+  crossing = None
+  if rng.random() < 0.5:
+    near = rng.uniform(14, 40)
+    crossing = (near, near + rng.uniform(8, 11))
+  return Street(
+    kind=str(kind),
+    left=_sample_side(-1, left_edge, str(kind), track is None, rng),
+    right=_sample_side(1, right_edge, str(kind), True, rng),
+    lanes=tuple(lanes),
+    lane_lines=tuple(lines),
+    middle=middle,
+    crossing=crossing,
+    zebra=rng.random() < 0.6,
+    track=track,
+    land=str(rng.choice(["terrain", "ground", "sidewalk"], p=[0.5, 0.2, 0.3])),
+  )
+
+
+def _sample_side(sign: int, edge: float, kind: str, may_park: bool, rng) -> Side:
+  parking = rng.uniform(2.0, 2.3) if may_park and rng.random() < 0.6 else 0.0
+  verge = (
+    rng.uniform(0.8, 2.2)
+    if rng.random() < {"city": 0.12, "suburb": 0.5, "avenue": 0.6}[kind]
+    else 0.0
+  )
+  kerb = edge + sign * parking
+  return Side(
+    sign=sign,
+    kerb=kerb,
+    frontage=kerb + sign * (rng.uniform(1.8, 4.2) + verge),
+    parking=parking,
+    paved_parking=rng.random() < 0.4,
+    verge=verge,
+    verge_at_kerb=rng.random() < 0.5,
+  )

@@ -1,0 +1,127 @@
+"""Surfaces: functions from places on a plane, in metres, to colours.
+
+They are evaluated pixel by pixel, so the same wall looks the same at every resolution. Whatever is
+random about them comes from two fixed, periodic tables of noise, and from where in them they start.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Texture = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+_SIZE = 256  # entries of the tables along either axis
+
+
+def _noise_table(roughness: float) -> np.ndarray:
+  """Float32 `[256, 256]`, mean 0, variance 1, periodic; spectrum falls as frequency^-roughness."""
+  white = np.random.default_rng(0).standard_normal((_SIZE, _SIZE))
+  frequency = np.fft.fftfreq(_SIZE)
+  radius = np.hypot(frequency[:, None], frequency[None, :])
+  radius[0, 0] = np.inf
+  table = np.fft.ifft2(np.fft.fft2(white) / radius**roughness).real
+  return (table / table.std()).astype(np.float32)
+
+
+_CLOUDY = _noise_table(1.4)
+_GRAINY = _noise_table(0.0)
+
+
+def noise(u: np.ndarray, v: np.ndarray, grain: float, table: np.ndarray = _CLOUDY) -> np.ndarray:
+  """Noise of mean 0 and variance 1 at (u, v); one entry of the table covers `grain` metres."""
+  columns = np.floor(u / grain).astype(np.int32) & (_SIZE - 1)
+  rows = np.floor(v / grain).astype(np.int32) & (_SIZE - 1)
+  return table[rows, columns]
+
+
+def per_cell(columns: np.ndarray, rows: np.ndarray, salt: int = 0) -> np.ndarray:
+  """A random number (normal) for every cell of a grid, as one window differs from the next."""
+  return noise(columns + salt, rows + 7 * salt, 1.0, _GRAINY)
+
+
+def tinted(color, brightness: np.ndarray) -> np.ndarray:
+  """A colour at every pixel's own brightness, `[pixels, 3]`."""
+  return np.asarray(color, np.float32) * brightness[:, None]
+
+
+def where(mask: np.ndarray, color, otherwise: np.ndarray) -> np.ndarray:
+  """Overwrites, in place, the colours of the pixels in the mask."""
+  otherwise[mask] = color[mask] if isinstance(color, np.ndarray) and color.ndim == 2 else color
+  return otherwise
+
+
+def rough(color, amount: float, grain: float, offset: float = 0.0) -> Texture:
+  """A colour whose brightness varies: plaster, concrete, asphalt."""
+
+  def texture(u, v):
+    blotches = noise(u + offset, v, 8 * grain)
+    grains = noise(u, v + offset, grain, _GRAINY)
+    return tinted(color, 1 + amount * (0.6 * blotches + 0.4 * grains))
+
+  return texture
+
+
+def bricks(color, mortar, length: float, height: float, offset: float = 0.0) -> Texture:
+  """Courses of bricks or blocks, each course shifted by half a brick."""
+
+  def texture(u, v):
+    course = np.floor(v / height)
+    along = u / length + 0.5 * (course % 2)
+    brick = np.floor(along)
+    rgb = tinted(color, 1 + 0.12 * per_cell(brick, course) + 0.1 * noise(u + offset, v, 0.2))
+    joint = ((along - brick) * length < 0.09 * height + 0.01) | (
+      v - course * height < 0.16 * height
+    )
+    return where(joint, np.asarray(mortar, np.float32), rgb)
+
+  return texture
+
+
+def slabs(color, size: float, offset: float = 0.0) -> Texture:
+  """Paving slabs with dark joints."""
+
+  def texture(u, v):
+    column, row = np.floor(u / size), np.floor(v / size)
+    rgb = tinted(color, 1 + 0.05 * per_cell(column, row) + 0.05 * noise(u + offset, v, 0.15))
+    joint = ((u - column * size) < 0.045) | ((v - row * size) < 0.09)
+    rgb[joint] *= 0.8
+    return rgb
+
+  return texture
+
+
+def leaves(color, top: float, size: float, offset: float) -> Texture:
+  """Foliage: clumps of leaves, light above (around the height `top`) and dark in the gaps."""
+
+  def texture(u, v):
+    clumps = noise(u + offset, v + offset, 0.07 * size)
+    single = noise(u - offset, v, 0.05 * size, _GRAINY)
+    lit = 0.78 + 0.3 * np.tanh((v - top) / size) + 0.3 * np.tanh(1.5 * clumps) + 0.1 * single
+    return tinted(color, np.maximum(lit, 0.25)) + 14 * np.maximum(single - 1, 0)[:, None]
+
+  return texture
+
+
+def grass(color, offset: float) -> Texture:
+  """A lawn, with worn and dry patches."""
+
+  def texture(u, v):
+    patches = np.tanh(noise(u + offset, v, 0.25))
+    blades = noise(u, v + offset, 0.06, _GRAINY)
+    rgb = tinted(color, 1 + 0.13 * patches + 0.12 * blades)
+    rgb[:, 0] += 14 * np.maximum(patches, 0)
+    return rgb
+
+  return texture
+
+
+def asphalt(color, offset: float) -> Texture:
+  """Asphalt: fine grains, stains, and the lighter tracks of wheels along the street."""
+
+  def texture(u, v):
+    stains = noise(u * 1.5 + offset, v * 0.35, 0.35)
+    grains = noise(u, v + offset, 0.035, _GRAINY)
+    tracks = np.cos((u + offset) * 4.1)
+    return tinted(color, 1 + 0.045 * stains + 0.035 * grains + 0.02 * tracks)
+
+  return texture
