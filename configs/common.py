@@ -37,9 +37,3 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
       raise ValueError(f"argument {item}: give a value like {name}={default}")
     values[name] = value
   return ml_collections.ConfigDict(values)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-  """Parses a size such as "512x1024" to height and width, in pixels."""
-  height, width = (int(side) for side in text.split("x"))
-  return height, width

@@ -24,6 +24,7 @@ def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
   return {
     "label_map": functools.partial(ops.LabelMap, label_space),
     "resize": ops.Resize,
+    "resize_image": ops.ResizeImage,
     "random_scale": ops.RandomScale,
     "random_crop": ops.RandomCrop,
     "flip_lr": ops.FlipLR,

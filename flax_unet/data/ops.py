@@ -117,6 +117,29 @@ class Resize(Op):
 
 
 @dataclasses.dataclass(frozen=True)
+class ResizeImage(Op):
+  """Resizes the image only, for evaluation: predictions are scored at the label's resolution.
+
+  Attributes:
+    height: of the image, in pixels.
+    width: of the image, in pixels.
+  """
+
+  height: int
+  width: int
+
+  def __post_init__(self):
+    _check_size(self.height, self.width)
+
+  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    size = (self.width, self.height)
+    return {**example, "image": cv2.resize(example["image"], size, interpolation=cv2.INTER_LINEAR)}
+
+  def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    return self.height, self.width
+
+
+@dataclasses.dataclass(frozen=True)
 class RandomScale(Op):
   """Resamples height and width by one ratio, uniform in [low, high)."""
 
