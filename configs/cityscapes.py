@@ -12,8 +12,8 @@ batch of 16 crops takes 8 devices with 16 GB each. Not run here in full: no acce
 
 Arguments after the colon:
 
-    paper          The report "Image Segmentation using U-Net Model": 10 epochs on whole pictures, no
-                   normalisation. What the report does not say is marked as assumed below.
+    paper          The report "Image Segmentation using U-Net Model": 10 epochs on whole pictures,
+                   no normalisation. What the report does not say is marked as assumed below.
     runlocal       A few steps of a tiny network, for debugging.
     res=256x512    Height and width of the training crops (with `paper`: of the whole pictures).
     width=32       Channels of the first level.

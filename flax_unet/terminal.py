@@ -2,18 +2,19 @@
 
 import logging
 import pathlib
+from collections.abc import Mapping
 
 import absl.logging
+from clu import metric_writers
 
 _PACKAGE = str(pathlib.Path(__file__).parent)
 
 
 class _OwnMessages(logging.Filter):
-  """Lets through warnings, and messages of this package and of clu's writers."""
+  """Lets through this package's messages, and everybody's warnings."""
 
   def filter(self, record: logging.LogRecord) -> bool:
-    ours = record.pathname.startswith(_PACKAGE) or "/clu/" in record.pathname
-    return ours or record.levelno >= logging.WARNING
+    return record.pathname.startswith(_PACKAGE) or record.levelno >= logging.WARNING
 
 
 def set_up() -> None:
@@ -22,3 +23,21 @@ def set_up() -> None:
   handler = absl.logging.get_absl_handler()
   handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
   handler.addFilter(_OwnMessages())
+
+
+class ProgressWriter(metric_writers.LoggingWriter):
+  """Writes scalars as one line, with what is left to do; pictures go elsewhere."""
+
+  def __init__(self, total_steps: int):
+    super().__init__()
+    self._total_steps = total_steps
+
+  def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+    words = [f"step {step}/{self._total_steps}"]
+    words += [f"{key.removeprefix('train/')} {value:.4g}" for key, value in scalars.items()]
+    if rate := scalars.get("train/steps_per_second"):
+      words.append(f"ETA {(self._total_steps - step) / rate / 60:.1f} min")
+    absl.logging.info("%s", "  ".join(words))
+
+  def write_images(self, step: int, images: Mapping[str, object]) -> None:
+    del step, images

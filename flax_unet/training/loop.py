@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import jax
 import ml_collections
 from absl import logging
-from clu import metric_writers, periodic_actions
+from clu import metric_writers
 
-from flax_unet import errors
+from flax_unet import errors, terminal
 from flax_unet.data import pipeline, sources
 from flax_unet.evaluation import report
 from flax_unet.evaluation.evaluator import Result
@@ -57,22 +57,19 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
   )
   train_step = steps.map_train_step(experiment.make_loss(config), ema_decay=config.ema_decay)
   train_step = train_step.lower(state, run.batch_shapes).compile()
-  writer = metric_writers.create_default_writer(folder, just_logging=jax.process_index() > 0)
+  writer = _make_writer(folder, run.total_steps)
   log = TrainLog(writer, run.schedule, config.log_training_steps, config.input.batch_size)
-  progress = periodic_actions.ReportProgress(
-    num_train_steps=run.total_steps, every_steps=config.log_training_steps, every_secs=None
-  )
 
   results = {}
   for step in range(start + 1, run.total_steps + 1):
     batch, waited = pipeline.timed_next(batches)
     state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
     log.add(step, metrics, waited)
-    progress(step)
     due = _due_evals(config, step, run.total_steps)
     if due:
       log.settle()
-      results = _evaluate(run, due, state, step, writer)
+      results = _evaluate(run, due, state)
+      _write_results(writer, run, step, results)
       log.restart_clock()
     if due or step % config.ckpt_steps == 0:
       log.settle()
@@ -86,7 +83,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
       )
   batches.close()
   if not results:  # the run had come to its end before
-    results = _evaluate(run, run.evaluators, state, run.total_steps, writer)
+    results = _evaluate(run, run.evaluators, state)
   writer.close()
   checkpoints.close()
   if jax.process_index() == 0:
@@ -102,6 +99,14 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
     )
 
 
+def _make_writer(folder: pathlib.Path, total_steps: int) -> metric_writers.MetricWriter:
+  """Writes to the terminal, and in the first process to TensorBoard."""
+  writers = [terminal.ProgressWriter(total_steps)]
+  if jax.process_index() == 0:
+    writers.append(metric_writers.SummaryWriter(str(folder)))
+  return metric_writers.AsyncMultiWriter(writers)
+
+
 def _due_evals(config: ml_collections.ConfigDict, step: int, total_steps: int) -> list[str]:
   return [
     name
@@ -110,23 +115,18 @@ def _due_evals(config: ml_collections.ConfigDict, step: int, total_steps: int) -
   ]
 
 
-def _evaluate(
-  run: Experiment,
-  names: Iterable[str],
-  state: TrainState,
-  step: int,
-  writer: metric_writers.MetricWriter,
-) -> dict[str, Result]:
-  """Evaluates the model, and writes its scores and pictures for TensorBoard."""
-  results = {}
-  for name in names:
-    result = results[name] = run.evaluators[name](state.eval_variables)
-    writer.write_scalars(
-      step,
-      {f"{name}/{key}": result.scores[key] for key in ("mean_iou", "pixel_accuracy", "mean_f1")},
-    )
+def _evaluate(run: Experiment, names: Iterable[str], state: TrainState) -> dict[str, Result]:
+  return {name: run.evaluators[name](state.eval_variables) for name in names}
+
+
+def _write_results(
+  writer: metric_writers.MetricWriter, run: Experiment, step: int, results: dict[str, Result]
+) -> None:
+  """Writes scores and pictures for TensorBoard."""
+  for name, result in results.items():
+    keys = ("mean_iou", "pixel_accuracy", "mean_f1")
+    writer.write_scalars(step, {f"{name}/{key}": result.scores[key] for key in keys})
     writer.write_images(step, report.panels(name, result.examples, run.label_space))
-  return results
 
 
 def _write_report(
@@ -171,5 +171,4 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str
     raise errors.UserError(f"{folder / 'checkpoints'} holds no checkpoint: train first")
   run = experiment.build(config)
   state = checkpoints.restore(step, run.init_state())
-  results = {name: evaluator(state.eval_variables) for name, evaluator in run.evaluators.items()}
-  _write_report(run, folder, step, results)
+  _write_report(run, folder, step, _evaluate(run, run.evaluators, state))

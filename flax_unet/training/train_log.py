@@ -73,6 +73,7 @@ class TrainLog:
       means
       | {
         "train/learning_rate": float(self._schedule(step - 1)),
+        "train/steps_per_second": self._steps / seconds,
         "train/images_per_second": self._steps * self._batch_size / seconds,
         "train/waiting_for_data": self._waited / seconds,
       },
