@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flax_unet.evaluation import metrics
-from flax_unet.evaluation.confusion import count, count_with_ignored
+from flax_unet.evaluation.counting import count_with_ignored, fold, joint_histogram
 from flax_unet.evaluation.tables import text_table
 
 FACTORS = (2, 4, 8)  # by which pictures are shrunk
@@ -29,17 +29,10 @@ class Row(NamedTuple):
   definition: str
 
 
-def _nearest(size: int, factor: int) -> np.ndarray:
-  """int64 `[size]`: the pixel that stands for each pixel, the centre one of every `factor`."""
-  return np.minimum(np.arange(size) // factor * factor + factor // 2, size - 1)
-
-
 def extra_counts(
   label: np.ndarray, prediction: np.ndarray, num_classes: int
 ) -> dict[str, np.ndarray]:
   """Counts what the audit cannot take from a picture's confusion matrix.
-
-  Shrinking takes the centre pixel of every square, which is the one way that invents no classes.
 
   Args:
     label: uint8 `[height, width]`, class indices; values from `num_classes` on are ignored.
@@ -48,19 +41,48 @@ def extra_counts(
 
   Returns:
     int64 arrays that may be summed over pictures: `ignored` `[classes + 1]`, what is predicted
-    where the label is ignored; and for each factor `reduced/<factor>` and `ceiling/<factor>`, both
-    `[classes, classes + 1]`: label against prediction after shrinking, and label against itself
-    shrunk and enlarged again.
+    where the label is ignored, and those of `shrunk_counts`.
   """
-  counts = {"ignored": count_with_ignored(label, prediction, num_classes)[-1]}
+  ignored = count_with_ignored(label, prediction, num_classes)[-1]
+  indices = np.arange(256, dtype=np.uint8)
+  return {"ignored": ignored, **shrunk_counts(label, prediction, indices, num_classes)}
+
+
+def shrunk_counts(
+  label: np.ndarray, prediction: np.ndarray, class_of: np.ndarray, num_classes: int
+) -> dict[str, np.ndarray]:
+  """Counts a picture after shrinking it by each of `FACTORS`.
+
+  Shrinking takes the centre pixel of every square, since values of classes cannot be averaged.
+
+  Args:
+    label: uint8 `[height, width]`, values of any numbering.
+    prediction: the same.
+    class_of: uint8 `[256]`, the class index of each value; from `num_classes` on: none.
+    num_classes: number of classes.
+
+  Returns:
+    For each factor `reduced/<factor>`, label against prediction after shrinking, and
+    `ceiling/<factor>`, label against itself shrunk and enlarged again; both int64
+    `[classes, classes + 1]`.
+  """
+
+  def count(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return fold(joint_histogram(first, second), class_of, num_classes)[:num_classes]
+
+  counts = {}
   height, width = label.shape
   for factor in FACTORS:
-    rows, columns = _nearest(height, factor), _nearest(width, factor)
-    small = np.ix_(rows[::factor], columns[::factor])
-    counts[f"reduced/{factor}"] = count(label[small], prediction[small], num_classes)
-    enlarged = label[small].repeat(factor, axis=0).repeat(factor, axis=1)[:height, :width]
-    counts[f"ceiling/{factor}"] = count(label, enlarged, num_classes)
+    small = np.ix_(_centres(height, factor), _centres(width, factor))
+    enlarged = label[small].repeat(factor, axis=1).repeat(factor, axis=0)[:height, :width]
+    counts[f"reduced/{factor}"] = count(label[small], prediction[small])
+    counts[f"ceiling/{factor}"] = count(label, enlarged)
   return counts
+
+
+def _centres(size: int, factor: int) -> np.ndarray:
+  """The centre pixel of every `factor` pixels in a row of `size`, which may end in fewer."""
+  return np.minimum(np.arange(factor // 2, size + factor // 2, factor), size - 1)
 
 
 def sum_counts(pictures: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ definitions that depend on pixel accuracy alone.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation.audit import Row, highest_mean_f1
@@ -99,3 +99,15 @@ def report(
   return (
     "\n".join(lines) + "\n" + text_table(("to reach the claim as", "pixel accuracy needed"), needed)
   )
+
+
+def as_dict(claim: float, rows: Sequence[Row], label_space: LabelSpace) -> dict[str, Any]:
+  """The same for JSON: `claimed`, `near`, `pixel_accuracy_needed` and `highest_mean_f1`."""
+  return {
+    "claimed": claim,
+    "near": [row.name for row in near(rows, claim)],
+    "pixel_accuracy_needed": {
+      item.name: item.pixel_accuracy for item in requirements(claim, label_space)
+    },
+    "highest_mean_f1": highest_mean_f1(claim),
+  }

@@ -77,14 +77,15 @@ def _category_table(label_space: LabelSpace) -> np.ndarray:
 
 
 def count(
-  label: np.ndarray, prediction: np.ndarray, instance: np.ndarray, label_space: LabelSpace
+  id_counts: np.ndarray, prediction: np.ndarray, instance: np.ndarray, label_space: LabelSpace
 ) -> InstanceCounts:
   """Counts one picture.
 
   Args:
-    label: uint8 `[height, width]`, *label ids* of Cityscapes.
-    prediction: uint8, the same shape, label ids too, since a class that is not scored on its own
-      may still be right as a member of its category.
+    id_counts: int64 `[256, 256]`, the `counting.joint_histogram` of the picture's *label ids* and
+      the predicted ones, since a class that is not scored on its own may still be right, or wrong,
+      as a member of its category.
+    prediction: uint8 `[height, width]`, label ids of Cityscapes.
     instance: uint16, the same shape, instance ids of Cityscapes.
     label_space: one of those of Cityscapes.
   """
@@ -117,7 +118,7 @@ def count(
     class_fn=by_class(sizes[ids] - found[ids]),
     category_tp=by_category(found_in_category[ids]),
     category_fn=by_category(sizes[ids] - found_in_category[ids]),
-    unscored_fp=_unscored_false_positives(label, prediction, label_space),
+    unscored_fp=_unscored_false_positives(id_counts, label_space),
   )
 
 
@@ -129,16 +130,15 @@ def _average_sizes() -> np.ndarray:
   return sizes
 
 
-def _unscored_false_positives(
-  label: np.ndarray, prediction: np.ndarray, label_space: LabelSpace
-) -> np.ndarray:
+def _unscored_false_positives(id_counts: np.ndarray, label_space: LabelSpace) -> np.ndarray:
   """Counts `InstanceCounts.unscored_fp` of one picture."""
-  index_of, category_of = label_space.lookup_table, _category_table(label_space)
-  unscored_category_of = np.where(index_of == IGNORED, category_of, np.int8(-1))
-  predicted = unscored_category_of[prediction]
-  scored = index_of[label] != IGNORED
-  false_alarm = (predicted >= 0) & scored & (category_of[label] != predicted)
-  return np.bincount(predicted[false_alarm], minlength=len(label_space.categories))
+  scored, category_of = label_space.lookup_table != IGNORED, _category_table(label_space)
+  return np.array(
+    [
+      id_counts[scored & (category_of != category)][:, ~scored & (category_of == category)].sum()
+      for category in range(len(label_space.categories))
+    ]
+  )
 
 
 def scores(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import jaccard_score
 
-from flax_unet.evaluation import audit, confusion, metrics
+from flax_unet.evaluation import audit, counting, metrics
 
 CLASSES = 6
 
@@ -25,7 +25,7 @@ def _maps():
 
 @pytest.fixture(name="confusions")
 def _confusions(maps):
-  return np.stack([confusion.count(*pair, CLASSES) for pair in zip(*maps, strict=True)])
+  return np.stack([counting.count(*pair, CLASSES) for pair in zip(*maps, strict=True)])
 
 
 @pytest.fixture(name="values")
@@ -87,7 +87,7 @@ def test_truthiness_is_what_the_two_numpy_calls_give(maps, values):
 
 def test_predictions_of_no_class_are_misses_and_truthy():
   label, prediction = np.array([[0, 1, 1, 0]], np.uint8), np.array([[0, 1, 255, 255]], np.uint8)
-  counts = confusion.count(label, prediction, 2)
+  counts = counting.count(label, prediction, 2)
   assert audit.micro_iou(counts) == 2 / 4
   assert audit.true_negative_accuracy(counts) == 6 / 8  # two classes, four pixels, two misses
   assert audit.truthiness_iou(counts) == 2 / 3
@@ -115,7 +115,7 @@ def test_definitions_by_picture_and_batch(maps, values):
 def test_absent_classes_count_as_one():
   label = np.array([[0, 0, 1, 1]], np.uint8)
   prediction = np.array([[0, 0, 0, 1]], np.uint8)  # IoU 2/3 and 1/2
-  rows = audit.definitions(confusion.count(label, prediction, 4)[None])
+  rows = audit.definitions(counting.count(label, prediction, 4)[None])
   values = {row.name: row.value for row in rows}
   assert values["official mean IoU"] == pytest.approx((2 / 3 + 1 / 2) / 2)
   assert values["absent = 1, per split"] == pytest.approx((2 / 3 + 1 / 2 + 2) / 4)
@@ -132,7 +132,7 @@ def test_void_as_a_class_equals_scikit_learn(maps, values):
 
 def test_reduced_resolution_scores_the_centre_pixels(maps, values):
   small = np.stack([x[:, 2::4, 2::4] for x in maps])
-  total = sum(confusion.count(*pair, CLASSES) for pair in zip(*small, strict=True))
+  total = sum(counting.count(*pair, CLASSES) for pair in zip(*small, strict=True))
   assert values["at 1/4 resolution"] == metrics.mean_iou(total)
 
 

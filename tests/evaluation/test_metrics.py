@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, jaccard_score, precision_recall_fscore_support
 
 from flax_unet.data import label_spaces
-from flax_unet.evaluation import confusion, metrics
+from flax_unet.evaluation import counting, metrics
 
 SPACE = label_spaces.CITYSCAPES_19
 
@@ -55,7 +55,7 @@ def test_scores_equal_those_of_scikit_learn():
   rng = np.random.default_rng(0)
   labels = rng.integers(0, 17, 5000).astype(np.uint8)  # the last classes have no pixels
   predictions = np.where(rng.random(5000) < 0.6, labels, rng.integers(0, 18, 5000)).astype(np.uint8)
-  scores = metrics.scores(confusion.count(labels, predictions, 19), SPACE)
+  scores = metrics.scores(counting.count(labels, predictions, 19), SPACE)
   undefined = {"labels": range(19), "average": None, "zero_division": np.nan}
   precision, recall, f1, _ = precision_recall_fscore_support(labels, predictions, **undefined)
   for name, expected in (("precision", precision), ("recall", recall), ("f1", f1)):

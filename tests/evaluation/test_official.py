@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flax_unet.data import label_spaces
-from flax_unet.evaluation import confusion, instances, metrics
+from flax_unet.evaluation import counting, instances, metrics
 
 SPACE = label_spaces.CITYSCAPES_19
 
@@ -77,6 +77,11 @@ def _official_scores(official, scenes, predictions, folder, **options):
   )
 
 
+def _count_instances(label, prediction, instance):
+  id_counts = counting.joint_histogram(label, prediction)
+  return instances.count(id_counts, prediction, instance, SPACE)
+
+
 def _assert_equal(ours, theirs):
   np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
 
@@ -87,7 +92,7 @@ def test_every_official_score(official, scenes, tmp_path):
   theirs = _official_scores(official, scenes, predictions, tmp_path)
 
   counts = sum(
-    confusion.count(SPACE.to_index(label), SPACE.to_index(prediction), 19)
+    counting.count(SPACE.to_index(label), SPACE.to_index(prediction), 19)
     for (label, _), prediction in zip(scenes, predictions, strict=True)
   )
   their_counts = np.array(theirs["confMatrix"])[SPACE.index_to_id].astype(np.int64)
@@ -103,7 +108,7 @@ def test_every_official_score(official, scenes, tmp_path):
     _assert_equal(ours["per_category"][name]["iou"], theirs["categoryScores"][name])
 
   weighted = instances.total(
-    instances.count(label, prediction, instance, SPACE)
+    _count_instances(label, prediction, instance)
     for (label, instance), prediction in zip(scenes, predictions, strict=True)
   )
   ours = instances.scores(counts, weighted, SPACE)
@@ -120,9 +125,9 @@ def test_every_official_score(official, scenes, tmp_path):
 def test_perfect_predictions(official, scenes, tmp_path):
   theirs = _official_scores(official, scenes, [label for label, _ in scenes], tmp_path)
   assert theirs["averageScoreClasses"] == theirs["averageScoreInstClasses"] == 1
-  weighted = instances.total(instances.count(label, label, ids, SPACE) for label, ids in scenes)
+  weighted = instances.total(_count_instances(label, label, ids) for label, ids in scenes)
   counts = sum(
-    confusion.count(SPACE.to_index(label), SPACE.to_index(label), 19) for label, _ in scenes
+    counting.count(SPACE.to_index(label), SPACE.to_index(label), 19) for label, _ in scenes
   )
   assert instances.scores(counts, weighted, SPACE)["iiou"] == 1
 
@@ -138,5 +143,5 @@ def test_pixel_accuracy_is_not_the_official_option(official, tmp_path):
   (their_count,) = theirs["perImageScores"].values()
   # What it calls "not ignored" is the ignored half, and "correct" counts the errors in it.
   assert their_count == {"nbNotIgnoredPixels": 4, "nbCorrectPixels": 3}
-  counts = confusion.count(SPACE.to_index(label), SPACE.to_index(prediction), 19)
+  counts = counting.count(SPACE.to_index(label), SPACE.to_index(prediction), 19)
   assert metrics.scores(counts, SPACE)["pixel_accuracy"] == 3 / 4

@@ -1,0 +1,142 @@
+"""Scores PNGs of predictions from any program, with the official Cityscapes definitions.
+
+    python -m flax_unet.tools.score --predictions=DIR --labels=DIR [--instances=DIR]
+
+`--labels` is searched for `<city>_<sequence>_<frame>_gtFine_labelIds.png`, `--predictions` for one
+`<city>_<sequence>_<frame>*.png` for each: gray PNGs of the same size, of label ids (or, with
+`--prediction_ids=train_ids`, of class indices and 255). Prints all scores, the audit of what else
+gets called mean IoU, and with `--claim=NUMBER` which of those definitions the number can belong to.
+"""
+
+import pathlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from flax_unet import errors, files
+from flax_unet.data import label_spaces
+from flax_unet.data.label_spaces import LabelSpace
+from flax_unet.evaluation import audit, bootstrap, claim, metrics, png_pairs, scoring
+from flax_unet.evaluation.tables import text_table
+
+_PREDICTIONS = flags.DEFINE_string("predictions", None, "Folder of predicted PNGs.")
+_LABELS = flags.DEFINE_string("labels", None, "Folder of *_gtFine_labelIds.png.")
+_INSTANCES = flags.DEFINE_string("instances", None, "Folder of *_gtFine_instanceIds.png, for iIoU.")
+_LABEL_SPACE = flags.DEFINE_string("label_space", "cityscapes_19", "Which classes to score.")
+_PREDICTION_IDS = flags.DEFINE_enum(
+  "prediction_ids", "label_ids", ["label_ids", "train_ids"], "What the predictions' values are."
+)
+_CLAIM = flags.DEFINE_float("claim", None, 'A claimed "mean IoU" to explain.', 0.0, 1.0)
+_JSON = flags.DEFINE_string("json", None, "File to write all numbers to.")
+
+_CLASS_SCORES = ("iou", "iiou", "f1", "precision", "recall", "share")
+_SPLIT_SCORES = (
+  ("mean_iou", "mean IoU"),
+  ("category_iou", "category IoU"),
+  ("iiou", "iIoU"),
+  ("category_iiou", "category iIoU"),
+  ("pixel_accuracy", "pixel accuracy"),
+  ("mean_accuracy", "mean accuracy"),
+  ("mean_f1", "mean F1"),
+  ("frequency_weighted_iou", "frequency-weighted IoU"),
+)
+
+
+def main(_):
+  label_space = label_spaces.get(_LABEL_SPACE.value)
+  pairs = _find_pairs()
+  counts = scoring.count_pairs(
+    pairs,
+    label_space,
+    train_ids=_PREDICTION_IDS.value == "train_ids",
+    progress=_Progress(len(pairs)) if sys.stderr.isatty() else lambda done: None,
+  )
+  scores = counts.scores(label_space)
+  interval = bootstrap.mean_iou_interval(counts.confusions)
+  rows, ceilings = audit.definitions(counts.confusions, counts.extra), audit.ceilings(counts.extra)
+
+  print(f"{len(pairs)} pictures, {label_space.name}\n")
+  print(score_tables(scores, interval))
+  if hint := _numbering_hint(counts.confusions.sum(axis=0), label_space):
+    print(f"\n{hint}")
+  print(f'\nWhat else gets called "mean IoU"\n\n{audit.table(rows, ceilings)}')
+  if _CLAIM.value is not None:
+    print("\n" + claim.report(_CLAIM.value, rows, ceilings, label_space))
+  if _JSON.value:
+    content = {
+      "pictures": len(pairs),
+      **scores,
+      "mean_iou_interval": interval,
+      "audit": {row.name: row.value for row in (*rows, *ceilings)},
+    }
+    if _CLAIM.value is not None:
+      content["claim"] = claim.as_dict(_CLAIM.value, rows, label_space)
+    files.write_json(pathlib.Path(_JSON.value), metrics.to_json(content))
+
+
+def _find_pairs() -> list[scoring.Pair]:
+  """Finds the files of every labelled picture."""
+  labels = png_pairs.find_labels(pathlib.Path(_LABELS.value))
+  predictions = png_pairs.match(labels, pathlib.Path(_PREDICTIONS.value))
+  instances = [None] * len(labels)
+  if _INSTANCES.value:
+    folder = pathlib.Path(_INSTANCES.value)
+    instances = png_pairs.match(labels, folder, png_pairs.INSTANCE_SUFFIX)
+  return [scoring.Pair(*files) for files in zip(labels, predictions, instances, strict=True)]
+
+
+class _Progress:
+  """Shows on the terminal how many pictures are done."""
+
+  def __init__(self, total: int):
+    self._total = total
+
+  def __call__(self, done: int) -> None:
+    end = "\n" if done == self._total else ""
+    print(f"\r{done} of {self._total} pictures", end=end, file=sys.stderr, flush=True)
+
+
+def score_tables(scores: Mapping[str, Any], interval: bootstrap.Interval) -> str:
+  """Tables of the scores by class, by category and of the split; `-` where there is none."""
+  by_class = [
+    (name, *(_cell(item.get(score)) for score in _CLASS_SCORES))
+    for name, item in scores["per_class"].items()
+  ]
+  by_category = [
+    (name, _cell(item["iou"]), _cell(item.get("iiou")))
+    for name, item in scores["per_category"].items()
+  ]
+  of_split = [(title, _cell(scores[name])) for name, title in _SPLIT_SCORES if name in scores]
+  of_split[0] += (f"{_cell(interval.low)} to {_cell(interval.high)}",)
+  of_split[1:] = [(*row, "") for row in of_split[1:]]
+  class_header = ("class", "IoU", "iIoU", "F1", "precision", "recall", "share")
+  return "\n\n".join(
+    (
+      text_table(class_header, by_class),
+      text_table(("category", "IoU", "iIoU"), by_category),
+      text_table(("score", "value", "95 % interval over pictures"), of_split),
+    )
+  )
+
+
+def _cell(value: float | None) -> str:
+  return "-" if value is None or np.isnan(value) else f"{value:.4f}"
+
+
+def _numbering_hint(confusion: np.ndarray, label_space: LabelSpace) -> str | None:
+  """Says so where the predictions look like class indices that were read as label ids."""
+  beyond = label_space.index_to_id >= label_space.num_classes
+  if _PREDICTION_IDS.value == "train_ids" or confusion[:, :-1][:, beyond].any():
+    return None
+  return (
+    f"No prediction has an id from {label_space.num_classes} on. If these are class indices, "
+    "score them with --prediction_ids=train_ids."
+  )
+
+
+if __name__ == "__main__":
+  flags.mark_flags_as_required(["predictions", "labels"])
+  errors.run(main)

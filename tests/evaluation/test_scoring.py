@@ -1,0 +1,89 @@
+import cv2
+import numpy as np
+import pytest
+
+from flax_unet.data import label_spaces
+from flax_unet.errors import UserError
+from flax_unet.evaluation import audit, counting, scoring
+
+SPACE = label_spaces.CITYSCAPES_19
+
+
+def _write(folder, name, ids):
+  cv2.imwrite(str(folder / name), ids)
+  return folder / name
+
+
+@pytest.fixture(name="maps")
+def _maps():
+  """Label ids, predicted label ids and instance ids, of two pictures."""
+  rng = np.random.default_rng(0)
+  labels = rng.integers(0, 34, (2, 3, 5)).repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
+  predictions = np.where(rng.random(labels.shape) < 0.7, labels, labels[::-1]).astype(np.uint8)
+  instances = np.where(labels >= 24, labels * np.uint16(1000) + 1, labels).astype(np.uint16)
+  return labels, predictions, instances
+
+
+def _pairs(folder, labels, predictions, instances=None):
+  return [
+    scoring.Pair(
+      _write(folder, f"{index}_label.png", label),
+      _write(folder, f"{index}_prediction.png", predictions[index]),
+      None if instances is None else _write(folder, f"{index}_instance.png", instances[index]),
+    )
+    for index, label in enumerate(labels)
+  ]
+
+
+def test_counts_are_those_of_the_maps(tmp_path, maps):
+  counts = scoring.count_pairs(_pairs(tmp_path, *maps), SPACE, workers=1)
+  indices = [[SPACE.to_index(ids) for ids in kind] for kind in maps[:2]]
+  expected = [counting.count(*pair, 19) for pair in zip(*indices, strict=True)]
+  np.testing.assert_array_equal(counts.confusions, expected)
+  extra = audit.sum_counts(audit.extra_counts(*pair, 19) for pair in zip(*indices, strict=True))
+  assert set(counts.extra) == set(extra)
+  for name, values in extra.items():
+    np.testing.assert_array_equal(counts.extra[name], values)
+
+
+def test_scores_have_instance_scores_where_there_are_maps(tmp_path, maps):
+  labels, predictions, _ = maps
+  scores = scoring.count_pairs(_pairs(tmp_path, *maps), SPACE, workers=1).scores(SPACE)
+  assert 0 < scores["iiou"] < 1
+  assert set(scores["per_class"]["car"]) > {"iou", "iiou"}
+  assert "iiou" not in scores["per_class"]["road"]
+  assert "iiou" in scores["per_category"]["vehicle"]
+  without = scoring.count_pairs(_pairs(tmp_path, labels, predictions), SPACE, workers=1)
+  assert "iiou" not in without.scores(SPACE)
+
+
+def test_class_indices_score_like_label_ids(tmp_path, maps):
+  labels, predictions, instances = maps
+  by_ids = scoring.count_pairs(_pairs(tmp_path, *maps), SPACE, workers=1)
+  indices = SPACE.to_index(predictions)
+  by_indices = scoring.count_pairs(
+    _pairs(tmp_path, labels, indices, instances), SPACE, train_ids=True, workers=1
+  )
+  np.testing.assert_array_equal(by_ids.confusions, by_indices.confusions)
+  assert by_ids.scores(SPACE)["iiou"] == by_indices.scores(SPACE)["iiou"]
+
+
+@pytest.mark.parametrize(
+  ("kind", "change", "train_ids", "complaint"),
+  [
+    ("prediction", lambda x: x[:, :8], False, "is 8 x 24 pixels, but its label .* is 40 x 24"),
+    ("instance", lambda x: x[:8], False, "is 40 x 8 pixels, but its label .* is 40 x 24"),
+    ("label", lambda x: x + 200, False, "value 2.., which is no label id of 'cityscapes_19'"),
+    ("prediction", lambda x: x * 0 + 34, False, "the value 34, which is no label id"),
+    ("prediction", lambda x: x * 0 + 19, True, "the value 19, which is no class index"),
+    ("prediction", lambda x: x.astype(np.uint16) + 300, False, "the value 3.., which is no"),
+  ],
+)
+def test_bad_files_are_named(tmp_path, maps, kind, change, train_ids, complaint):
+  pairs = _pairs(tmp_path, *maps)
+  ids = dict(zip(("label", "prediction", "instance"), maps, strict=True))[kind][1]
+  _write(tmp_path, f"1_{kind}.png", change(ids))
+  with pytest.raises(UserError, match=f"1_{kind}.png: .*{complaint}"):
+    if train_ids:
+      _write(tmp_path, "0_prediction.png", SPACE.to_index(maps[1][0]))
+    scoring.count_pairs(pairs, SPACE, train_ids=train_ids, workers=1)
