@@ -20,15 +20,17 @@ def make_schedule(config: ml_collections.ConfigDict, total_steps: int) -> optax.
     A function from the step to the learning rate.
 
   Raises:
-    UserError: an unknown decay, or a warm-up that takes the whole run.
+    UserError: an unknown decay, a rate that is not above 0, or a warm-up that takes the whole run.
   """
   peak, schedule = config.lr, config.schedule
-  decay_steps = total_steps - schedule.warmup_steps
-  if decay_steps <= 0:
+  if not peak > 0:
+    raise errors.UserError(f"config.lr = {peak}: it must be above 0")
+  if not 0 <= schedule.warmup_steps < total_steps:
     raise errors.UserError(
-      f"config.schedule.warmup_steps = {schedule.warmup_steps} leaves nothing of the run's "
-      f"{total_steps} steps"
+      f"config.schedule.warmup_steps = {schedule.warmup_steps}: it must be at least 0 and below "
+      f"the run's {total_steps} steps"
     )
+  decay_steps = total_steps - schedule.warmup_steps
   match schedule.decay_type:
     case "constant":
       decay = optax.constant_schedule(peak)
@@ -60,18 +62,23 @@ def make_optimizer(
     total_steps: the length of the run.
 
   Raises:
-    UserError: an unknown optimizer.
+    UserError: an unknown optimizer, or an argument that it does not take.
   """
   schedule = make_schedule(config, total_steps)
   clip = [] if config.grad_clip_norm is None else [optax.clip_by_global_norm(config.grad_clip_norm)]
-  match config.optax_name:
-    case "sgd":
-      rule = [
-        optax.add_decayed_weights(config.wd, mask=decayed),
-        optax.sgd(schedule, **config.optax),
-      ]
-    case "adamw":
-      rule = [optax.adamw(schedule, weight_decay=config.wd, mask=decayed, **config.optax)]
-    case unknown:
-      raise errors.unknown("optimizer in config.optax_name", unknown, ["sgd", "adamw"])
+  try:
+    match config.optax_name:
+      case "sgd":
+        rule = [
+          optax.add_decayed_weights(config.wd, mask=decayed),
+          optax.sgd(schedule, **config.optax),
+        ]
+      case "adamw":
+        rule = [optax.adamw(schedule, weight_decay=config.wd, mask=decayed, **config.optax)]
+      case unknown:
+        raise errors.unknown("optimizer in config.optax_name", unknown, ["sgd", "adamw"])
+  except TypeError as error:
+    raise errors.UserError(
+      f"config.optax: {error}; config.optax_name = '{config.optax_name}'"
+    ) from error
   return optax.chain(*clip, *rule)
