@@ -10,6 +10,7 @@ just as in the official score. So the interval of a small split is also as wide 
 make it. It says nothing about other training runs: for those, train with other seeds.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,26 +42,35 @@ def mean_iou_interval(
 
 
 def mean_iou_difference_interval(
-  first: np.ndarray, second: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+  first: Sequence[np.ndarray],
+  second: Sequence[np.ndarray],
+  resamples: int = RESAMPLES,
+  seed: int = 0,
 ) -> Interval:
-  """The interval of the second run's mean IoU minus the first's, paired by picture.
+  """The interval of the second side's mean IoU minus the first's, paired by picture.
 
-  Both runs get the same drawings, so what makes a picture hard for both cancels out. An interval
+  Both sides get the same drawings, so what makes a picture hard for both cancels out. An interval
   without zero means that the difference is more than the choice of pictures.
 
   Args:
-    first: int64 `[pictures, classes, classes (+ 1)]`.
-    second: the same of the other run, for the same pictures in the same order.
+    first: the runs of one side, whose mean IoUs are averaged: one, or one for each seed. Each is
+      int64 `[pictures, classes, classes (+ 1)]`.
+    second: the same of the other side, for the same pictures in the same order.
     resamples: number of drawings.
     seed: of the drawings.
 
   Raises:
     ValueError: the numbers of pictures differ.
   """
-  if len(first) != len(second):
-    raise ValueError(f"{len(first)} pictures cannot be paired with {len(second)}")
-  drawings = _drawings(len(first), resamples, seed)
-  return _interval(_resampled_mean_iou(second, drawings) - _resampled_mean_iou(first, drawings))
+  pictures = {len(confusions) for confusions in (*first, *second)}
+  if len(pictures) != 1:
+    raise ValueError(f"runs on {sorted(pictures)} pictures cannot be paired")
+  drawings = _drawings(*pictures, resamples, seed)
+  before, after = (
+    np.mean([_resampled_mean_iou(confusions, drawings) for confusions in side], axis=0)
+    for side in (first, second)
+  )
+  return _interval(after - before)
 
 
 def _drawings(pictures: int, resamples: int, seed: int) -> np.ndarray:

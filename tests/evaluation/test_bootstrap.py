@@ -45,12 +45,19 @@ def test_the_same_seed_gives_the_same_interval():
 def test_pairing_cancels_what_is_hard_for_both():
   hardness = np.random.default_rng(0).uniform(0.4, 0.9, 40)
   first, second = _pictures(accuracy=hardness), _pictures(accuracy=hardness + 0.05, seed=1)
-  paired = bootstrap.mean_iou_difference_interval(first, second)
+  paired = bootstrap.mean_iou_difference_interval([first], [second])
   score = metrics.mean_iou(second.sum(axis=0)) - metrics.mean_iou(first.sum(axis=0))
   assert 0 < paired.low < score < paired.high
   alone = [bootstrap.mean_iou_interval(pictures) for pictures in (first, second)]
   assert alone[0].high > alone[1].low  # apart, the two intervals overlap
-  assert bootstrap.mean_iou_difference_interval(first, first) == (0, 0)
+  assert bootstrap.mean_iou_difference_interval([first], [first]) == (0, 0)
+
+
+def test_seeds_of_a_side_are_averaged():
+  first, second = _pictures(), _pictures(seed=1)
+  alone = bootstrap.mean_iou_difference_interval([first], [second])
+  diluted = bootstrap.mean_iou_difference_interval([first, second], [second])
+  np.testing.assert_allclose(diluted, np.array(alone) / 2, rtol=1e-9)
 
 
 def test_a_class_missing_from_a_drawing_is_left_out_of_its_mean():
@@ -62,5 +69,5 @@ def test_a_class_missing_from_a_drawing_is_left_out_of_its_mean():
 
 
 def test_other_pictures_cannot_be_paired():
-  with pytest.raises(ValueError, match="3 pictures cannot be paired with 2"):
-    bootstrap.mean_iou_difference_interval(_pictures(3), _pictures(2))
+  with pytest.raises(ValueError, match=r"\[2, 3\] pictures cannot be paired"):
+    bootstrap.mean_iou_difference_interval([_pictures(3)], [_pictures(2)])
