@@ -189,7 +189,7 @@ def draw_building(
   canvas.paint(gable, np.array(outline), texture, "building")
 
 
-def draw_block_of_houses(canvas: Canvas, z: float, kind: str, rng: np.random.Generator) -> None:
+def draw_row_of_houses(canvas: Canvas, z: float, kind: str, rng: np.random.Generator) -> None:
   """Draws a row of fronts across the view, where the street ends or turns."""
   x = -60.0
   while x < 60:

@@ -1,5 +1,6 @@
 """The canvas: paints outlines on planes in the world into a picture, its labels and its depths."""
 
+import dataclasses
 from collections.abc import Callable
 
 import cv2
@@ -17,6 +18,7 @@ Color = tuple[float, float, float] | np.ndarray
 
 _NEAR = 0.4  # metres; nothing nearer to the camera is drawn
 _SUBPIXEL_BITS = 4
+_LAMP = np.ones(3)  # the light on what shines by itself
 
 
 class Canvas:
@@ -36,6 +38,7 @@ class Canvas:
     self.image = np.zeros((camera.height, camera.width, 3), np.float32)
     self.label = np.full((camera.height, camera.width), CITYSCAPES_IDS["unlabeled"], np.uint8)
     self.depth = np.full((camera.height, camera.width), np.inf, np.float32)
+    self._latest: _View | None = None
 
   def paint(
     self,
@@ -57,78 +60,122 @@ class Canvas:
       holes: where the picture keeps what lies behind, while the label is painted.
       glow: whether the colour is that of a lamp, which no light changes.
     """
-    homography = plane.homography(self.camera)
-    corners, depth = self._project(homography, outline)
+    view = self._view(plane)
+    points, corners = self._project(view, outline)
     if corners is None:
       return
-    normal = plane.normal if plane.faces(self.camera) else -plane.normal
-    light = np.ones(3) if glow else self.weather.light_on(normal)
+    light = _LAMP if glow else view.light
     if callable(color) or holes is not None:
-      self._paint_texture(homography, corners, color, light, holes)
+      self._paint_texture(view, corners, color, light, holes)
     else:
-      rgb = tuple(float(c) for c in np.asarray(color) * light)
-      cv2.fillPoly(self.image, [corners], rgb, shift=_SUBPIXEL_BITS)
-      cv2.fillPoly(self.depth, [corners], depth, shift=_SUBPIXEL_BITS)
+      rgb = np.asarray(color, np.float64) * light
+      cv2.fillPoly(self.image, [corners], rgb.tolist(), shift=_SUBPIXEL_BITS)
+      if label is not None:  # details without a label lie on something that has a depth already
+        self._paint_depth(view, points, corners)
     if label is not None:
       cv2.fillPoly(self.label, [corners], CITYSCAPES_IDS[label], shift=_SUBPIXEL_BITS)
 
   def cover(self, plane: Plane, outline: np.ndarray, label: str) -> None:
     """Labels an outline without painting it: things one can see through."""
-    corners, _ = self._project(plane.homography(self.camera), outline)
+    _, corners = self._project(self._view(plane), outline)
     if corners is not None:
       cv2.fillPoly(self.label, [corners], CITYSCAPES_IDS[label], shift=_SUBPIXEL_BITS)
 
-  def tint(self, plane: Plane, outline: np.ndarray, factor: Color | float) -> None:
-    """Multiplies what is painted in an outline: shadows, stains, reflections."""
-    corners, _ = self._project(plane.homography(self.camera), outline)
+  def tint(self, plane: Plane, outline: np.ndarray, factor: float) -> None:
+    """Multiplies what is painted in an outline: shadows, stains, joints."""
+    _, corners = self._project(self._view(plane), outline)
     if corners is not None:
       rows, columns = self._pixels(corners)
-      self.image[rows, columns] *= np.asarray(factor, np.float32)
+      self.image[rows, columns] *= np.float32(factor)
 
-  def _project(self, homography: np.ndarray, outline: np.ndarray):
-    """Returns corners `[n, 2]`, int32 in 1/16 pixel, and mean depth; (None, 0) if out of sight."""
-    points = outline @ homography[:, :2].T + homography[:, 2]
+  def _view(self, plane: Plane) -> "_View":
+    """How the camera sees a plane; remembered, as one plane is mostly painted many times."""
+    if self._latest is None or self._latest.plane is not plane:
+      facing = plane.normal if plane.faces(self.camera) else -plane.normal
+      self._latest = _View(plane, plane.homography(self.camera), self.weather.light_on(facing))
+    return self._latest
+
+  def _project(self, view: "_View", outline: np.ndarray):
+    """Projects an outline: homogeneous pixels `[n, 3]`, and int32 `[n, 2]` in 1/16 pixel.
+
+    Both are None if the outline is out of sight.
+    """
+    points = outline @ view.homography[:, :2].T + view.homography[:, 2]
     if points[:, 2].min() < _NEAR:
       points = _clip(points)
       if len(points) < 3:
-        return None, 0.0
-    pixels = points[:, :2] / points[:, 2:]
-    low, high = pixels.min(axis=0), pixels.max(axis=0)
-    height, width = self.label.shape
-    if high[0] < 0 or high[1] < 0 or low[0] > width or low[1] > height:
-      return None, 0.0
-    scale = 1 << _SUBPIXEL_BITS
-    # Pixel centres have whole coordinates in OpenCV.
-    corners = np.rint((pixels - 0.5) * scale).astype(np.int32)
-    return corners, float(points[:, 2].mean())
+        return None, None
+    # Whole coordinates are pixel centres in OpenCV.
+    corners = (points[:, :2] / points[:, 2:] - 0.5) * (1 << _SUBPIXEL_BITS)
+    corners = np.rint(corners).astype(np.int32)
+    left, top, width, height = cv2.boundingRect(corners)
+    rows, columns = self.label.shape
+    if left + width < 0 or top + height < 0:
+      return None, None
+    if left >> _SUBPIXEL_BITS >= columns or top >> _SUBPIXEL_BITS >= rows:
+      return None, None
+    return points, corners
 
   def _pixels(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns `[pixels]` within an outline."""
-    low = np.maximum((corners.min(axis=0) >> _SUBPIXEL_BITS) - 1, 0)
-    high = (corners.max(axis=0) >> _SUBPIXEL_BITS) + 2
-    height, width = self.label.shape
-    size = np.minimum(high, (width, height)) - low
-    mask = np.zeros((max(size[1], 1), max(size[0], 1)), np.uint8)
-    cv2.fillPoly(mask, [corners - (low << _SUBPIXEL_BITS)], 1, shift=_SUBPIXEL_BITS)
-    rows, columns = np.nonzero(mask)
-    return rows + low[1], columns + low[0]
+    """Rows and columns, int64 `[pixels]` each, within an outline."""
+    left, top, width, height = cv2.boundingRect(corners)
+    left, right = left >> _SUBPIXEL_BITS, (left + width >> _SUBPIXEL_BITS) + 2
+    top, bottom = top >> _SUBPIXEL_BITS, (top + height >> _SUBPIXEL_BITS) + 2
+    left, top = max(left, 0), max(top, 0)
+    rows, columns = self.label.shape
+    mask = np.zeros((max(min(bottom, rows) - top, 1), max(min(right, columns) - left, 1)), np.uint8)
+    cv2.fillPoly(
+      mask, [corners - (np.int32((left, top)) << _SUBPIXEL_BITS)], 1, shift=_SUBPIXEL_BITS
+    )
+    rows, columns = mask.nonzero()
+    return rows + top, columns + left
 
-  def _paint_texture(self, homography, corners, color, light, holes) -> None:
+  def _paint_depth(self, view: "_View", points: np.ndarray, corners: np.ndarray) -> None:
+    """Fills in the depth: one for all pixels where it hardly differs."""
+    near, far = points[:, 2].min(), points[:, 2].max()
+    if far < 1.5 * near:
+      cv2.fillPoly(self.depth, [corners], float(near + far) / 2, shift=_SUBPIXEL_BITS)
+    else:
+      rows, columns = self._pixels(corners)
+      self.depth[rows, columns] = view.locate(rows, columns)[2]
+
+  def _paint_texture(self, view: "_View", corners, color, light, holes) -> None:
     """Paints a texture, or a colour with holes, pixel by pixel."""
     rows, columns = self._pixels(corners)
-    inverse = np.linalg.inv(homography).astype(np.float32)
-    x, y = columns.astype(np.float32) + 0.5, rows.astype(np.float32) + 0.5
-    # Since the last row of the homography gives depth, this is 1 / depth.
-    nearness = inverse[2, 0] * x + inverse[2, 1] * y + inverse[2, 2]
-    u = (inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]) / nearness
-    v = (inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]) / nearness
+    u, v, depth = view.locate(rows, columns)
     if holes is not None:
       solid = ~holes(u, v)
-      rows, columns, nearness = rows[solid], columns[solid], nearness[solid]
-      u, v = u[solid], v[solid]
+      rows, columns, u, v, depth = (array[solid] for array in (rows, columns, u, v, depth))
     rgb = color(u, v) if callable(color) else np.asarray(color)
     self.image[rows, columns] = rgb * light.astype(np.float32)
-    self.depth[rows, columns] = 1 / nearness
+    self.depth[rows, columns] = depth
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _View:
+  """A plane as the camera sees it.
+
+  Attributes:
+    plane: the plane.
+    homography: float `[3, 3]`, homogeneous (u, v) to homogeneous pixels, the last one depth.
+    light: float `[3]`, the factor that light gives to colours on the plane.
+  """
+
+  plane: Plane
+  homography: np.ndarray
+  light: np.ndarray
+
+  def locate(
+    self, rows: np.ndarray, columns: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns u, v and depth, float32 `[pixels]` each, in metres, of the plane at pixels."""
+    inverse = np.linalg.inv(self.homography).astype(np.float32)
+    x, y = columns.astype(np.float32) + 0.5, rows.astype(np.float32) + 0.5
+    # Since the last row of the homography gives depth, that of its inverse gives 1 / depth.
+    depth = 1 / (inverse[2, 0] * x + inverse[2, 1] * y + inverse[2, 2])
+    u = (inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]) * depth
+    v = (inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]) * depth
+    return u, v, depth
 
 
 def _clip(points: np.ndarray) -> np.ndarray:

@@ -41,13 +41,15 @@ def draw_tree(canvas: Canvas, x: float, z: float, tall: float, autumn: bool, rng
   canvas.paint(plane, trunk, bark, "vegetation")
   offset = rng.uniform(0, 100)
   middle = 0.67 * tall
-  for angle in np.append(rng.uniform(0, 2 * np.pi, 4), 0.0):
-    away = 0.0 if angle == 0.0 else 0.5
-    u = away * spread * np.cos(angle)
-    v = middle + away * 0.24 * tall * np.sin(angle)
-    size = spread * (0.95 if away == 0 else rng.uniform(0.55, 0.75))
-    outline = blob(rng, u, v, size, 0.9 * size, 0.07)
-    canvas.paint(plane, outline, leaves(color, v, size, offset + 9 * angle), "vegetation")
+  # Far away one clump does; near, smaller ones before it give the crown its depth.
+  clumps = 4 if z < 30 else 2 if z < 60 else 0
+  texture = leaves(color, middle, spread, offset)
+  canvas.paint(plane, blob(rng, 0, middle, spread, 0.92 * spread, 0.09), texture, "vegetation")
+  for angle in rng.uniform(0, 2 * np.pi, 4)[:clumps]:
+    u, v = 0.5 * spread * np.cos(angle), middle + 0.12 * tall * np.sin(angle)
+    size = spread * rng.uniform(0.5, 0.7)
+    texture = leaves(color, v, size, offset + 9 * angle)
+    canvas.paint(plane, blob(rng, u, v, size, 0.9 * size, 0.09), texture, "vegetation")
 
 
 def draw_conifer(canvas: Canvas, x: float, z: float, tall: float, rng) -> None:

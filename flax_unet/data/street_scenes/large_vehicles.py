@@ -1,14 +1,11 @@
-"""Trucks, buses and trams."""
+"""Trucks and buses."""
 
 import numpy as np
 
 from flax_unet.data.street_scenes.canvas import Canvas
+from flax_unet.data.street_scenes.colors import AMBER, GLASS, HEADLIGHT, TAIL_LIGHT, pick
 from flax_unet.data.street_scenes.geometry import Place, Plane, box, ellipse, rectangle, stroke
 from flax_unet.data.street_scenes.solids import draw_shadow, draw_solid, draw_tyres, draw_wheels
-
-_GLASS = np.array([38.0, 46.0, 54.0])
-_AMBER = (255, 176, 40)
-_TAIL = (190, 20, 22)
 
 _CARGO = np.array([
   (236, 236, 234), (222, 224, 226), (210, 206, 196), (60, 84, 140), (170, 44, 40), (206, 170, 60),
@@ -22,15 +19,11 @@ _LIVERIES = np.array([
 ], float)  # fmt: skip
 
 
-def _pick(colors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  return colors[rng.integers(len(colors))] * rng.uniform(0.9, 1.08)
-
-
 def draw_truck(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
   """Draws a truck: a cab, and behind it a plain box, high above the wheels."""
   length, width, height = rng.uniform(7, 9), 2.45, rng.uniform(3.2, 3.8)
-  cab_color, cargo_color = _pick(_CABS, rng), _pick(_CARGO, rng)
-  stripe = _pick(_CABS, rng)
+  cab_color, cargo_color = pick(_CABS, rng), pick(_CARGO, rng)
+  stripe = pick(_CABS, rng)
   cab_length = 2.1
   cargo = box(length - cab_length - 0.2, height, 0.95, middle=-cab_length / 2 - 0.1)
   nose = length / 2
@@ -65,20 +58,20 @@ def draw_truck(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
 def _draw_cab(canvas, place, faces, nose, cab_length, width, color) -> None:
   """Windscreen, grille and lights, or the side window."""
   if "windscreen" in faces:
-    canvas.paint(faces["windscreen"], rectangle(-1.08, 0.08, 1.08, 0.98), _GLASS)
-    canvas.paint(faces["windscreen"], rectangle(-0.9, 0.55, 0.2, 0.9), _GLASS + 46)
+    canvas.paint(faces["windscreen"], rectangle(-1.08, 0.08, 1.08, 0.98), GLASS)
+    canvas.paint(faces["windscreen"], rectangle(-0.9, 0.55, 0.2, 0.9), GLASS + 46)
     plane = place.end(nose)
     canvas.paint(plane, rectangle(-0.85, 0.85, 0.85, 1.5), color * 0.35)
     for bar in (1.0, 1.17, 1.34):
       canvas.paint(plane, rectangle(-0.8, bar, 0.8, bar + 0.06), (150, 150, 152))
     canvas.paint(plane, rectangle(-1.2, 0.45, 1.2, 0.7), (52, 52, 54))
     for sign in (-1, 1):
-      canvas.paint(plane, ellipse(sign * 0.95, 0.72, 0.17, 0.13, 10), (240, 240, 236), glow=True)
+      canvas.paint(plane, ellipse(sign * 0.95, 0.72, 0.17, 0.13, 10), HEADLIGHT, glow=True)
   for side in faces.keys() & {"left", "right"}:
     window = np.array(
       [(nose - 1.5, 1.7), (nose - 0.15, 1.7), (nose - 0.42, 2.5), (nose - 1.5, 2.5)]
     )
-    canvas.paint(faces[side], window, _GLASS)
+    canvas.paint(faces[side], window, GLASS)
     door = nose - 1.6
     canvas.paint(faces[side], stroke((door, 0.6), (door, 2.6), 0.05), color * 0.5)
 
@@ -105,13 +98,13 @@ def _draw_cargo(canvas, faces, place, length, width, height, stripe) -> None:
     for x in np.arange(-w, w - 0.2, 0.44):
       canvas.paint(plane, rectangle(x, 0.64, x + 0.22, 0.84), (226, 60, 44))
     for sign in (-1, 1):
-      canvas.paint(plane, rectangle(sign * w, 0.86, sign * (w - 0.34), 1.0), _TAIL, glow=True)
+      canvas.paint(plane, rectangle(sign * w, 0.86, sign * (w - 0.34), 1.0), TAIL_LIGHT, glow=True)
 
 
 def draw_bus(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
   """Draws a bus: a long box, a row of big windows with a door or two, an amber display."""
   length, width, height = rng.uniform(10, 12), 2.55, rng.uniform(3.0, 3.2)
-  color, band = _pick(_LIVERIES, rng), _pick(_LIVERIES, rng)
+  color, band = pick(_LIVERIES, rng), pick(_LIVERIES, rng)
   draw_shadow(canvas, place, length, width, height)
   axles = (0.27 * length, -0.3 * length)
   for axle in axles:
@@ -122,95 +115,33 @@ def draw_bus(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
     draw_wheels(canvas, faces[side], axles, 0.48, "bus")
   if "front" in faces:
     plane = place.end(length / 2)
-    canvas.paint(plane, rectangle(-1.15, 1.15, 1.15, 2.55), _GLASS)
-    canvas.paint(plane, rectangle(-1.0, 1.75, 0.1, 2.4), _GLASS + 44)
+    canvas.paint(plane, rectangle(-1.15, 1.15, 1.15, 2.55), GLASS)
+    canvas.paint(plane, rectangle(-1.0, 1.75, 0.1, 2.4), GLASS + 44)
     canvas.paint(plane, rectangle(-1.15, height - 0.5, 1.15, height - 0.1), (18, 18, 20))
-    canvas.paint(plane, rectangle(-0.75, height - 0.43, 0.75, height - 0.18), _AMBER, glow=True)
+    canvas.paint(plane, rectangle(-0.75, height - 0.43, 0.75, height - 0.18), AMBER, glow=True)
     canvas.paint(plane, rectangle(-1.2, 0.32, 1.2, 0.55), (50, 50, 52))
     for sign in (-1, 1):
-      canvas.paint(plane, ellipse(sign * 0.9, 0.8, 0.2, 0.14, 10), (240, 240, 236), glow=True)
+      canvas.paint(plane, ellipse(sign * 0.9, 0.8, 0.2, 0.14, 10), HEADLIGHT, glow=True)
   if "rear" in faces:
     plane = place.end(-length / 2)
-    canvas.paint(plane, rectangle(-1.05, 1.75, 1.05, 2.65), _GLASS)
-    canvas.paint(plane, rectangle(-0.9, 2.1, 0.0, 2.55), _GLASS + 40)
-    canvas.paint(plane, rectangle(-0.4, height - 0.38, 0.4, height - 0.1), _AMBER, glow=True)
+    canvas.paint(plane, rectangle(-1.05, 1.75, 1.05, 2.65), GLASS)
+    canvas.paint(plane, rectangle(-0.9, 2.1, 0.0, 2.55), GLASS + 40)
+    canvas.paint(plane, rectangle(-0.4, height - 0.38, 0.4, height - 0.1), AMBER, glow=True)
     canvas.paint(plane, rectangle(-0.85, 0.7, 0.85, 1.45), color * 0.5)
     for y in (0.85, 1.02, 1.19):
       canvas.paint(plane, rectangle(-0.75, y, 0.75, y + 0.06), color * 0.3)
     for sign in (-1, 1):
-      canvas.paint(plane, rectangle(sign * 1.22, 0.75, sign * 1.0, 1.5), _TAIL, glow=True)
+      canvas.paint(plane, rectangle(sign * 1.22, 0.75, sign * 1.0, 1.5), TAIL_LIGHT, glow=True)
 
 
 def _draw_bus_side(canvas, plane: Plane, length, height, color, band) -> None:
   """Windows from end to end, pillars between them, doors, and a band of a second colour."""
   rear, front = -length / 2, length / 2
   canvas.paint(plane, rectangle(rear, 0.32, front, 0.62), band)
-  canvas.paint(plane, rectangle(rear + 0.25, 1.3, front - 0.1, height - 0.5), _GLASS)
+  canvas.paint(plane, rectangle(rear + 0.25, 1.3, front - 0.1, height - 0.5), GLASS)
   for along in np.arange(rear + 0.25, front, 1.45):
-    canvas.paint(plane, rectangle(along + 0.1, 1.85, along + 0.75, height - 0.58), _GLASS + 36)
+    canvas.paint(plane, rectangle(along + 0.1, 1.85, along + 0.75, height - 0.58), GLASS + 36)
     canvas.paint(plane, rectangle(along - 0.06, 1.3, along + 0.06, height - 0.5), color * 0.7)
   for door in (front - 1.5, -0.6):
     canvas.paint(plane, rectangle(door, 0.42, door + 1.2, height - 0.45), (30, 34, 38))
     canvas.paint(plane, stroke((door + 0.6, 0.42), (door + 0.6, height - 0.45), 0.07), color * 0.7)
-
-
-def draw_tram(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
-  """Draws a tram of three parts: a rounded end, a dark band of windows, skirts, a pantograph."""
-  color = np.array([236, 234, 228]) * rng.uniform(0.85, 1.05)
-  band = _pick(_LIVERIES, rng)
-  parts = [place.ahead(offset) for offset in (9.0, 0.0, -9.0)]
-  for part in sorted(parts, key=lambda part: -part.z):
-    end = (part is parts[0]) - (part is parts[2])
-    _draw_tram_part(canvas, part, end, color, band)
-
-
-def _draw_tram_part(canvas, place: Place, end: int, color, band) -> None:
-  """One part, 8.6 m long; `end` is 1 for the front, -1 for the rear, 0 for the middle."""
-  length, width, height = 8.6, 2.4, 3.4
-  half = length / 2
-  profile = {
-    "under": (-half, 0.25),
-    "front": (half, 0.25),
-    "windscreen": (half, 1.3),
-    "top": (half - 0.7 * (end == 1), height),
-    "rear window": (-half + 0.7 * (end == -1), height),
-    "rear": (-half, 1.3),
-  }
-  draw_shadow(canvas, place, length, width, height)
-  faces = draw_solid(canvas, place, profile, width, color, "train")
-  for side in faces.keys() & {"left", "right"}:
-    plane = faces[side]
-    canvas.paint(plane, rectangle(-half, 0.25, half, 1.05), band)
-    canvas.paint(plane, rectangle(-half + 0.1, 1.35, half - 0.1, 2.75), (26, 30, 36))
-    for along in np.arange(-half + 0.5, half - 1.2, 1.7):
-      canvas.paint(plane, rectangle(along, 1.5, along + 1.35, 2.65), _GLASS + 34)
-    canvas.paint(plane, rectangle(-0.7, 0.4, 0.7, 2.8), band * 0.8)
-    canvas.paint(plane, rectangle(-0.55, 1.2, 0.55, 2.65), _GLASS + 20)
-  for name, ahead in (("windscreen", half), ("rear window", -half)):
-    if name in faces:
-      _draw_tram_end(canvas, place.end(ahead), band, height, head=name == "windscreen")
-  if end == 0:
-    _draw_pantograph(canvas, place, height)
-
-
-def _draw_tram_end(canvas, plane: Plane, band, height, head) -> None:
-  """The face of a tram: one large pane, a line number, lights close together."""
-  canvas.paint(plane, rectangle(-1.2, 0.25, 1.2, 1.15), band)
-  pane = np.array([(-1.08, 1.35), (1.08, 1.35), (0.95, 2.75), (-0.95, 2.75)])
-  canvas.paint(plane, pane, (24, 28, 34))
-  canvas.paint(plane, np.array([(-0.9, 1.9), (0.3, 1.9), (0.1, 2.6), (-0.8, 2.6)]), _GLASS + 40)
-  canvas.paint(plane, rectangle(-0.6, 2.85, 0.6, 3.2), (16, 16, 18))
-  canvas.paint(plane, rectangle(-0.45, 2.92, 0.45, 3.14), _AMBER, glow=True)
-  lamp = (250, 248, 236) if head else _TAIL
-  for x in (-0.62, 0.62):
-    canvas.paint(plane, ellipse(x, 0.8, 0.16, 0.16, 12), lamp, glow=True)
-  canvas.paint(plane, rectangle(-0.35, 0.25, 0.35, 0.5), (44, 44, 46))
-
-
-def _draw_pantograph(canvas, place: Place, height) -> None:
-  """The pantograph, seen from either end, up to the wire."""
-  plane = place.end(0)
-  for points in (((-0.5, 0), (-0.75, 0.75)), ((0.5, 0), (0.75, 0.75)), ((-0.75, 0.75), (-0.4, 1.5)),
-                 ((0.75, 0.75), (0.4, 1.5)), ((-0.9, 1.5), (0.9, 1.5))):  # fmt: skip
-    (u0, v0), (u1, v1) = points
-    canvas.paint(plane, stroke((u0, height + v0), (u1, height + v1), 0.09), (46, 46, 48), "train")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from flax_unet.data.street_scenes.canvas import Canvas
+from flax_unet.data.street_scenes.colors import pick
 from flax_unet.data.street_scenes.geometry import Place, Plane, ellipse, stroke, upright
 from flax_unet.data.street_scenes.solids import draw_shadow
 
@@ -19,17 +20,13 @@ _TROUSERS = np.array([
 ], float)  # fmt: skip
 
 
-def _pick(colors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  return colors[rng.integers(len(colors))] * rng.uniform(0.85, 1.1)
-
-
 def draw_person(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
   """Draws a person on foot, about 1.5 to 1.9 m tall."""
   tall = rng.uniform(1.52, 1.9)
-  skin, hair, top, legs = (_pick(colors, rng) for colors in (_SKINS, _HAIRS, _CLOTHES, _TROUSERS))
+  skin, hair, top, legs = (pick(colors, rng) for colors in (_SKINS, _HAIRS, _CLOTHES, _TROUSERS))
   stride, swing, facing = rng.uniform(0.02, 0.13), rng.uniform(0.0, 0.1), rng.choice([-1, 1])
   coat, skirt, bag = rng.random() < 0.35, rng.random() < 0.2, rng.random() < 0.35
-  bag_color = _pick(_CLOTHES, rng)
+  bag_color = pick(_CLOTHES, rng)
   draw_shadow(canvas, place, 0.35, 0.5, tall)
   plane = upright(place.x, place.z)
 
@@ -109,7 +106,7 @@ def draw_figure_aside(canvas: Canvas, plane: Plane, hips, hands, feet, helmet, r
     helmet: whether a full helmet hides the head.
     rng: source of colours.
   """
-  skin, hair, top, legs = (_pick(colors, rng) for colors in (_SKINS, _HAIRS, _CLOTHES, _TROUSERS))
+  skin, hair, top, legs = (pick(colors, rng) for colors in (_SKINS, _HAIRS, _CLOTHES, _TROUSERS))
 
   def paint(outline, color):
     canvas.paint(plane, outline, color, "rider")
@@ -137,7 +134,7 @@ def draw_figure_aside(canvas: Canvas, plane: Plane, hips, hands, feet, helmet, r
 
 def draw_figure_behind(canvas: Canvas, plane: Plane, seat: float, helmet: bool, rng) -> None:
   """Draws a rider as seen from behind or from the front, sitting at a height above the ground."""
-  skin, hair, top, legs = (_pick(colors, rng) for colors in (_SKINS, _HAIRS, _CLOTHES, _TROUSERS))
+  skin, hair, top, legs = (pick(colors, rng) for colors in (_SKINS, _HAIRS, _CLOTHES, _TROUSERS))
 
   def paint(outline, color):
     canvas.paint(plane, outline, color, "rider")

@@ -1,5 +1,6 @@
 """Solid bodies: an outline seen from the side, extruded to a width, and the shadow below it."""
 
+import cv2
 import numpy as np
 
 from flax_unet.data.street_scenes.canvas import Canvas, Color, Texture
@@ -84,6 +85,4 @@ def draw_shadow(canvas: Canvas, place: Place, length: float, width: float, heigh
 
 def _hull(points: np.ndarray) -> np.ndarray:
   """Convex hull `[corners, 2]` of points `[n, 2]`."""
-  import cv2
-
   return cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)

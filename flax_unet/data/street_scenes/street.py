@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-FAR = 160.0  # metres from the camera, where the street ends
+NEAR = 0.5  # metres from the camera, where the ground starts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Street:
     zebra: whether there are zebra stripes before it.
     track: x of the middle of a tram's track, or None.
     land: label of what lies beyond the pavements: "terrain", "ground" or "sidewalk".
+    end: z where the street ends at another.
+    autumn: whether some trees have turned.
   """
 
   kind: str
@@ -66,6 +68,8 @@ class Street:
   zebra: bool
   track: float | None
   land: str
+  end: float
+  autumn: bool
 
   @property
   def sides(self) -> tuple[Side, Side]:
@@ -75,8 +79,8 @@ class Street:
   def blocks(self) -> tuple[tuple[float, float], ...]:
     """Stretches (near, far) of z between crossing streets."""
     if self.crossing is None:
-      return ((0.5, FAR),)
-    return (0.5, self.crossing[0]), (self.crossing[1], FAR)
+      return ((NEAR, self.end),)
+    return (NEAR, self.crossing[0]), (self.crossing[1], self.end)
 
 
 def sample_street(rng: np.random.Generator) -> Street:
@@ -92,14 +96,14 @@ def sample_street(rng: np.random.Generator) -> Street:
   lines = [middle + lane * i for i in range(-theirs + 1, ours)]
   left_edge, right_edge = middle - theirs * lane, middle + ours * lane
   track = None
-  if rng.random() < 0.3:
+  if rng.random() < 0.22:
     track = left_edge - 1.7
     lines.append(left_edge)
     left_edge -= 3.4
   crossing = None
   if rng.random() < 0.5:
-    near = rng.uniform(14, 40)
-    crossing = (near, near + rng.uniform(8, 11))
+    near = rng.uniform(12, 32)
+    crossing = (near, near + rng.uniform(7, 10))
   return Street(
     kind=str(kind),
     left=_sample_side(-1, left_edge, str(kind), track is None, rng),
@@ -110,24 +114,26 @@ def sample_street(rng: np.random.Generator) -> Street:
     crossing=crossing,
     zebra=rng.random() < 0.6,
     track=track,
-    land=str(rng.choice(["terrain", "ground", "sidewalk"], p=[0.5, 0.2, 0.3])),
+    land=str(rng.choice(["terrain", "ground", "sidewalk"], p=[0.6, 0.15, 0.25])),
+    end=rng.uniform(70, 160),
+    autumn=rng.random() < 0.2,
   )
 
 
-def _sample_side(sign: int, edge: float, kind: str, may_park: bool, rng) -> Side:
-  parking = rng.uniform(2.0, 2.3) if may_park and rng.random() < 0.6 else 0.0
-  verge = (
-    rng.uniform(0.8, 2.2)
-    if rng.random() < {"city": 0.12, "suburb": 0.5, "avenue": 0.6}[kind]
-    else 0.0
-  )
+def _sample_side(
+  sign: int, edge: float, kind: str, may_park: bool, rng: np.random.Generator
+) -> Side:
+  """Draws one side, outwards from the edge of the lanes."""
+  parking = rng.uniform(2.0, 2.3) if may_park and rng.random() < 0.55 else 0.0
+  green = {"city": 0.2, "suburb": 0.6, "avenue": 0.7}[kind]
+  verge = rng.uniform(1.0, 2.8) if rng.random() < green else 0.0
   kerb = edge + sign * parking
   return Side(
     sign=sign,
     kerb=kerb,
-    frontage=kerb + sign * (rng.uniform(1.8, 4.2) + verge),
+    frontage=kerb + sign * (rng.uniform(2.2, 4.8) + verge),
     parking=parking,
     paved_parking=rng.random() < 0.4,
     verge=verge,
-    verge_at_kerb=rng.random() < 0.5,
+    verge_at_kerb=rng.random() < 0.6,
   )

@@ -29,8 +29,8 @@ _GRAINY = _noise_table(0.0)
 
 def noise(u: np.ndarray, v: np.ndarray, grain: float, table: np.ndarray = _CLOUDY) -> np.ndarray:
   """Noise of mean 0 and variance 1 at (u, v); one entry of the table covers `grain` metres."""
-  columns = np.floor(u / grain).astype(np.int32) & (_SIZE - 1)
-  rows = np.floor(v / grain).astype(np.int32) & (_SIZE - 1)
+  columns = (u * (1 / grain)).astype(np.int32) & (_SIZE - 1)
+  rows = (v * (1 / grain)).astype(np.int32) & (_SIZE - 1)
   return table[rows, columns]
 
 

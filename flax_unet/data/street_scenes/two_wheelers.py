@@ -3,6 +3,7 @@
 import numpy as np
 
 from flax_unet.data.street_scenes.canvas import Canvas
+from flax_unet.data.street_scenes.colors import pick
 from flax_unet.data.street_scenes.geometry import Place, ellipse, rectangle, stroke
 from flax_unet.data.street_scenes.people import draw_figure_aside, draw_figure_behind
 from flax_unet.data.street_scenes.solids import draw_shadow
@@ -13,17 +14,13 @@ _FRAMES = np.array([
 _TYRE = (26, 26, 28)
 
 
-def _pick(rng: np.random.Generator) -> np.ndarray:
-  return _FRAMES[rng.integers(len(_FRAMES))] * rng.uniform(0.85, 1.1)
-
-
 def _seen_from_side(place: Place) -> bool:
   return abs(np.sin(place.yaw)) > 0.45
 
 
 def draw_bicycle(canvas: Canvas, place: Place, rng: np.random.Generator, ridden=False) -> None:
   """Draws a bicycle, with a cyclist if ridden; turned away from the camera it is narrow."""
-  color = _pick(rng)
+  color = pick(_FRAMES, rng)
   draw_shadow(canvas, place, 1.6, 0.3, 1.6 if ridden else 0.6)
   if _seen_from_side(place):
     _draw_bicycle_aside(canvas, place, color)
@@ -65,7 +62,7 @@ def _draw_bicycle_aside(canvas, place: Place, color) -> None:
 
 def draw_motorcycle(canvas: Canvas, place: Place, rng: np.random.Generator, ridden=False) -> None:
   """Draws a motorcycle or scooter, with a helmeted rider if ridden: a massive body on fat tyres."""
-  color = _pick(rng)
+  color = pick(_FRAMES, rng)
   draw_shadow(canvas, place, 2.0, 0.6, 1.5 if ridden else 0.8)
   if _seen_from_side(place):
     _draw_motorcycle_aside(canvas, place, color)

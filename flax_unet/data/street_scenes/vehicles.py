@@ -3,10 +3,10 @@
 import numpy as np
 
 from flax_unet.data.street_scenes.canvas import Canvas
+from flax_unet.data.street_scenes.colors import GLASS, HEADLIGHT, TAIL_LIGHT, pick
 from flax_unet.data.street_scenes.geometry import Place, Plane, ellipse, rectangle, stroke
 from flax_unet.data.street_scenes.solids import draw_shadow, draw_solid, draw_tyres, draw_wheels
 
-GLASS = np.array([44.0, 52.0, 60.0])
 _SHEEN = np.array([120.0, 136.0, 150.0])
 
 _PAINTS = np.array([
@@ -31,7 +31,7 @@ def draw_car(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
   kind = rng.choice(list(_SHAPES), p=[0.26, 0.3, 0.16, 0.16, 0.12])
   length, width, height, corners, belt, bonnet = _SHAPES[str(kind)]
   length, width, height = np.array([length, width, height]) * rng.uniform(0.95, 1.05, 3)
-  color = _PAINTS[rng.integers(len(_PAINTS))] * rng.uniform(0.85, 1.1)
+  color = pick(_PAINTS, rng)
   along = (np.array(corners) - 0.5) * length
   body = {
     "under": (-length / 2, 0.17 * height),
@@ -121,7 +121,7 @@ def _draw_front(canvas, plane, width, height, color) -> None:
   canvas.paint(plane, rectangle(-0.8 * w, 0.34 * height, 0.8 * w, 0.46 * height), color * 0.4)
   for sign in (-1, 1):
     lamp = ellipse(sign * 0.74 * w, 0.68 * height, 0.2 * w, 0.11 * height, 10)
-    canvas.paint(plane, lamp, (236, 238, 240), glow=True)
+    canvas.paint(plane, lamp, HEADLIGHT, glow=True)
   canvas.paint(plane, rectangle(-0.27, 0.46 * height, 0.27, 0.57 * height), (232, 232, 226))
 
 
@@ -131,7 +131,7 @@ def _draw_rear(canvas, plane, width, height, color) -> None:
   canvas.paint(plane, rectangle(-0.92 * w, 0.27 * height, 0.92 * w, 0.42 * height), color * 0.55)
   for sign in (-1, 1):
     lamp = rectangle(sign * 0.95 * w, 0.62 * height, sign * 0.66 * w, 0.86 * height)
-    canvas.paint(plane, lamp, (176, 18, 22), glow=True)
+    canvas.paint(plane, lamp, TAIL_LIGHT, glow=True)
     canvas.paint(
       plane,
       rectangle(sign * 0.9 * w, 0.7 * height, sign * 0.76 * w, 0.76 * height),

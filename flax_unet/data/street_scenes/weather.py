@@ -5,6 +5,7 @@ import dataclasses
 import cv2
 import numpy as np
 
+from flax_unet.data.label_spaces import CITYSCAPES_IDS
 from flax_unet.data.street_scenes.textures import noise
 
 
@@ -83,21 +84,24 @@ def _sky_colors(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
 
 
 def draw_sky(canvas) -> None:
-  """Fills the canvas with a sky that pales to the horizon, and clouds at one height."""
+  """Fills the canvas above the horizon: a sky that pales downwards, and clouds at one height."""
   weather, camera = canvas.weather, canvas.camera
-  rows, columns = np.mgrid[: camera.height, : camera.width].astype(np.float32)
-  focal = camera.focal * camera.width
-  elevation = np.maximum((camera.vanishing[1] * camera.height - rows) / focal, 0.012)
-  aside = (columns - camera.vanishing[0] * camera.width) / focal
+  horizon = int(np.ceil(camera.vanishing[1] * camera.height)) + 1
+  # Clouds are soft: a few pixels are enough, whatever the canvas' size.
+  rows, columns = np.mgrid[:96, :256].astype(np.float32)
+  elevation = np.maximum(
+    camera.vanishing[1] * (95.5 - rows) / 96 * camera.height / camera.width / camera.focal, 0.012
+  )
+  aside = ((columns + 0.5) / 256 - camera.vanishing[0]) / camera.focal
   blue = np.clip(elevation / 0.4, 0, 1)[..., None] ** 0.7
   sky = weather.horizon * (1 - blue) + weather.zenith * blue
   u, v = aside / elevation * 1000 + weather.wind, 1000 / elevation
   density = noise(u, v * 0.7, 22.0) + 0.5 * noise(u, v, 9.0) + 3 * (weather.clouds - 0.5)
-  cover = cv2.GaussianBlur(np.clip(density, 0, 1.2).astype(np.float32), (0, 0), camera.width / 200)
-  shade = 1 - 0.09 * cv2.GaussianBlur(np.clip(density - 1, 0, 2), (0, 0), camera.width / 100)
-  cover = (0.85 * np.clip(cover, 0, 1))[..., None]
-  canvas.image[:] = sky * (1 - cover) + weather.cloud_color * shade[..., None] * cover
-  canvas.label[:] = 23
+  cover = 0.85 * cv2.GaussianBlur(np.clip(density, 0, 1), (0, 0), 1.2)[..., None]
+  shade = 1 - 0.09 * cv2.GaussianBlur(np.clip(density - 1, 0, 2), (0, 0), 2.5)[..., None]
+  sky = (sky * (1 - cover) + weather.cloud_color * shade * cover).astype(np.float32)
+  canvas.image[:horizon] = cv2.resize(sky, (camera.width, horizon))
+  canvas.label[:horizon] = CITYSCAPES_IDS["sky"]
 
 
 def develop(canvas, shrink: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -112,14 +116,15 @@ def develop(canvas, shrink: int, rng: np.random.Generator) -> tuple[np.ndarray, 
     image uint8 `[height, width, 3]` and label ids uint8 `[height, width]`.
   """
   weather = canvas.weather
-  clear = np.exp(-weather.haze * np.minimum(canvas.depth, 300.0))[..., None]
-  clear[np.isinf(canvas.depth)] = 1
-  hazy = canvas.image * clear + weather.horizon.astype(np.float32) * (1 - clear)
+  lost = 1 - np.exp(-weather.haze * np.minimum(canvas.depth, 400.0))
+  lost[np.isinf(canvas.depth)] = 0
+  air = weather.horizon.astype(np.float32)
+  hazy = canvas.image + (air - canvas.image) * lost[..., None]
   height, width = canvas.label.shape[0] // shrink, canvas.label.shape[1] // shrink
-  image = cv2.resize(np.minimum(hazy, 255), (width, height), interpolation=cv2.INTER_AREA)
-  exposure, cast = rng.uniform(0.8, 1.08), rng.normal(1, 0.045, 3)
+  image = cv2.resize(np.minimum(hazy, 255, out=hazy), (width, height), interpolation=cv2.INTER_AREA)
+  exposure, cast = rng.uniform(0.88, 1.15), rng.normal(1, 0.03, 3)
   contrast, grain = rng.uniform(0.9, 1.2), rng.uniform(1.5, 5.0)
   image = 255 * (np.maximum(image, 0) / 255 * exposure * cast).clip(0, 1) ** contrast
-  image += rng.normal(0, grain, image.shape)
+  image += grain * rng.standard_normal(image.shape, np.float32)
   label = canvas.label[shrink // 2 :: shrink, shrink // 2 :: shrink]
   return np.rint(image).clip(0, 255).astype(np.uint8), np.ascontiguousarray(label)
