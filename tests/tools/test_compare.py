@@ -21,16 +21,17 @@ def _runs(tmp_path):
   return tmp_path
 
 
-def _compare(folder, *arguments):
-  command = [sys.executable, "-m", "flax_unet.tools.compare", *arguments]
-  return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+def _compare(folder, *names, flags=()):
+  runs = [str(folder / name) for name in names]
+  command = [sys.executable, "-m", "flax_unet.tools.compare", *runs, *flags]
+  return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_tables_show_settings_scores_and_differences(runs):
-  result = _compare(runs, "a", "b", "c", "--json=compared.json")
+  result = _compare(runs, "a", "b", "c", flags=[f"--json={runs / 'compared.json'}"])
   assert result.stderr == ""
   lines = [line.split() for line in result.stdout.splitlines()]
-  assert ["#1", "a,", "b", "0,", "1"] in lines
+  assert ["#1", f"{runs / 'a'},", f"{runs / 'b'}", "0,", "1"] in lines
   assert ["optax.lr", "0.1", "0.3"] in lines
   assert ["mean", "iou", "0.6500", "±", "0.0707", "0.8000", "+0.1500"] in lines
   assert ["road", "0.6500", "±", "0.0707", "0.8000", "+0.1500"] in lines
@@ -41,7 +42,7 @@ def test_tables_show_settings_scores_and_differences(runs):
 
 
 def test_markdown(runs):
-  lines = _compare(runs, "a", "c", "--markdown").stdout.splitlines()
+  lines = _compare(runs, "a", "c", flags=["--markdown"]).stdout.splitlines()
   assert "### Settings that differ" in lines
   assert "| setting | #1 | #2 |" in lines
   assert "| optax.lr | 0.1 | 0.3 |" in lines
@@ -57,6 +58,6 @@ def test_seeds_alone_have_a_mean_and_no_difference(runs):
 def test_mistakes_are_one_line(runs):
   result = _compare(runs, "a", "nowhere")
   assert result.returncode == 1
-  assert result.stderr.startswith("error: nowhere/report/metrics.json: No such file")
+  assert result.stderr.startswith(f"error: {runs / 'nowhere/report/metrics.json'}: No such file")
   assert len(result.stderr.splitlines()) == 1
   assert "name at least one workdir" in _compare(runs).stderr
