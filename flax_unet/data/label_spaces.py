@@ -1,89 +1,17 @@
-"""Label spaces: which classes are scored, and how a data set's ids map to them.
+"""The label spaces that configurations can name, and those of classes files.
 
-Three numberings meet in semantic segmentation, and most silent mistakes confuse two of them:
-
-*   *label ids*: what the data set's PNGs hold (Cityscapes: 0..33);
-*   *class indices*: what the model learns, `0..num_classes - 1`, or `IGNORED` (255);
-*   what a server expects back, which for Cityscapes are label ids again.
-
-A `LabelSpace` holds the maps between them. The Cityscapes table is that of
-cityscapesScripts, `helpers/labels.py`.
+The Cityscapes table is that of cityscapesScripts, `helpers/labels.py`; the colours of PASCAL VOC
+are those of its development kit, `VOCcode/VOClabelcolormap.m`.
 """
 
-import dataclasses
-import functools
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from flax_unet import errors
-
-IGNORED = 255  # class index of a pixel that counts neither in the loss nor in any score
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LabelSpace:
-  """A set of classes and its relation to the label ids of a data set.
-
-  Attributes:
-    name: the name under which configurations refer to it.
-    class_names: one name a class; its position is the class index.
-    colors: uint8 `[num_classes, 3]`, RGB.
-    id_to_index: mapping from every label id that the data set may hold to a class index, or to
-      `IGNORED`. Ids that are not in it are mistakes in the data.
-    index_to_id: uint8 `[num_classes]`, the label id to write for each class.
-    categories: mapping from a category's name to the class indices it merges.
-    instance_classes: indices of the classes whose instances are labelled.
-  """
-
-  name: str
-  class_names: tuple[str, ...]
-  colors: np.ndarray
-  id_to_index: Mapping[int, int]
-  index_to_id: np.ndarray
-  categories: Mapping[str, tuple[int, ...]]
-  instance_classes: tuple[int, ...] = ()
-
-  @property
-  def num_classes(self) -> int:
-    return len(self.class_names)
-
-  @functools.cached_property
-  def lookup_table(self) -> np.ndarray:
-    """uint8 `[256]`: label id to class index; unknown ids map to `IGNORED` too."""
-    table = np.full(256, IGNORED, np.uint8)
-    for label_id, index in self.id_to_index.items():
-      table[label_id] = index
-    return table
-
-  def unknown_ids(self, label_ids: np.ndarray) -> list[int]:
-    """Returns the values in an integer array that are no label id of this space, in order."""
-    counts = np.bincount(np.asarray(label_ids, np.uint8).reshape(-1), minlength=256)
-    return [int(value) for value in np.flatnonzero(counts) if int(value) not in self.id_to_index]
-
-  def to_index(self, label_ids: np.ndarray) -> np.ndarray:
-    """Maps label ids to class indices.
-
-    Args:
-      label_ids: uint8 array of any shape.
-
-    Returns:
-      uint8 array of the same shape: class indices, or `IGNORED`.
-
-    Raises:
-      ValueError: a value is no label id of this space; the message holds the values.
-    """
-    if unknown := self.unknown_ids(label_ids):
-      values = ", ".join(map(str, unknown))
-      raise ValueError(f"label value {values} is not in label space '{self.name}'")
-    return self.lookup_table[label_ids]
-
-  def colorize(self, indices: np.ndarray) -> np.ndarray:
-    """Paints class indices `[...]` (ignored pixels black) as uint8 RGB `[..., 3]`."""
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: self.num_classes] = self.colors
-    return palette[indices]
-
+from flax_unet.data import classes_file
+from flax_unet.data.label_space import IGNORED, LabelSpace
 
 # name, label id, training index (255: ignored), category, instances labelled, RGB
 _CITYSCAPES = (
@@ -178,17 +106,80 @@ CITYSCAPES_CATEGORIES = _cityscapes_categories(CITYSCAPES_19)
 # The 30 classes of the Cityscapes paper, figure 1: all but the four that only mark the recording.
 CITYSCAPES_30 = _cityscapes("cityscapes_30", [row for row in _CITYSCAPES if row[1] > 3])
 
+
+def _voc_colors(number: int) -> np.ndarray:
+  """The first colours of PASCAL VOC, uint8 `[number, 3]`: far apart from each other, black first.
+
+  The bits of an index, from the lowest on, become the highest bits of red, green and blue in turn.
+  """
+  indices = np.arange(number)
+  channels = [
+    sum((indices >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
+    for channel in range(3)
+  ]
+  return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+def _plain(
+  name: str, class_names: Sequence[str], colors: np.ndarray, first_id: int = 0
+) -> LabelSpace:
+  """A label space without ignored classes: consecutive label ids, and 255 is ignored."""
+  ids = range(first_id, first_id + len(class_names))
+  return LabelSpace(
+    name=name,
+    class_names=tuple(class_names),
+    colors=colors,
+    id_to_index={**{label_id: index for index, label_id in enumerate(ids)}, IGNORED: IGNORED},
+    index_to_id=np.array(ids, np.uint8),
+    categories={class_name: (index,) for index, class_name in enumerate(class_names)},
+  )
+
+
+# The border of every object is 255.
+VOC_21 = _plain(
+  "voc_21",
+  (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
+    "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
+    "train", "tvmonitor",
+  ),
+  _voc_colors(21),
+)  # fmt: skip
+OXFORD_IIIT_PET = _plain(
+  "oxford_iiit_pet", ("pet", "background", "border"), _voc_colors(4)[1:], first_id=1
+)
+
 _LABEL_SPACES = {
-  space.name: space for space in (CITYSCAPES_19, CITYSCAPES_CATEGORIES, CITYSCAPES_30)
+  space.name: space
+  for space in (
+    CITYSCAPES_19,
+    CITYSCAPES_CATEGORIES,
+    CITYSCAPES_30,
+    VOC_21,
+    OXFORD_IIIT_PET,
+  )
 }
 
 
 def get(name: str) -> LabelSpace:
-  """Returns the label space of that name.
+  """Returns a label space.
+
+  Args:
+    name: of a label space; the path of a classes file, which ends with `.csv` (see
+      `classes_file.read`); or `<N>_classes`, for classes that have only their index as name.
 
   Raises:
-    UserError: there is none; the message names those there are.
+    UserError: there is none of that name, and the message names those there are; or the classes
+      file cannot be used.
   """
+  if name.endswith(".csv"):
+    return classes_file.read(name)
+  if numbered := re.fullmatch(r"([1-9]\d*)_classes", name):
+    number = int(numbered[1])
+    if number > IGNORED:
+      raise errors.UserError(f"label space '{name}': there can be {IGNORED} classes at most")
+    # Without black, which is what ignored pixels are painted.
+    return _plain(name, [str(index) for index in range(number)], _voc_colors(number + 1)[1:])
   if name not in _LABEL_SPACES:
-    raise errors.unknown("label space", name, _LABEL_SPACES)
+    raise errors.unknown("label space", name, [*_LABEL_SPACES, "<N>_classes", "<file>.csv"])
   return _LABEL_SPACES[name]

@@ -1,0 +1,95 @@
+"""Reads the classes of one's own data from a CSV file.
+
+The first line names the columns, and every other line is a class:
+
+    name,r,g,b
+    background,0,0,0
+    cell,255,128,0
+
+That is the `class_dict.csv` which comes with many data sets. Two more columns may follow where they
+are needed: `id`, the value of the class in masks of ids (the first class is 0 without it), and
+`ignored`, 1 for what counts neither in the loss nor in any score. A mask's value 255 is ignored
+unless a class has it as its id.
+"""
+
+import csv
+import os
+import pathlib
+
+import numpy as np
+
+from flax_unet import errors
+from flax_unet.data.label_space import IGNORED, LabelSpace
+
+_NEEDED = ("name", "r", "g", "b")
+_OPTIONAL = ("id", "ignored")
+
+
+def read(path: str | os.PathLike[str]) -> LabelSpace:
+  """Reads a classes file.
+
+  Args:
+    path: the file, which gives the label space its name.
+
+  Returns:
+    A label space whose classes are the lines that are not ignored, in their order; each is a
+    category of its own.
+
+  Raises:
+    UserError: the file is missing or malformed; the message names the line.
+  """
+  rows = _read_rows(pathlib.Path(path).expanduser())
+  scored = [row for row in rows if not row["ignored"]]
+  if not 1 <= len(scored) <= IGNORED:
+    raise errors.UserError(
+      f"{path}: has {len(scored)} classes that are not ignored; there can be 1 to {IGNORED}"
+    )
+  names = tuple(row["name"] for row in scored)
+  index_of = {row["id"]: index for index, row in enumerate(scored)}
+  return LabelSpace(
+    name=str(path),
+    class_names=names,
+    colors=np.array([row["color"] for row in scored], np.uint8),
+    id_to_index={IGNORED: IGNORED, **{row["id"]: index_of.get(row["id"], IGNORED) for row in rows}},
+    index_to_id=np.array([row["id"] for row in scored], np.uint8),
+    categories={name: (index,) for index, name in enumerate(names)},
+    color_to_id={row["color"]: row["id"] for row in rows},
+  )
+
+
+def _read_rows(path: pathlib.Path) -> list[dict]:
+  """The lines as `name`, `color`, `id` and `ignored`."""
+  try:
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+  except (OSError, UnicodeDecodeError) as error:
+    reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+    raise errors.UserError(f"classes file {path} cannot be read: {reason}") from error
+  reader = csv.DictReader(lines, skipinitialspace=True)
+  columns = reader.fieldnames or []
+  if not set(_NEEDED) <= set(columns) <= {*_NEEDED, *_OPTIONAL}:
+    raise errors.UserError(
+      f"{path}: its first line is '{','.join(columns)}', but must be name,r,g,b (and perhaps "
+      "id,ignored)"
+    )
+  rows: list[dict] = []
+  for cells in reader:
+    where = f"{path}, line {reader.line_num}"
+    if None in cells or None in cells.values() or not cells["name"].strip():
+      raise errors.UserError(f"{where}: must be {','.join(columns)}")
+    row = {
+      "name": cells["name"].strip(),
+      "color": tuple(_number(cells[channel], 255, where) for channel in "rgb"),
+      "id": _number(cells.get("id", str(len(rows))), 255, where),
+      "ignored": bool(_number(cells.get("ignored") or "0", 1, where)),
+    }
+    for key in ("name", "color", "id"):
+      if any(row[key] == other[key] for other in rows):
+        raise errors.UserError(f"{where}: another class has the same {key}, {row[key]}")
+    rows.append(row)
+  return rows
+
+
+def _number(text: str, largest: int, where: str) -> int:
+  if not text.strip().isdecimal() or int(text) > largest:
+    raise errors.UserError(f"{where}: '{text}' is no number from 0 to {largest}")
+  return int(text)

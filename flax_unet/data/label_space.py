@@ -1,0 +1,85 @@
+"""Label spaces: which classes are scored, and how a data set's ids map to them.
+
+Three numberings meet in semantic segmentation, and most silent mistakes confuse two of them:
+
+*   *label ids*: what the data set's PNGs hold (Cityscapes: 0..33);
+*   *class indices*: what the model learns, `0..num_classes - 1`, or `IGNORED` (255);
+*   what a server expects back, which for Cityscapes are label ids again.
+
+A `LabelSpace` holds the maps between them. `label_spaces.py` has those with a name.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+IGNORED = 255  # class index of a pixel that counts neither in the loss nor in any score
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelSpace:
+  """A set of classes and its relation to the label ids of a data set.
+
+  Attributes:
+    name: the name under which configurations refer to it.
+    class_names: one name a class; its position is the class index.
+    colors: uint8 `[num_classes, 3]`, RGB.
+    id_to_index: mapping from every label id that the data set may hold to a class index, or to
+      `IGNORED`. Ids that are not in it are mistakes in the data.
+    index_to_id: uint8 `[num_classes]`, the label id to write for each class.
+    categories: mapping from a category's name to the class indices it merges.
+    instance_classes: indices of the classes whose instances are labelled.
+    color_to_id: the label id of every colour that an RGB mask may hold; empty where masks hold ids
+      only.
+  """
+
+  name: str
+  class_names: tuple[str, ...]
+  colors: np.ndarray
+  id_to_index: Mapping[int, int]
+  index_to_id: np.ndarray
+  categories: Mapping[str, tuple[int, ...]]
+  instance_classes: tuple[int, ...] = ()
+  color_to_id: Mapping[tuple[int, int, int], int] = dataclasses.field(default_factory=dict)
+
+  @property
+  def num_classes(self) -> int:
+    return len(self.class_names)
+
+  @functools.cached_property
+  def lookup_table(self) -> np.ndarray:
+    """uint8 `[256]`: label id to class index; unknown ids map to `IGNORED` too."""
+    table = np.full(256, IGNORED, np.uint8)
+    for label_id, index in self.id_to_index.items():
+      table[label_id] = index
+    return table
+
+  def unknown_ids(self, label_ids: np.ndarray) -> list[int]:
+    """Returns the values in an integer array that are no label id of this space, in order."""
+    counts = np.bincount(np.asarray(label_ids, np.uint8).reshape(-1), minlength=256)
+    return [int(value) for value in np.flatnonzero(counts) if int(value) not in self.id_to_index]
+
+  def to_index(self, label_ids: np.ndarray) -> np.ndarray:
+    """Maps label ids to class indices.
+
+    Args:
+      label_ids: uint8 array of any shape.
+
+    Returns:
+      uint8 array of the same shape: class indices, or `IGNORED`.
+
+    Raises:
+      ValueError: a value is no label id of this space; the message holds the values.
+    """
+    if unknown := self.unknown_ids(label_ids):
+      values = ", ".join(map(str, unknown))
+      raise ValueError(f"label value {values} is not in label space '{self.name}'")
+    return self.lookup_table[label_ids]
+
+  def colorize(self, indices: np.ndarray) -> np.ndarray:
+    """Paints class indices `[...]` (ignored pixels black) as uint8 RGB `[..., 3]`."""
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: self.num_classes] = self.colors
+    return palette[indices]

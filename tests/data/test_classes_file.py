@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from flax_unet import errors
+from flax_unet.data import classes_file, label_spaces
+from flax_unet.data.label_space import IGNORED
+
+
+def _write(tmp_path, text):
+  path = tmp_path / "classes.csv"
+  path.write_text(text)
+  return path
+
+
+def test_reads_names_and_colors(tmp_path):
+  # With the byte order mark that spreadsheets write, and blanks behind the commas.
+  path = _write(tmp_path, "\ufeffname,r,g,b\nbackground, 0,0,0\ncell,255,128,0\n")
+  space = label_spaces.get(str(path))
+  assert space.class_names == ("background", "cell")
+  np.testing.assert_array_equal(space.colors, [[0, 0, 0], [255, 128, 0]])
+  np.testing.assert_array_equal(space.to_index(np.array([0, 1, 255], np.uint8)), [0, 1, IGNORED])
+  assert space.color_to_id == {(0, 0, 0): 0, (255, 128, 0): 1}
+  assert space.categories == {"background": (0,), "cell": (1,)}
+
+
+def test_ids_and_ignored_lines(tmp_path):
+  text = "name,r,g,b,id,ignored\nvoid,0,0,0,7,1\nroad,9,9,9,3,\ncar,8,8,8,255,0\n"
+  space = classes_file.read(_write(tmp_path, text))
+  assert space.class_names == ("road", "car")
+  # The id 255 is a class where the file says so, as in masks that are black and white.
+  assert space.id_to_index == {7: IGNORED, 3: 0, 255: 1}
+  np.testing.assert_array_equal(space.index_to_id, [3, 255])
+  assert space.color_to_id == {(0, 0, 0): 7, (9, 9, 9): 3, (8, 8, 8): 255}
+
+
+def test_a_line_without_id_counts_the_ignored_ones_too(tmp_path):
+  text = "name,r,g,b,ignored\nvoid,0,0,0,1\nroad,9,9,9,0\n"
+  assert classes_file.read(_write(tmp_path, text)).id_to_index == {255: 255, 0: IGNORED, 1: 0}
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    ("road,1,2,3\n", "its first line is 'road,1,2,3', but must be name,r,g,b"),
+    ("name,r,g,b,color\n", "its first line is 'name,r,g,b,color'"),
+    ("name,r,g,b\nroad,1,2\n", "line 2: must be name,r,g,b"),
+    ("name,r,g,b\nroad,1,2,3,4\n", "line 2: must be name,r,g,b"),
+    ("name,r,g,b\nroad,1,2,256\n", "line 2: '256' is no number from 0 to 255"),
+    ("name,r,g,b\nroad,1,2,3\nroad,4,5,6\n", "line 3: another class has the same name, road"),
+    ("name,r,g,b\na,1,2,3\nb,1,2,3\n", r"line 3: another class has the same color, \(1, 2, 3\)"),
+    ("name,r,g,b,id\na,1,2,3,4\nb,1,2,4,4\n", "line 3: another class has the same id, 4"),
+    ("name,r,g,b,ignored\nroad,1,2,3,1\n", "has 0 classes that are not ignored"),
+  ],
+)
+def test_refuses_malformed_files(tmp_path, text, message):
+  with pytest.raises(errors.UserError, match=message):
+    classes_file.read(_write(tmp_path, text))
+
+
+def test_refuses_a_missing_file(tmp_path):
+  with pytest.raises(errors.UserError, match="cannot be read: No such file or directory"):
+    classes_file.read(tmp_path / "none.csv")
