@@ -216,10 +216,14 @@ def highest_mean_f1(mean_iou: float) -> float:
 
 
 def table(rows: Sequence[Row], ceiling_rows: Sequence[Row] = ()) -> str:
-  """The audit as text: values, and how far each lies from the official one."""
+  """The audit as text: values, how far each lies from the official one, and its consistency."""
   official = rows[0].value
   cells = [
     (row.name, f"{row.value:.4f}", f"{row.value - official:+.4f}", row.definition) for row in rows
   ]
   cells += [(row.name, f"{row.value:.4f}", "", row.definition) for row in ceiling_rows]
-  return text_table(("definition", "value", "difference", "how"), cells)
+  return (
+    text_table(("definition", "value", "difference", "how"), cells)
+    + f"\n\nWith this mean IoU, the mean F1 of the same counts is {highest_mean_f1(official):.4f}"
+    " at most."
+  )

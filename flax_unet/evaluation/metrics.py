@@ -10,12 +10,15 @@ are summed over the whole split before anything is divided. A ratio 0 / 0 has no
 here, left out of every mean, and `None` (JSON `null`) once `to_json` has been applied.
 """
 
+import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from flax_unet import files
 from flax_unet.data.label_spaces import LabelSpace
+from flax_unet.errors import UserError
 
 
 class Outcomes(NamedTuple):
@@ -162,3 +165,15 @@ def to_json(value: Any) -> Any:
   if isinstance(value, list | tuple):
     return [to_json(item) for item in value]
   return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def write_scores(path: pathlib.Path, content: Mapping[str, Any]) -> None:
+  """Writes scores as JSON.
+
+  Raises:
+    UserError: the file cannot be written.
+  """
+  try:
+    files.write_json(path, to_json(content))
+  except OSError as error:
+    raise UserError(f"{path}: {error.strerror}") from None

@@ -108,7 +108,7 @@ def _count_pair(pair: Pair, label_space: LabelSpace, train_ids: bool):
   extra["ignored"] = counts[-1]
   if pair.instance is None:
     return counts[:-1], extra, None
-  instance = read_ids(pair.instance)
+  instance = read_ids(pair.instance).astype(np.uint16, copy=False)
   _check_size(pair.instance, instance, pair.label, label)
   return counts[:-1], extra, instances.count(id_counts, prediction, instance, label_space)
 
@@ -126,7 +126,8 @@ def _to_label_ids(file: pathlib.Path, indices: np.ndarray, label_space: LabelSpa
   known = {*range(label_space.num_classes), IGNORED}
   totals = np.bincount(indices.reshape(-1), minlength=256)
   _check_values(file, totals, known, f"no class index of '{label_space.name}', nor {IGNORED}")
-  label_ids = np.zeros(256, np.uint8)  # 0, unlabeled, is scored in no label space
+  unscored = [label_id for label_id, index in label_space.id_to_index.items() if index == IGNORED]
+  label_ids = np.full(256, unscored[0], np.uint8)
   label_ids[: label_space.num_classes] = label_space.index_to_id
   return label_ids[indices]
 

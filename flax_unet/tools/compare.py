@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from flax_unet import errors, files
+from flax_unet import errors
 from flax_unet.evaluation import comparison, metrics
 from flax_unet.evaluation.tables import markdown_table, text_table
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]):
       table = markdown_table if _MARKDOWN.value else text_table
       print(f"{'### ' if _MARKDOWN.value else ''}{title}\n\n{table(header, rows)}\n")
   if _JSON.value:
-    files.write_json(pathlib.Path(_JSON.value), metrics.to_json(compared))
+    metrics.write_scores(pathlib.Path(_JSON.value), compared)
 
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from flax_unet import errors, files
+from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import audit, bootstrap, claim, metrics, png_pairs, scoring
@@ -47,7 +47,7 @@ _SPLIT_SCORES = (
 
 def main(_):
   label_space = label_spaces.get(_LABEL_SPACE.value)
-  pairs = _find_pairs()
+  pairs = _find_pairs(label_space)
   counts = scoring.count_pairs(
     pairs,
     label_space,
@@ -74,15 +74,17 @@ def main(_):
     }
     if _CLAIM.value is not None:
       content["claim"] = claim.as_dict(_CLAIM.value, rows, label_space)
-    files.write_json(pathlib.Path(_JSON.value), metrics.to_json(content))
+    metrics.write_scores(pathlib.Path(_JSON.value), content)
 
 
-def _find_pairs() -> list[scoring.Pair]:
+def _find_pairs(label_space: LabelSpace) -> list[scoring.Pair]:
   """Finds the files of every labelled picture."""
   labels = png_pairs.find_labels(pathlib.Path(_LABELS.value))
   predictions = png_pairs.match(labels, pathlib.Path(_PREDICTIONS.value))
   instances = [None] * len(labels)
   if _INSTANCES.value:
+    if not label_space.instance_classes:
+      raise errors.UserError(f"--instances: label space '{label_space.name}' has no instances")
     folder = pathlib.Path(_INSTANCES.value)
     instances = png_pairs.match(labels, folder, png_pairs.INSTANCE_SUFFIX)
   return [scoring.Pair(*files) for files in zip(labels, predictions, instances, strict=True)]

@@ -166,5 +166,6 @@ def test_highest_mean_f1(confusions):
 def test_table_names_each_value():
   rows = audit.definitions(np.array([[[3, 1], [0, 4]]]))
   lines = audit.table(rows).splitlines()
-  assert len(lines) == len(rows) + 2
+  assert len(lines) == len(rows) + 4
+  assert "is 0.8732 at most" in lines[-1]  # 2 m / (1 + m) of m = 0.775
   assert lines[4].split()[:4] == ["micro", "IoU", "0.7778", "+0.0028"]

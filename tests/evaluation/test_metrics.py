@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, jaccard_score, precision_recall_fscore_support
 
 from flax_unet.data import label_spaces
+from flax_unet.errors import UserError
 from flax_unet.evaluation import counting, metrics
 
 SPACE = label_spaces.CITYSCAPES_19
@@ -93,6 +94,11 @@ def test_nothing_scored_is_nan_and_null_in_json():
   as_json = metrics.to_json(scores)
   assert as_json["mean_iou"] is None
   assert as_json["per_class"]["road"]["iou"] is None
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+  with pytest.raises(UserError, match=r"nowhere/a.json: No such file or directory"):
+    metrics.write_scores(tmp_path / "nowhere" / "a.json", {})
 
 
 def test_wrong_shapes_are_refused():

@@ -57,6 +57,12 @@ def test_scores_have_instance_scores_where_there_are_maps(tmp_path, maps):
   assert "iiou" not in without.scores(SPACE)
 
 
+def test_instance_maps_without_single_instances_may_have_one_byte(tmp_path, maps):
+  labels, predictions, _ = maps
+  pairs = _pairs(tmp_path, labels, predictions, labels)
+  assert not scoring.count_pairs(pairs, SPACE, workers=1).instance_counts.class_tp.any()
+
+
 def test_class_indices_score_like_label_ids(tmp_path, maps):
   labels, predictions, instances = maps
   by_ids = scoring.count_pairs(_pairs(tmp_path, *maps), SPACE, workers=1)

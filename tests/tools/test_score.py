@@ -67,6 +67,11 @@ def test_a_mistake_is_one_line(folders):
   ]
 
 
+def test_instances_belong_to_cityscapes(folders):
+  result = _score(folders, "--instances=x", "--label_space=voc_21")
+  assert result.stderr == "error: --instances: label space 'voc_21' has no instances\n"
+
+
 def test_a_mistake_in_a_worker_process_is_one_line(folders):
   file = folders / "predictions" / "ulm_000002_000019_pred.png"
   file.write_bytes(file.read_bytes()[:-20])
