@@ -59,7 +59,7 @@ def train_step(
     decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
     ema_params = optax.incremental_update(next_state.params, state.ema_params, 1 - decay)
     next_state = next_state.replace(ema_params=ema_params)
-  return next_state, {"loss": loss_value, "grad_norm": optax.global_norm(grads)}
+  return next_state, {"loss": loss_value, "grad_norm": optax.tree.norm(grads)}
 
 
 def map_train_step(
