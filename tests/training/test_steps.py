@@ -1,0 +1,176 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from flax_unet.models.unet import UNet
+from flax_unet.training import losses, state, steps
+
+EMA_DECAY = 0.15
+
+
+def _unet_state(dtype=jnp.float32):
+  model = UNet(num_classes=3, width=4, depth=1, dtype=dtype, axis_name="batch")
+  return state.create(model, optax.sgd(0.1, momentum=0.9), image_size=(8, 8), seed=0, ema=True)
+
+
+@functools.cache
+def _unet_step(devices=1):
+  loss = losses.cross_entropy_dice
+  return steps.map_train_step(loss, ema_decay=EMA_DECAY, devices=jax.devices()[:devices])
+
+
+def _state_of(apply_fn, params, tx, seed=0):
+  """A state whose model is `apply_fn`, a plain function."""
+  return state.TrainState.create(
+    apply_fn=apply_fn,
+    params=params,
+    tx=tx,
+    batch_stats={},
+    ema_params=None,
+    key=jax.random.key(seed),
+  )
+
+
+def _batches(num=1, devices=1):
+  """Global batches split over devices, with unequal numbers of ignored pixels."""
+  rng = np.random.default_rng(0)
+  for _ in range(num):
+    image = rng.integers(0, 256, (8, 8, 8, 3), np.uint8)
+    label = (image.sum(-1) // 256).astype(np.uint8)  # something to learn: dark, medium and bright
+    share = np.linspace(0, 0.9, 8).reshape(-1, 1, 1)
+    label[rng.random(label.shape) < share] = 255
+    yield {
+      key: x.reshape(devices, 8 // devices, *x.shape[1:])
+      for key, x in {"image": image, "label": label}.items()
+    }
+
+
+def _trees(state):
+  return {"params": state.params, "stats": state.batch_stats, "optimizer": state.opt_state}
+
+
+def _assert_close(got, expected, tolerance):
+  """No leaf differs by more than `tolerance` of its norm."""
+
+  def check(path, got, expected):
+    difference = np.linalg.norm(np.asarray(got) - np.asarray(expected))
+    assert difference <= tolerance * np.linalg.norm(expected), jax.tree_util.keystr(path)
+
+  jax.tree.map_with_path(check, got, expected)
+
+
+def test_four_devices_give_what_one_gives():
+  one, four = _unet_state(), _unet_state()
+  for batch, split in zip(_batches(3), _batches(3, devices=4), strict=True):
+    one, metrics = _unet_step()(one, batch)
+    four, split_metrics = _unet_step(devices=4)(four, split)
+    _assert_close(split_metrics, metrics, 1e-5)
+  assert int(one.step) == int(four.step) == 3
+  _assert_close(_trees(four), _trees(one), 1e-5)
+  assert one.batch_stats["encoder_0"]["norm_1"]["mean"].any()
+
+
+def test_all_devices_hold_the_same():
+  # An output that `out_axes=None` promises to be the same, but was not reduced, differs silently.
+  outputs = _unet_state(), None
+  for batch in _batches(3, devices=4):
+    outputs = _unet_step(devices=4)(outputs[0], batch)
+  outputs = _trees(outputs[0]), outputs[0].ema_params, outputs[1]
+  for path, leaf in jax.tree.leaves_with_path(outputs):
+    shards = [np.asarray(shard.data) for shard in leaf.addressable_shards]
+    assert len(shards) == 4
+    for shard in shards:
+      np.testing.assert_array_equal(shard, shards[0], err_msg=jax.tree_util.keystr(path))
+
+
+def test_moving_average_follows_its_formula():
+  train_state = _unet_state()
+  expected = jax.tree.map(np.array, train_state.params)
+  # Young averages forget faster: 1/10 in the first step, 2/11 and 3/12 would be past the decay.
+  for decay, batch in zip((1 / 10, EMA_DECAY, EMA_DECAY), _batches(3), strict=True):
+    train_state, _ = _unet_step()(train_state, batch)
+    expected = jax.tree.map(
+      lambda average, x, decay=decay: decay * average + (1 - decay) * np.asarray(x),
+      expected,
+      train_state.params,
+    )
+  _assert_close(train_state.ema_params, expected, 1e-6)
+
+
+def test_bfloat16_computes_narrow_and_keeps_float32():
+  (batch,) = _batches()
+  _, exact = _unet_step()(_unet_state(), batch)
+  train_state, metrics = _unet_step()(_unet_state(jnp.bfloat16), batch)
+  difference = abs(float(metrics["loss"]) / float(exact["loss"]) - 1)
+  assert 1e-6 < difference < 0.02
+  leaves = jax.tree.leaves((_trees(train_state), metrics))
+  assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
+
+
+def test_learns_one_batch_by_heart():
+  (batch,) = _batches()
+  train_state, history = _unet_state(), []
+  for _ in range(60):
+    train_state, metrics = _unet_step()(train_state, batch)
+    history.append(float(metrics["loss"]))
+  assert history[0] > 1.0
+  assert history[-1] < 0.2 * history[0]
+
+
+def test_dropout_keys_follow_from_seed_step_and_device():
+  # Each device has one parameter, whose gradient is what the device drew.
+  def draw(variables, images, *, train, rngs, mutable):
+    assert train
+    device = jax.lax.axis_index("batch")
+    return variables["params"]["w"][device] * jax.random.uniform(rngs["dropout"], (1, 8, 8, 1)), {}
+
+  def drawn(seed):
+    """What the devices drew in two steps: `[steps, devices]`."""
+    train_state = _state_of(draw, {"w": jnp.zeros(4)}, optax.sgd(1.0), seed)
+    draws = []
+    for batch in _batches(2, devices=4):
+      before = np.array(train_state.params["w"])
+      train_state, _ = train_step(train_state, batch)
+      draws.append(before - np.array(train_state.params["w"]))
+    return np.array(draws)
+
+  train_step = steps.map_train_step(lambda logits, labels, axis_name: logits[0, 0, 0, 0])
+  draws = drawn(seed=0)
+  for step, device in np.ndindex(2, 4):
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), step), device)
+    expected = float(jax.random.uniform(key, (1, 8, 8, 1))[0, 0, 0, 0])
+    assert draws[step, device] == pytest.approx(expected, abs=1e-6)
+  assert len(np.unique(draws.round(5))) == 8
+  np.testing.assert_array_equal(draws, drawn(seed=0))
+  assert (draws != drawn(seed=1)).all()
+
+
+def test_grad_norm_is_that_before_clipping():
+  def linear(variables, images, **kwargs):
+    return (variables["params"]["w"] * jnp.array([3.0, 4.0])).reshape(1, 1, 1, 2), {}
+
+  tx = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(1.0))
+  train_step = steps.map_train_step(lambda logits, labels, axis_name: logits.sum() / 4)
+  (batch,) = _batches(devices=4)
+  after, metrics = train_step(_state_of(linear, {"w": jnp.zeros(2)}, tx), batch)
+  assert float(metrics["grad_norm"]) == pytest.approx(5)
+  np.testing.assert_allclose(after.params["w"], [-0.6, -0.8], rtol=1e-6)
+
+
+def test_unpadded_network_learns_from_the_middle():
+  def middle(variables, images, **kwargs):
+    return images[:, 2:6, 2:6] * variables["params"]["w"], {}
+
+  train_step = steps.map_train_step(losses.cross_entropy, devices=jax.devices()[:1])
+  (batch,) = _batches()
+  expected = losses.cross_entropy(
+    jnp.zeros((8, 4, 4, 3)) + steps.inference.normalize(batch["image"][0, :, 2:6, 2:6]),
+    batch["label"][0, :, 2:6, 2:6],
+  )
+  train_state = _state_of(middle, {"w": jnp.ones(())}, optax.sgd(1.0))
+  _, metrics = train_step(train_state, batch)
+  assert float(metrics["loss"]) == pytest.approx(float(expected))
