@@ -130,8 +130,10 @@ def _cell(value: float | None) -> str:
 
 def _numbering_hint(confusion: np.ndarray, label_space: LabelSpace) -> str | None:
   """Says so where the predictions look like class indices that were read as label ids."""
-  beyond = label_space.index_to_id >= label_space.num_classes
-  if _PREDICTION_IDS.value == "train_ids" or confusion[:, :-1][:, beyond].any():
+  if _PREDICTION_IDS.value == "train_ids":
+    return None
+  beyond = label_space.index_to_id >= label_space.num_classes  # ids that are no class index
+  if not beyond.any() or confusion[:, :-1][:, beyond].any():
     return None
   return (
     f"No prediction has an id from {label_space.num_classes} on. If these are class indices, "
