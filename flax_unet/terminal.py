@@ -11,10 +11,15 @@ _PACKAGE = str(pathlib.Path(__file__).parent)
 
 
 class _OwnMessages(logging.Filter):
-  """Lets through this package's messages, and everybody's warnings."""
+  """Lets through this package's messages, libraries' warnings and orbax's errors.
+
+  Orbax warns of what is meant here, such as a checkpoint without a score.
+  """
 
   def filter(self, record: logging.LogRecord) -> bool:
-    return record.pathname.startswith(_PACKAGE) or record.levelno >= logging.WARNING
+    if record.pathname.startswith(_PACKAGE):
+      return True
+    return record.levelno >= (logging.ERROR if "/orbax/" in record.pathname else logging.WARNING)
 
 
 def set_up() -> None:

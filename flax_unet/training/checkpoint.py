@@ -1,43 +1,73 @@
-"""Checkpoints: the newest and the best, written in the background by orbax."""
+"""Checkpoints: the newest two and the best, written in the background, checked before use."""
 
+import contextlib
+import hashlib
+import json
 import pathlib
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from absl import logging
+from jax.experimental.multihost_utils import sync_global_devices
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from flax_unet import errors, files
 from flax_unet.training.state import TrainState
 
-METRIC = "mean_iou"  # what "best" means
+_METRIC = "mean_iou"  # what "best" means
+_CHECKSUMS = "checksums.json"
 
 
 class Checkpoints:
-  """The checkpoints of a run, `<directory>/<step>/`: state, place in the data, configuration.
+  """The checkpoints of a run, `<folder>/checkpoints/<step>/`: state, place in the data, settings.
 
   A place in the data is all that its iterator needs: order and augmentations follow from the seed
   and the place. Unlike the state of worker processes it fits any number of workers and devices.
+
+  A checkpoint appears under its name when all of it is on disk, with the checksums of its files.
+  Those whose files have changed since are set aside when the folder is opened.
   """
 
-  def __init__(self, directory: pathlib.Path, *, read_only: bool = False):
-    policy = preservation_policy.AnyPreservationPolicy(
-      [
-        preservation_policy.LatestN(1),
-        preservation_policy.BestN(
-          get_metric_fn=lambda metrics: metrics[METRIC], n=1, keep_checkpoints_without_metrics=False
-        ),
-      ]
-    )
+  def __init__(self, folder: pathlib.Path, *, read_only: bool = False):
+    """Opens the checkpoints of the run in `folder`.
+
+    Raises:
+      UserError: all checkpoints are damaged.
+    """
+    self._directory = folder.absolute() / "checkpoints"
+    self._damaged = folder.absolute() / "damaged_checkpoints"
+    self._saving: int | None = None
+    if jax.process_index() == 0:
+      self._set_damaged_aside()
+    sync_global_devices("checkpoints checked")
     self._manager = ocp.CheckpointManager(
-      directory.absolute(),
+      self._directory,
       options=ocp.CheckpointManagerOptions(
-        preservation_policy=policy,
-        best_fn=lambda metrics: metrics[METRIC],
+        preservation_policy=preservation_policy.AnyPreservationPolicy(
+          [
+            preservation_policy.LatestN(2),  # the newest may turn out to be damaged
+            preservation_policy.BestN(
+              get_metric_fn=lambda metrics: metrics[_METRIC],
+              n=1,
+              keep_checkpoints_without_metrics=False,
+            ),
+          ]
+        ),
+        best_fn=lambda metrics: metrics[_METRIC],
         cleanup_tmp_directories=not read_only,
         create=not read_only,
         read_only=read_only,
+        async_options=ocp.options.AsyncOptions(post_finalization_callback=self._add_checksums),
       ),
     )
+    if self.newest is None and self._damaged.exists():
+      raise errors.UserError(
+        f"no checkpoint in {self._directory} is left, the damaged ones are in {self._damaged}: to "
+        f"start over, delete that folder and run the command again"
+      )
 
   @property
   def newest(self) -> int | None:
@@ -52,9 +82,9 @@ class Checkpoints:
   def save(
     self,
     state: TrainState,
-    *,
     step: int,
-    examples_seen: int,
+    *,
+    place: dict[str, Any],
     config: dict[str, Any],
     mean_iou: float | None,
   ) -> None:
@@ -63,21 +93,23 @@ class Checkpoints:
     Args:
       state: what to save.
       step: the number of steps taken.
-      examples_seen: the place in the global order of examples.
+      place: where the run is in its data.
       config: the configuration.
       mean_iou: the score at this step, or None where it was not evaluated.
-    """
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state),
-        data=ocp.args.JsonSave({"examples_seen": examples_seen}),
-        config=ocp.args.JsonSave(config),
-      ),
-      metrics=None if mean_iou is None else {METRIC: mean_iou},
-    )
 
-  def restore(self, step: int, state: TrainState) -> TrainState:
+    Raises:
+      UserError: this checkpoint, or the one before, could not be written.
+    """
+    with self._explain_failure():
+      self._manager.wait_until_finished()
+      self._saving = step
+      self._manager.save(
+        step,
+        args=ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(place)),
+        metrics=None if mean_iou is None else {_METRIC: mean_iou},
+      )
+
+  def restore(self, step: int, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
     """Reads a checkpoint.
 
     Args:
@@ -85,17 +117,80 @@ class Checkpoints:
       state: a state of the same structure; its values are not used.
 
     Returns:
-      The state, on one device. The place in the data follows from its step.
+      The state, on one device, and the place in the data.
     """
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     template = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), state
     )
     restored = self._manager.restore(
-      step, args=ocp.args.Composite(state=ocp.args.StandardRestore(template))
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(template), data=ocp.args.JsonRestore()
+      ),
     )
-    return restored.state
+    return restored.state, restored.data
 
   def close(self) -> None:
-    """Waits until everything is written."""
+    """Waits until everything is written.
+
+    Raises:
+      UserError: the last checkpoint could not be written.
+    """
+    with self._explain_failure():
+      self._manager.wait_until_finished()
     self._manager.close()
+
+  @contextlib.contextmanager
+  def _explain_failure(self) -> Iterator[None]:
+    try:
+      yield
+    except Exception as error:  # tensorstore and orbax raise various types for a full disk
+      reason = str(error).splitlines()[0]
+      raise errors.UserError(
+        f"the checkpoint of step {self._saving} could not be written to {self._directory} "
+        f"({reason}). What was saved before is intact: make room, and the same command goes on"
+      ) from error
+
+  def _add_checksums(self) -> None:
+    """Completes a checkpoint that is written but does not have its name yet."""
+    if jax.process_index() == 0:
+      (folder,) = self._directory.glob(f"{self._saving}.orbax-checkpoint-tmp*")
+      files.write_json(folder / _CHECKSUMS, _checksums(folder))
+
+  def _set_damaged_aside(self) -> None:
+    for checkpoint in self._directory.glob("[0-9]*"):
+      if not checkpoint.name.isdigit():
+        continue  # not finished; orbax removes it
+      if damage := _damage(checkpoint):
+        self._damaged.mkdir(exist_ok=True)
+        aside = self._damaged / f"{checkpoint.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        checkpoint.rename(aside)
+        logging.warning("Checkpoint %s is damaged (%s): moved to %s", checkpoint, damage, aside)
+
+
+def _checksums(folder: pathlib.Path) -> dict[str, str]:
+  """sha256 of the files in a checkpoint, by their path in it."""
+  checksums = {}
+  for path in sorted(folder.rglob("*")):
+    # Orbax writes its own metadata again when it gives the checkpoint its name.
+    if path.is_file() and path.name not in (_CHECKSUMS, "_CHECKPOINT_METADATA"):
+      with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+      checksums[str(path.relative_to(folder))] = digest.hexdigest()
+  return checksums
+
+
+def _damage(checkpoint: pathlib.Path) -> str | None:
+  """Says what is wrong with a checkpoint's files, or None."""
+  try:
+    expected = json.loads((checkpoint / _CHECKSUMS).read_bytes())
+    found = _checksums(checkpoint)
+  except (OSError, ValueError) as error:
+    return str(error)
+  for name, checksum in expected.items():  # orbax adds a file or two later
+    if name not in found:
+      return f"{name} is missing"
+    if checksum != found[name]:
+      return f"{name} has changed"
+  return None

@@ -35,11 +35,11 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
   checks.check(config)
   workdir.open_workdir(folder, config)
   run = experiment.build(config)
-  checkpoints = checkpoint.Checkpoints(folder / "checkpoints")
+  checkpoints = checkpoint.Checkpoints(folder)
   state = run.init_state()
   start = checkpoints.newest or 0
   if start:
-    state = checkpoints.restore(start, state)
+    state, _ = checkpoints.restore(start, state)
     logging.info("Going on from step %d of %d", start, run.total_steps)
   events.forget_after(folder, start)
 
@@ -76,10 +76,10 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
       writer.flush()  # all that led to a checkpoint is on disk before it
       checkpoints.save(
         state,
-        step=step,
-        examples_seen=step * config.input.batch_size,
+        step,
+        place={"examples_seen": step * config.input.batch_size},
         config=config.to_dict(),
-        mean_iou=next(iter(results.values())).scores["mean_iou"] if due else None,
+        mean_iou=_score(run, results if due else {}),
       )
   batches.close()
   if not results:  # the run had come to its end before
@@ -117,6 +117,12 @@ def _due_evals(config: ml_collections.ConfigDict, step: int, total_steps: int) -
 
 def _evaluate(run: Experiment, names: Iterable[str], state: TrainState) -> dict[str, Result]:
   return {name: run.evaluators[name](state.eval_variables) for name in names}
+
+
+def _score(run: Experiment, results: dict[str, Result]) -> float | None:
+  """The mean IoU by which the best checkpoint is told: that of the configuration's first eval."""
+  first = next(iter(run.evaluators))
+  return results[first].scores["mean_iou"] if first in results else None
 
 
 def _write_results(
@@ -165,10 +171,10 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str
     UserError: there is no checkpoint.
   """
   checks.check(config)
-  checkpoints = checkpoint.Checkpoints(folder / "checkpoints", read_only=True)
+  checkpoints = checkpoint.Checkpoints(folder, read_only=True)
   step = checkpoints.best if which == "best" else checkpoints.newest
   if step is None:
     raise errors.UserError(f"{folder / 'checkpoints'} holds no checkpoint: train first")
   run = experiment.build(config)
-  state = checkpoints.restore(step, run.init_state())
+  state, _ = checkpoints.restore(step, run.init_state())
   _write_report(run, folder, step, _evaluate(run, run.evaluators, state))
