@@ -64,6 +64,7 @@ def get_config(arg=None):
     "power": 0.9,  # of a polynomial decay
     "end_lr": 0.0,
   }
+  config.skip_nonfinite = 0  # steps in a row that may be skipped for a loss that is not finite
   config.ema_decay = placeholder(float)  # for example 0.999; None: no moving average
 
   config.evals = {
@@ -73,6 +74,13 @@ def get_config(arg=None):
       "batch_size": 8,
       "log_steps": 200,
       "num_pictures": 6,  # in the report and TensorBoard
+      "inference": {
+        "mode": "whole",  # or "tiles": windows that overlap, for pictures of any size
+        "tile": (512, 1024),  # height and width of a window
+        "overlap": 128,  # pixels that neighbouring windows share
+        "scales": (1.0,),  # probabilities are averaged over these, for example (0.75, 1.0, 1.25)
+        "flip": False,  # whether to average over the mirrored picture too
+      },
     },
   }
 

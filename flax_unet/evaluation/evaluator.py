@@ -14,12 +14,20 @@ from flax_unet.data import pipeline
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.op_spec import Chain
 from flax_unet.data.sources import Source
-from flax_unet.evaluation import inference, metrics
+from flax_unet.evaluation import inference, metrics, tiles
 from flax_unet.evaluation.confusion import confusion_matrices
 from flax_unet.models.unet import UNet
 
+_WHOLE = inference.Options()
 
-def predict(model: UNet, variables: Mapping[str, Any], images: jax.Array, size: tuple[int, int]):
+
+def predict(
+  model: UNet,
+  variables: Mapping[str, Any],
+  images: jax.Array,
+  size: tuple[int, int],
+  options: inference.Options = _WHOLE,
+) -> jax.Array:
   """Predicts the class of each pixel.
 
   Args:
@@ -27,16 +35,25 @@ def predict(model: UNet, variables: Mapping[str, Any], images: jax.Array, size: 
     variables: its parameters and statistics.
     images: uint8 `[batch, height, width, 3]`.
     size: height and width of the prediction.
+    options: in one pass or in tiles, at which scales.
 
   Returns:
     uint8 `[batch, *size]`, class indices.
   """
-  logits = inference.resize_logits(inference.whole_picture(model, variables, images), size)
-  return jnp.argmax(logits, -1).astype(jnp.uint8)
+  if options.mode == "tiles":
+    scores = tiles.tiled_scores(model, variables, images, options)
+    scores = inference.resize_logits(scores, size)
+  else:
+    scores = inference.scores(model, variables, images, size, options)
+  return jnp.argmax(scores, -1).astype(jnp.uint8)
 
 
 def eval_step(
-  variables: Mapping[str, Any], batch: Mapping[str, jax.Array], *, model: UNet
+  variables: Mapping[str, Any],
+  batch: Mapping[str, jax.Array],
+  *,
+  model: UNet,
+  options: inference.Options = _WHOLE,
 ) -> dict[str, jax.Array]:
   """Predicts and counts this device's part of a batch.
 
@@ -45,12 +62,13 @@ def eval_step(
     batch: `image` uint8 `[batch, height, width, 3]`; `label` uint8 `[batch, height', width']`,
       which may be of another resolution.
     model: the network.
+    options: how to predict.
 
   Returns:
     `confusion` int32 `[batch, classes, classes]`, one matrix a picture at the label's resolution;
     and `prediction` uint8 `[batch, height', width']`, class indices.
   """
-  prediction = predict(model, variables, batch["image"], batch["label"].shape[1:3])
+  prediction = predict(model, variables, batch["image"], batch["label"].shape[1:3], options)
   return {
     "confusion": confusion_matrices(batch["label"], prediction, model.num_classes),
     "prediction": prediction,
@@ -87,6 +105,7 @@ class Evaluator:
     batch_size: int,
     workers: int = 0,
     num_pictures: int = 0,
+    options: inference.Options = _WHOLE,
   ):
     """Sets the evaluation up.
 
@@ -98,12 +117,15 @@ class Evaluator:
       batch_size: pictures a step, over all devices of all processes.
       workers: processes that prepare batches.
       num_pictures: how many pictures to keep for figures.
+      options: how to predict.
     """
     self._batches = functools.partial(
       pipeline.eval_batches, source, op, batch_size=batch_size, workers=workers
     )
     self._eval_step = jax.pmap(
-      functools.partial(eval_step, model=model), axis_name="batch", in_axes=(None, 0)
+      functools.partial(eval_step, model=model, options=options),
+      axis_name="batch",
+      in_axes=(None, 0),
     )
     self._label_space = label_space
     self._num_pictures = num_pictures

@@ -1,5 +1,6 @@
 """From pictures to class scores, whatever the network's padding and the picture's size."""
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,57 @@ from flax_unet.models import unet
 # Mean and standard deviation of ImageNet's pixels, in units of 0..1: the field's convention.
 MEAN = (0.485, 0.456, 0.406)
 STDDEV = (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How to predict: `config.evals.<name>.inference`.
+
+  Attributes:
+    mode: "whole", one pass over the picture; or "tiles", windows that overlap (see `tiles`).
+    tile: height and width of a window, in pixels; multiples of `2**depth`.
+    overlap: pixels that neighbouring windows share at least.
+    scales: factors by which the picture (in tiles: the window) is resampled before it is predicted;
+      softmax probabilities are averaged over them, as in mmsegmentation's test-time augmentation.
+    flip: whether to average over the mirrored picture too, at every scale.
+  """
+
+  mode: str = "whole"
+  tile: tuple[int, int] = (512, 1024)
+  overlap: int = 128
+  scales: tuple[float, ...] = (1.0,)
+  flip: bool = False
+
+  def check(self, depth: int) -> None:
+    """Refuses values that are out of range.
+
+    Args:
+      depth: of the network.
+
+    Raises:
+      ValueError: the message begins with the attribute's name.
+    """
+    multiple = 2**depth
+    if self.mode not in ("whole", "tiles"):
+      raise ValueError(f"mode = '{self.mode}': use whole or tiles")
+    if not isinstance(self.tile, tuple) or [type(side) for side in self.tile] != [int, int]:
+      raise ValueError(f"tile = {self.tile}: give height and width, in pixels")
+    for side in self.tile:
+      if side < 1 or side % multiple:
+        near = max(1, round(side / multiple)) * multiple
+        raise ValueError(
+          f"tile = {self.tile}: must be multiples of {multiple} (2**depth), such as {near} "
+          f"for {side}"
+        )
+    if type(self.overlap) is not int or not 0 <= self.overlap <= min(self.tile) - multiple:
+      raise ValueError(
+        f"overlap = {self.overlap}: must be from 0 to {min(self.tile) - multiple} pixels, "
+        f"{multiple} less than the tile's shorter side"
+      )
+    if not self.scales or any(not scale > 0 for scale in self.scales):
+      raise ValueError(f"scales = {self.scales}: give factors above 0, such as (0.75, 1.0, 1.25)")
+    if type(self.flip) is not bool:
+      raise ValueError(f"flip = {self.flip}: must be True or False")
 
 
 def normalize(images: jax.Array) -> jax.Array:
@@ -52,17 +104,81 @@ def whole_picture(model: unet.UNet, variables: Mapping[str, Any], images: jax.Ar
   Returns:
     float32 logits `[batch, height, width, classes]`.
   """
-  size = images.shape[1:3]
+  return _middle_logits(model, variables, images, images.shape[1:3])
+
+
+def _middle_logits(
+  model: unet.UNet, variables: Mapping[str, Any], images: jax.Array, size: tuple[int, int]
+) -> jax.Array:
+  """Computes the logits of the middle `size` of pictures; the network sees what surrounds it.
+
+  As many pixels around the middle are taken as the network needs, beyond the border mirrored ones.
+  """
   margins = [covering_size(side, model.depth, model.padding) - side for side in size]
-  pads = [(margin // 2, margin - margin // 2) for margin in margins]
-  padded = jnp.pad(images, ((0, 0), *pads, (0, 0)), mode="reflect")
-  logits = model.apply(variables, normalize(padded), train=False)
-  # The logits lie centred in the padded picture, the picture `pads[0]` pixels from its corner.
+  for axis, (side, margin) in enumerate(zip(size, margins, strict=True), start=1):
+    start = (images.shape[axis] - side) // 2 - margin // 2
+    images = _mirrored_slice(images, start, start + side + margin, axis)
+  logits = model.apply(variables, normalize(images), train=False)
+  # The logits lie centred in the pictures, the middle half a margin from the pictures' corner.
   top, left = (
-    pad[0] - (outer - inner) // 2
-    for pad, outer, inner in zip(pads, padded.shape[1:3], logits.shape[1:3], strict=True)
+    margin // 2 - (outer - inner) // 2
+    for margin, outer, inner in zip(margins, images.shape[1:3], logits.shape[1:3], strict=True)
   )
   return logits[:, top : top + size[0], left : left + size[1]]
+
+
+def _mirrored_slice(x: jax.Array, start: int, stop: int, axis: int) -> jax.Array:
+  """Cuts `start..stop` out of an axis that goes on, mirrored, beyond both of its ends."""
+  before, after = max(0, -start), max(0, stop - x.shape[axis])
+  pads = [(before, after) if a == axis else (0, 0) for a in range(x.ndim)]
+  return jax.lax.slice_in_dim(
+    jnp.pad(x, pads, mode="reflect"), start + before, stop + before, axis=axis
+  )
+
+
+def scores(
+  model: unet.UNet,
+  variables: Mapping[str, Any],
+  images: jax.Array,
+  size: tuple[int, int],
+  options: Options,
+  middle: tuple[int, int] | None = None,
+) -> jax.Array:
+  """Computes class scores at the given resolution: the class of a pixel is the highest one's.
+
+  Args:
+    model: the network.
+    variables: its parameters and statistics.
+    images: uint8 `[batch, height, width, 3]`.
+    size: height and width of the result.
+    options: which scales, and whether to flip.
+    middle: height and width of the part to score, in pixels of the pictures; what surrounds it is
+      context. None: all of them.
+
+  Returns:
+    float32 `[batch, *size, classes]`: logits, or where there are several scales or flips the mean
+    of their softmax probabilities.
+  """
+  outer = images.shape[1:3]
+  middle = middle or outer
+  variants = list(itertools.product(options.scales, (False, True) if options.flip else (False,)))
+
+  def logits_of(scale: float, flipped: bool) -> jax.Array:
+    x = images[:, :, ::-1] if flipped else images
+    if scale != 1:
+      # Without a low-pass before shrinking, as training's augmentation does it.
+      shape = (x.shape[0], *_scaled(outer, scale), 3)
+      x = jax.image.resize(x.astype(jnp.float32), shape, "bilinear", antialias=False)
+    logits = _middle_logits(model, variables, x, _scaled(middle, scale))
+    return resize_logits(logits[:, :, ::-1] if flipped else logits, size)
+
+  if len(variants) == 1:
+    return logits_of(*variants[0])
+  return sum(jax.nn.softmax(logits_of(*variant)) for variant in variants) / len(variants)
+
+
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+  return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def resize_logits(logits: jax.Array, size: tuple[int, int]) -> jax.Array:

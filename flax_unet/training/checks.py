@@ -34,6 +34,8 @@ def check(config: ml_collections.ConfigDict) -> None:
   model = experiment.make_model(config, label_space)
   if size is not None:
     experiment.check_image_size(model, size)
+  for name in config.evals:
+    experiment.make_inference(config, name)
 
 
 def _check_length(config: ml_collections.ConfigDict) -> None:

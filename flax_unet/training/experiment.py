@@ -13,6 +13,7 @@ import optax
 from flax_unet import errors
 from flax_unet.data import label_spaces, op_spec, sources
 from flax_unet.data.label_spaces import LabelSpace
+from flax_unet.evaluation import inference
 from flax_unet.evaluation.evaluator import Evaluator
 from flax_unet.models import unet
 from flax_unet.training import losses, optimizer, state
@@ -105,6 +106,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         batch_size=eval_config.batch_size,
         workers=config.input.workers,
         num_pictures=eval_config.num_pictures,
+        options=make_inference(config, name),
       )
       for name, eval_config in config.evals.items()
     },
@@ -123,6 +125,25 @@ def make_op(where: str, spec: str, label_space: LabelSpace) -> op_spec.Chain:
     return op_spec.parse(spec, label_space)
   except errors.UserError as error:
     raise errors.UserError(f"config.{where}.pp: {error}") from error
+
+
+def make_inference(config: ml_collections.ConfigDict, name: str) -> inference.Options:
+  """Reads `config.evals.<name>.inference`: how to predict.
+
+  Raises:
+    UserError: a value is out of range, or a key unknown; the message names the key.
+  """
+  values = dict(config.evals[name].inference)
+  known = [field.name for field in dataclasses.fields(inference.Options)]
+  for key in values:
+    if key not in known:
+      raise errors.unknown(f"key in config.evals.{name}.inference", key, known)
+  options = inference.Options(**values)
+  try:
+    options.check(config.model.depth)
+  except ValueError as error:
+    raise errors.UserError(f"config.evals.{name}.inference.{error}") from error
+  return options
 
 
 def make_model(config: ml_collections.ConfigDict, label_space: LabelSpace) -> unet.UNet:
