@@ -79,6 +79,7 @@ def get_config(arg=None):
     "power": 0.9,  # of the polynomial
     "end_lr": 1e-4,
   }
+  config.skip_nonfinite = 0  # steps in a row that may be skipped for a loss that is not finite
   config.ema_decay = 0.999  # of the moving average of the parameters; None: none
 
   config.evals = {
@@ -88,6 +89,13 @@ def get_config(arg=None):
       "batch_size": 8,
       "log_steps": 8000,
       "num_pictures": 6,  # in the report and TensorBoard
+      "inference": {
+        "mode": "whole",  # or "tiles": windows that overlap, for pictures of any size
+        "tile": (512, 1024),  # height and width of a window
+        "overlap": 128,  # pixels that neighbouring windows share
+        "scales": (1.0,),  # probabilities are averaged over these, for example (0.75, 1.0, 1.25)
+        "flip": False,  # whether to average over the mirrored picture too
+      },
     },
   }
 
