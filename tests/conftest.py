@@ -4,18 +4,21 @@ import os
 import pathlib
 import tempfile
 
-# Before jax is imported: the number of devices is fixed when its backend starts.
+# Before jax is imported, and for the processes that tests start: the number of devices is fixed
+# when the backend starts.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(
+  tempfile.gettempdir(), "flax_unet_test_cache"
+)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 import jax
 import pytest
+from absl import flags
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update(
-  "jax_compilation_cache_dir", str(pathlib.Path(tempfile.gettempdir()) / "flax_unet_test_cache")
-)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+flags.FLAGS.mark_as_parsed()  # grain reads its own before it starts workers
 
 
 @pytest.fixture(scope="session")
