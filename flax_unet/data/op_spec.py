@@ -15,6 +15,7 @@ import numpy as np
 from flax_unet.data import ops
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.ops import Example, Op, check_example
+from flax_unet.data.padding import PadToMultiple
 from flax_unet.data.photometric import Photometric
 from flax_unet.errors import UserError, unknown
 
@@ -30,6 +31,7 @@ def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
     "flip_lr": ops.FlipLR,
     "photometric": Photometric,
     "elastic": ops.Elastic,
+    "pad_to_multiple": PadToMultiple,
   }
 
 

@@ -10,16 +10,17 @@ import collections
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import grain
 import jax
 import numpy as np
 
-from flax_unet.data.label_spaces import IGNORED
+from flax_unet.data.datasets import Source
+from flax_unet.data.label_space import IGNORED
 from flax_unet.data.ops import Example
-from flax_unet.data.sources import Source
+from flax_unet.errors import UserError
 
 Batch = dict[str, Any]
 
@@ -35,7 +36,23 @@ class _Stack:
   devices: int
 
   def __call__(self, examples: Sequence[Example]) -> Batch:
-    stacked = {key: np.stack([example[key] for example in examples]) for key in examples[0]}
+    """See class.
+
+    Raises:
+      UserError: pictures differ in size.
+    """
+    first = examples[0]
+    for example in examples:
+      if example["image"].shape != first["image"].shape:
+        sizes = " but ".join(
+          f"'{one['id']}' is {one['image'].shape[0]} x {one['image'].shape[1]} pixels"
+          for one in (first, example)
+        )
+        raise UserError(
+          f"pictures of one batch must be of one size, {sizes} (height x width): end the "
+          "preprocessing with an op that gives one, such as random_crop(256, 256)"
+        )
+    stacked = {key: np.stack([example[key] for example in examples]) for key in first}
     return {
       key: x.reshape(self.devices, len(examples) // self.devices, *x.shape[1:])
       for key, x in stacked.items()
@@ -50,45 +67,6 @@ class _Apply:
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     return {**self.op(example, rng), "mask": np.True_}
-
-
-@dataclasses.dataclass(frozen=True)
-class _PaddedSplit:
-  """A split, filled up to a whole number of batches with blanks that do not count."""
-
-  source: Source
-  op: Callable[[Example, np.random.Generator], Example]
-  length: int
-
-  def __len__(self) -> int:
-    return self.length
-
-  def __getitem__(self, index: int) -> Example:
-    rng = np.random.default_rng(0)  # evaluation has nothing random
-    if index < len(self.source):
-      return {**self.op(self.source[index], rng), "mask": np.True_}
-    blank = self.op(self.source[0], rng)
-    return {
-      "image": np.zeros_like(blank["image"]),
-      "label": np.full_like(blank["label"], IGNORED),
-      "id": "",
-      "mask": np.False_,
-    }
-
-
-def _batches(
-  examples: grain.MapDataset, batch_size: int, start: int, workers: int, prefetch: int
-) -> grain.DatasetIterator[Batch]:
-  """Iterates over this process's share of the batches, from batch number `start` on."""
-  share = examples[jax.process_index() :: jax.process_count()]
-  stack = _Stack(jax.local_device_count())
-  batches = share.batch(batch_size // jax.process_count(), batch_fn=stack)[start:]
-  # Whole batches are made in a worker, so that their content does not depend on how many there are.
-  threads = grain.ReadOptions(num_threads=min(2, prefetch), prefetch_buffer_size=prefetch)
-  dataset = batches.to_iter_dataset(threads)
-  if workers:
-    dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(workers, prefetch))
-  return iter(dataset)
 
 
 def train_batches(
@@ -117,7 +95,20 @@ def train_batches(
   """
   examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
   examples = examples.random_map(_Apply(op))
-  return _batches(examples, batch_size, start, workers, prefetch)
+  share = examples[jax.process_index() :: jax.process_count()]
+  stack = _Stack(jax.local_device_count())
+  # Whole batches are made in a worker, so that their content does not depend on how many there are.
+  batches = share.batch(batch_size // jax.process_count(), batch_fn=stack)[start:]
+  return _iterate(batches, workers, prefetch)
+
+
+def _iterate(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.DatasetIterator:
+  """Iterates in order, in `workers` processes or, without them, in threads of this one."""
+  threads = grain.ReadOptions(num_threads=min(2, prefetch), prefetch_buffer_size=prefetch)
+  examples = dataset.to_iter_dataset(threads)
+  if workers:
+    examples = examples.mp_prefetch(grain.MultiprocessingOptions(workers, prefetch))
+  return iter(examples)
 
 
 def eval_batches(
@@ -127,18 +118,77 @@ def eval_batches(
   batch_size: int,
   workers: int = 0,
   prefetch: int = 2,
-) -> grain.DatasetIterator[Batch]:
-  """Every example of a split once, in order; blanks with `mask` False fill up the last batch.
+) -> Iterator[Batch]:
+  """Every example of a split once; blanks with `mask` False fill up incomplete batches.
 
-  The arguments are those of `train_batches`. All processes get the same number of batches.
+  A batch holds pictures of one size. Where a split has several, there are batches of each, and they
+  come when they are full: `padding.PadToMultiple` keeps sizes few. With one size the order is that
+  of the split.
+
+  The arguments are those of `train_batches`. The batches of different processes are not of the same
+  sizes, nor as many, so nothing in a step may wait for other processes.
+
+  Returns:
+    An iterator over this process's `Batch`es. They have two more entries: `index` int
+    `[local_devices, batch]`, the place in the split, and `size` int `[local_devices, batch, 2]`,
+    height and width of the picture without its padding.
   """
-  length = -(-len(source) // batch_size) * batch_size
-  examples = grain.MapDataset.source(_PaddedSplit(source, op, length))
-  return _batches(examples, batch_size, 0, workers, prefetch)
+  examples = grain.MapDataset.source(_Evaluated(source, op))
+  examples = examples[jax.process_index() :: jax.process_count()]
+  size = batch_size // jax.process_count()
+  examples = _iterate(examples, workers, -(-prefetch * size // max(1, workers)))
+  stack = _Stack(jax.local_device_count())
+  try:
+    for group in _groups_of_one_size(examples, size):
+      yield stack(group)
+  finally:
+    examples.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluated:
+  """The examples of a split, preprocessed."""
+
+  source: Source
+  op: Callable[[Example, np.random.Generator], Example]
+
+  def __len__(self) -> int:
+    return len(self.source)
+
+  def __getitem__(self, index: int) -> Example:
+    # Evaluation has nothing random.
+    example = self.op(self.source[index], np.random.default_rng(0))
+    size = np.array(example["label"].shape)
+    return {"size": size, **example, "index": np.array(index), "mask": np.True_}
+
+
+def _groups_of_one_size(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
+  """Groups of `size` examples of equal shape; blanks complete the last ones."""
+  waiting = collections.defaultdict(list)
+  for example in examples:
+    group = waiting[example["image"].shape, example["label"].shape]
+    group.append(example)
+    if len(group) == size:
+      yield group.copy()
+      group.clear()
+  for group in waiting.values():
+    if group:
+      blank = {
+        **group[0],
+        "image": np.zeros_like(group[0]["image"]),
+        "label": np.full_like(group[0]["label"], IGNORED),
+        "id": "",
+        "size": np.zeros(2, int),
+        "index": np.array(-1),
+        "mask": np.False_,
+      }
+      yield group + [blank] * (size - len(group))
 
 
 def to_devices(batches: grain.DatasetIterator[Batch], prefetch: int = 1) -> Iterator[Batch]:
-  """Sends batches to this process's devices ahead of their use; `id` stays on the host.
+  """Sends batches to this process's devices ahead of their use.
+
+  What only says which pictures these are (`id`, `index` and `size`) stays on the host.
 
   Args:
     batches: arrays `[local_devices, ...]`.
@@ -150,8 +200,8 @@ def to_devices(batches: grain.DatasetIterator[Batch], prefetch: int = 1) -> Iter
   try:
     while True:
       for batch in itertools.islice(batches, prefetch + 1 - len(sent)):
-        arrays = {key: x for key, x in batch.items() if key != "id"}
-        sent.append({**jax.device_put(arrays, sharding), "id": batch["id"]})
+        arrays = {key: x for key, x in batch.items() if key not in ("id", "index", "size")}
+        sent.append({**batch, **jax.device_put(arrays, sharding)})
       if not sent:
         return
       yield sent.popleft()

@@ -1,4 +1,4 @@
-"""Where examples come from: data sets of tensorflow-datasets, prepared on first use.
+"""Data sets of tensorflow-datasets, prepared on first use.
 
 TensorFlow and tensorflow-datasets take seconds to import and are needed for reading files only, so
 they are imported where a data set is opened.
@@ -12,10 +12,10 @@ from typing import Any
 
 import cv2
 import ml_collections
-import numpy as np
 from absl import logging
 
 from flax_unet import errors
+from flax_unet.data import images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +30,7 @@ class _Features:
 _FEATURES = {
   "street_scenes": _Features("image_left", "segmentation_label", "image_id"),
   "cityscapes": _Features("image_left", "segmentation_label", "image_id"),
+  "oxford_iiit_pet": _Features("image", "segmentation_mask", "file_name"),
 }
 
 _CITYSCAPES_ARCHIVES = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip")
@@ -37,7 +38,7 @@ _CITYSCAPES_ARCHIVES = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """Random access to the examples of one split.
+  """The examples of one split, see `datasets.Source`.
 
   Attributes:
     name: data set and split, as error messages give them.
@@ -55,26 +56,15 @@ class Source:
   def __getitem__(self, index: int) -> dict[str, Any]:
     """Reads and decodes one example.
 
-    Returns:
-      `image` uint8 `[height, width, 3]`, RGB; `label` `[height, width]`, label ids; `id` str. Image
-      and label are as they were stored: `ops.check_example` says whether they fit together.
-
     Raises:
       UserError: the example cannot be decoded.
     """
     record = self.records[index]
     example_id = record[self.features.id].decode()
     where = f"example '{example_id}' of {self.name}"
-    image = _decode(record[self.features.image], cv2.IMREAD_COLOR_RGB, f"{where}: image")
-    label = _decode(record[self.features.label], cv2.IMREAD_UNCHANGED, f"{where}: label")
+    image = images.decode(record[self.features.image], f"{where}: image")
+    label = images.decode(record[self.features.label], f"{where}: label", cv2.IMREAD_UNCHANGED)
     return {"image": image, "label": label, "id": example_id}
-
-
-def _decode(encoded: bytes, flags: int, what: str) -> np.ndarray:
-  decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
-  if decoded is None:
-    raise errors.UserError(f"{what} cannot be decoded ({len(encoded)} bytes)")
-  return decoded
 
 
 def tensorflow_datasets() -> types.ModuleType:
@@ -108,7 +98,7 @@ def open_builder(data: ml_collections.ConfigDict) -> Any:
     import flax_unet.data.street_scenes  # noqa: F401 (importing makes it known to TFDS)
   _, _, config_name = data.name.partition("/")
   configs = tfds.builder_cls(dataset).builder_configs
-  if config_name.split(":")[0] not in configs:
+  if configs and config_name.split(":")[0] not in configs:
     raise errors.unknown(f"config.input.data.name: variant of {dataset}", config_name, configs)
   data_dir = str(pathlib.Path(data.data_dir).expanduser()) if data.data_dir else None
   builder = tfds.builder(data.name, data_dir=data_dir, file_format="array_record")
@@ -170,3 +160,19 @@ def fingerprint(builder: Any) -> dict[str, Any]:
       for name, split in sorted(builder.info.splits.items())
     },
   }
+
+
+class TfdsDataset:
+  """A data set of TFDS, see `datasets.Dataset`."""
+
+  def __init__(self, data: ml_collections.ConfigDict):
+    """Opens it; see `open_builder`."""
+    self._builder = open_builder(data)
+
+  def split(self, name: str) -> Source:
+    """See `open_split`."""
+    return open_split(self._builder, name)
+
+  def fingerprint(self) -> dict[str, Any]:
+    """See `fingerprint`."""
+    return fingerprint(self._builder)

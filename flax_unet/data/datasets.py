@@ -1,0 +1,56 @@
+"""What a run can be trained on: data sets with splits, whatever they are stored as."""
+
+from typing import Any, Protocol
+
+import ml_collections
+
+from flax_unet.data import sources
+from flax_unet.data.folder import FolderDataset
+from flax_unet.data.label_space import LabelSpace
+
+
+class Source(Protocol):
+  """Random access to the examples of one split."""
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    """Reads and decodes one example.
+
+    Returns:
+      `image` uint8 `[height, width, 3]`, RGB; `label` `[height, width]`, label ids; `id` str. Image
+      and label are as they were stored: `ops.check_example` says whether they fit together.
+
+    Raises:
+      UserError: the example cannot be decoded.
+    """
+
+
+class Dataset(Protocol):
+  """A data set with splits."""
+
+  def split(self, name: str) -> Source:
+    """Opens a split.
+
+    Raises:
+      UserError: there is no such split, it is empty, or its files are not what they should be.
+    """
+
+  def fingerprint(self) -> dict[str, Any]:
+    """What identifies the data a run has seen: `name`, and facts about each of the `splits`."""
+
+
+def open_dataset(data: ml_collections.ConfigDict, label_space: LabelSpace) -> Dataset:
+  """Opens a data set.
+
+  Args:
+    data: `config.input.data`. Its `name` is "folder", for one's own pictures (`FolderDataset`), or
+      that of a data set in TFDS (`sources.open_builder`).
+    label_space: what the labels hold.
+
+  Raises:
+    UserError: there is no such data set, or its files cannot be used.
+  """
+  if data.name == "folder":
+    return FolderDataset(data, label_space)
+  return sources.TfdsDataset(data)

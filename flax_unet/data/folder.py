@@ -1,0 +1,144 @@
+"""One's own data: a folder of images and a folder of masks.
+
+Which files belong together is told in `folder_pairs.py`, what masks hold in `masks.py`. Every file
+of a split is read when the split is opened, on all cores: a mistake in the last one is then known
+before the training has begun.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import ml_collections
+import numpy as np
+from absl import logging
+
+from flax_unet import errors
+from flax_unet.data import folder_pairs, images, masks
+from flax_unet.data.folder_pairs import Pair
+from flax_unet.data.label_space import LabelSpace
+
+
+class _Facts(NamedTuple):
+  """What is found out about a pair of files: a digest, their size, and the pixels of each class."""
+
+  sha256: bytes
+  bytes: int
+  pixels: np.ndarray  # int64 [num_classes]
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderSource:
+  """The examples of one split, see `datasets.Source`."""
+
+  pairs: Sequence[Pair]
+  label_space: LabelSpace
+
+  def __len__(self) -> int:
+    return len(self.pairs)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    """Reads and decodes one example.
+
+    Raises:
+      UserError: a file is missing or damaged, or the mask holds what it must not.
+    """
+    pair = self.pairs[index]
+    return self._decode(pair, _read(pair.image), _read(pair.label))
+
+  def _decode(self, pair: Pair, image: bytes, label: bytes) -> dict[str, Any]:
+    return {
+      "image": images.decode(image, str(pair.image)),
+      "label": masks.decode(label, self.label_space, str(pair.label)),
+      "id": pair.id,
+    }
+
+  def inspect(self, index: int) -> _Facts:
+    """Reads and checks one example.
+
+    Raises:
+      UserError: as when it is read; or image and mask differ in size.
+    """
+    pair = self.pairs[index]
+    image, label = _read(pair.image), _read(pair.label)
+    example = self._decode(pair, image, label)
+    (height, width), (label_height, label_width) = (
+      example["image"].shape[:2],
+      example["label"].shape,
+    )
+    if (height, width) != (label_height, label_width):
+      raise errors.UserError(
+        f"{pair.image}: is {width} x {height} pixels, but its mask {pair.label} is "
+        f"{label_width} x {label_height}"
+      )
+    indices = self.label_space.lookup_table[example["label"]]
+    return _Facts(
+      hashlib.sha256(b"\0".join([pair.id.encode(), image, label])).digest(),
+      len(image) + len(label),
+      np.bincount(indices.reshape(-1), minlength=256)[: self.label_space.num_classes],
+    )
+
+
+def _read(path: pathlib.Path) -> bytes:
+  try:
+    return path.read_bytes()
+  except OSError as error:
+    raise errors.UserError(f"{path}: {error.strerror}") from error
+
+
+class FolderDataset:
+  """The splits of a folder, see `datasets.Dataset`."""
+
+  def __init__(self, data: ml_collections.ConfigDict, label_space: LabelSpace):
+    """Finds the files.
+
+    Args:
+      data: `split`, the one to train on; the rest see `folder_pairs.find`.
+      label_space: what the masks hold.
+
+    Raises:
+      UserError: a file has no partner, or a list cannot be used.
+    """
+    self._pairs = folder_pairs.find(data)
+    self._train_split = data.split
+    self._label_space = label_space
+    self._fingerprints: dict[str, dict[str, Any]] = {}
+
+  def split(self, name: str) -> FolderSource:
+    """Opens a split; the first time, checks all its files.
+
+    Raises:
+      UserError: there is no such split, or something is wrong with a file.
+    """
+    if name not in self._pairs:
+      raise errors.unknown("split of the folder", name, self._pairs)
+    source = FolderSource(self._pairs[name], self._label_space)
+    if name not in self._fingerprints:
+      self._fingerprints[name] = self._check(name, source)
+    return source
+
+  def _check(self, name: str, source: FolderSource) -> dict[str, Any]:
+    """Reads every file of a split, and returns what identifies it."""
+    logging.info("Checking the %d pictures of %s", len(source), name)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      facts = list(pool.map(source.inspect, range(len(source))))
+    present = np.flatnonzero(sum(item.pixels for item in facts))
+    if name == self._train_split and len(present) < min(2, self._label_space.num_classes):
+      found = ", ".join(self._label_space.class_names[index] for index in present)
+      raise errors.UserError(
+        f"the masks of {name} hold no class of label space '{self._label_space.name}' but "
+        f"'{found}': do the ids or colours in its classes file fit them?"
+      )
+    return {
+      "examples": len(source),
+      "bytes": sum(item.bytes for item in facts),
+      "sha256": hashlib.sha256(b"".join(item.sha256 for item in facts)).hexdigest(),
+    }
+
+  def fingerprint(self) -> dict[str, Any]:
+    """What identifies the data that were opened: the size and content of each split."""
+    return {"name": "folder", "splits": dict(sorted(self._fingerprints.items()))}

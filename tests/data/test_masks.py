@@ -1,0 +1,117 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flax_unet import errors
+from flax_unet.data import classes_file, label_spaces, masks
+
+IDS = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
+
+
+def _png(array, palette=None):
+  image = Image.fromarray(array)
+  if palette is not None:
+    image.putpalette(palette)
+    assert image.mode == "P"
+  buffer = io.BytesIO()
+  image.save(buffer, format="PNG")
+  return buffer.getvalue()
+
+
+def _gray_png_of_bits(bits):
+  """One row of gray pixels with fewer than 8 bits, which Pillow does not write."""
+
+  def chunk(kind, content):
+    crc = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+
+  header = struct.pack(">IIBBBBB", 8 // bits, 1, bits, 0, 0, 0, 0)
+  return (
+    b"\x89PNG\r\n\x1a\n"
+    + chunk(b"IHDR", header)
+    + chunk(b"IDAT", zlib.compress(b"\0\x1b"))
+    + chunk(b"IEND", b"")
+  )
+
+
+@pytest.fixture(scope="module")
+def colored(tmp_path_factory):
+  path = tmp_path_factory.mktemp("classes") / "classes.csv"
+  path.write_text("name,r,g,b,id\nroad,128,64,128,0\ncar,0,0,142,2\nvoid,0,0,0,255\n")
+  return classes_file.read(path)
+
+
+def test_gray_and_palette_hold_ids():
+  palette = label_spaces.VOC_21.colors.tolist() + [[224, 224, 192]] * 235
+  for encoded in (
+    _png(IDS),
+    _png(IDS, [channel for color in palette for channel in color]),
+    _png(IDS.astype(np.uint16)),
+  ):
+    decoded = masks.decode(encoded, label_spaces.VOC_21, "x.png")
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, IDS)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_rgb_holds_colors(colored, alpha):
+  rgb = np.array([[[0, 0, 142], [128, 64, 128]], [[0, 0, 0], [0, 0, 142]]], np.uint8)
+  if alpha:
+    rgb = np.concatenate([rgb, np.full((2, 2, 1), 255, np.uint8)], axis=-1)
+  np.testing.assert_array_equal(masks.decode(_png(rgb), colored, "x.png"), [[2, 0], [255, 2]])
+
+
+def test_an_unknown_color_is_named_with_its_place(colored):
+  rgb = np.zeros((4, 5, 3), np.uint8)
+  rgb[3, 1] = 0, 0, 141
+  message = rf"^x.png: colour \(0, 0, 141\) at x=1, y=3 is not in '{colored.name}'$"
+  with pytest.raises(errors.UserError, match=message):
+    masks.decode(_png(rgb), colored, "x.png")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_value_out_of_range_is_named_with_its_place(dtype):
+  ids = np.zeros((4, 5), dtype)
+  ids[3, 1:] = 3 if dtype == np.uint8 else 300
+  message = (
+    f"^x.png: value {ids[3, 1]} at x=1, y=3 is not in .* '3_classes', which has 0, 1, 2, 255$"
+  )
+  with pytest.raises(errors.UserError, match=message):
+    masks.decode(_png(ids), label_spaces.get("3_classes"), "x.png")
+
+
+def test_colors_need_a_table():
+  with pytest.raises(
+    errors.UserError, match=r"x.png: is an RGB picture, but .* no table of colours"
+  ):
+    masks.decode(_png(np.zeros((2, 2, 3), np.uint8)), label_spaces.VOC_21, "x.png")
+
+
+def test_a_palette_in_another_order_is_noticed(colored):
+  """As a program leaves it that turned an RGB mask into a palette to make the file smaller."""
+  right = [128, 64, 128, 9, 9, 9, 0, 0, 142]
+  np.testing.assert_array_equal(
+    masks.decode(_png(np.array([[0, 2]], np.uint8), right), colored, "x.png"), [[0, 2]]
+  )
+  wrong = [0, 0, 142, 9, 9, 9, 128, 64, 128]
+  with pytest.raises(errors.UserError, match=r"palette paints 0 in the colour \(0, 0, 142\), .* 2"):
+    masks.decode(_png(np.array([[0, 2]], np.uint8), wrong), colored, "x.png")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_stretched_grays_are_refused(bits):
+  with pytest.raises(errors.UserError, match=r"x.png: has fewer than 8 bits a pixel"):
+    masks.decode(_gray_png_of_bits(bits), label_spaces.VOC_21, "x.png")
+
+
+def test_other_files_are_refused():
+  gray_and_alpha = _png(np.zeros((2, 2, 2), np.uint8))
+  with pytest.raises(errors.UserError, match=r"x.png: is of Pillow's mode 'LA'"):
+    masks.decode(gray_and_alpha, label_spaces.VOC_21, "x.png")
+  for damaged in (b"", b"text", _png(IDS)[:45]):
+    with pytest.raises(errors.UserError, match=rf"cannot be decoded as PNG .{len(damaged)} bytes"):
+      masks.decode(damaged, label_spaces.VOC_21, "x.png")
