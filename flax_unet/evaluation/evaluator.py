@@ -11,9 +11,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from flax_unet.data import pipeline
+from flax_unet.data.datasets import Source
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.op_spec import Chain
-from flax_unet.data.sources import Source
 from flax_unet.evaluation import inference, metrics, tiles
 from flax_unet.evaluation.confusion import confusion_matrices
 from flax_unet.models.unet import UNet

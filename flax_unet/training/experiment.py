@@ -11,7 +11,7 @@ import ml_collections
 import optax
 
 from flax_unet import errors
-from flax_unet.data import label_spaces, op_spec, sources
+from flax_unet.data import datasets, label_spaces, op_spec
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import inference
 from flax_unet.evaluation.evaluator import Evaluator
@@ -28,7 +28,7 @@ class Experiment:
   Attributes:
     config: the configuration.
     label_space: names and colours of the classes.
-    builder: the TFDS data set.
+    dataset: the data set.
     source: the training split.
     train_op: preprocessing of training examples.
     image_size: height and width of a training picture, in pixels.
@@ -40,8 +40,8 @@ class Experiment:
 
   config: ml_collections.ConfigDict
   label_space: LabelSpace
-  builder: Any
-  source: sources.Source
+  dataset: datasets.Dataset
+  source: datasets.Source
   train_op: op_spec.Chain
   image_size: tuple[int, int]
   model: unet.UNet
@@ -80,8 +80,8 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     UserError: the data are missing, or do not fit the configuration.
   """
   label_space = label_spaces.get(config.label_space)
-  builder = sources.open_builder(config.input.data)
-  source = sources.open_split(builder, config.input.data.split)
+  dataset = datasets.open_dataset(config.input.data, label_space)
+  source = dataset.split(config.input.data.split)
   train_op = make_op("input", config.input.pp, label_space)
   model = make_model(config, label_space)
   image_size = train_op.output_size(None) or source[0]["image"].shape[:2]
@@ -92,14 +92,14 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
   return Experiment(
     config=config,
     label_space=label_space,
-    builder=builder,
+    dataset=dataset,
     source=source,
     train_op=train_op,
     image_size=image_size,
     model=model,
     evaluators={
       name: Evaluator(
-        sources.open_split(builder, eval_config.split),
+        dataset.split(eval_config.split),
         make_op(f"evals.{name}", eval_config.pp, label_space),
         model,
         label_space,

@@ -10,7 +10,7 @@ from absl import logging
 from clu import metric_writers
 
 from flax_unet import errors, terminal
-from flax_unet.data import pipeline, sources
+from flax_unet.data import pipeline
 from flax_unet.evaluation import report
 from flax_unet.evaluation.evaluator import Result
 from flax_unet.training import checkpoint, checks, events, experiment, steps, workdir
@@ -90,7 +90,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
     _write_report(run, folder, run.total_steps, results)
     workdir.write_run_info(
       folder,
-      data=sources.fingerprint(run.builder),
+      data=run.dataset.fingerprint(),
       parameters=num_params(state),
       params_digest=params_digest(state),
       steps=run.total_steps,
