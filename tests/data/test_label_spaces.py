@@ -1,9 +1,64 @@
 import numpy as np
 import pytest
+from cityscapesscripts.helpers import labels as cityscapes
 
 from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.data.label_space import IGNORED
+
+
+def test_cityscapes_is_the_scripts_table():
+  space = label_spaces.CITYSCAPES_19
+  rows = [row for row in cityscapes.labels if row.id >= 0]
+  assert space.num_classes == 19
+  assert space.id_to_index == {row.id: row.trainId for row in rows}
+  for row in rows:
+    if row.trainId == IGNORED:
+      continue
+    assert space.class_names[row.trainId] == row.name
+    assert tuple(space.colors[row.trainId]) == row.color
+    assert space.index_to_id[row.trainId] == row.id
+    assert row.trainId in space.categories[row.category]
+    assert (row.trainId in space.instance_classes) == row.hasInstances
+  assert sorted(sum(space.categories.values(), ())) == list(range(19))
+  assert {row.name: row.id for row in rows} == label_spaces.CITYSCAPES_IDS
+
+
+def test_cityscapes_categories_merge_what_is_scored():
+  space = label_spaces.CITYSCAPES_CATEGORIES
+  assert space.class_names == (
+    *("flat", "construction", "object", "nature", "sky", "human", "vehicle"),
+  )
+  for row in cityscapes.labels:
+    if row.trainId not in (-1, IGNORED):
+      assert space.class_names[space.id_to_index[row.id]] == row.category
+  # Classes that Cityscapes does not score stay out of their categories, too.
+  assert space.id_to_index[label_spaces.CITYSCAPES_IDS["parking"]] == IGNORED
+  assert [space.class_names[index] for index in space.instance_classes] == ["human", "vehicle"]
+
+
+def test_the_30_classes_of_the_paper():
+  space = label_spaces.CITYSCAPES_30
+  assert space.num_classes == 30
+  np.testing.assert_array_equal(space.to_index(np.arange(34, dtype=np.uint8))[:4], [IGNORED] * 4)
+  np.testing.assert_array_equal(space.index_to_id, np.arange(4, 34))
+
+
+@pytest.mark.parametrize(
+  "name", ["cityscapes_19", "cityscapes_30", "cityscapes_categories", "voc_21", "oxford_iiit_pet"]
+)
+def test_classes_come_back_from_the_ids_to_write(name):
+  space = label_spaces.get(name)
+  assert space.name == name
+  np.testing.assert_array_equal(space.to_index(space.index_to_id), np.arange(space.num_classes))
+
+
+def test_unknown_ids_are_refused_and_ignored_pixels_painted_black():
+  space = label_spaces.CITYSCAPES_19
+  with pytest.raises(ValueError, match="label value 34, 200 is not in label space 'cityscapes_19'"):
+    space.to_index(np.array([[200, 7], [34, 0]], np.uint8))
+  painted = space.colorize(np.array([[0, 18, IGNORED]], np.uint8))
+  np.testing.assert_array_equal(painted, [[[128, 64, 128], [119, 11, 32], [0, 0, 0]]])
 
 
 def test_voc_colors():
