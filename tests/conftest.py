@@ -1,8 +1,11 @@
 """What all tests share: four devices on this machine's CPU, strict JAX, one compilation cache."""
 
+import functools
 import os
 import pathlib
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 # Before jax is imported, and for the processes that tests start: the number of devices is fixed
 # when the backend starts.
@@ -14,8 +17,13 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from absl import flags
+
+from flax_unet.evaluation import inference
+from flax_unet.models.unet import UNet
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 flags.FLAGS.mark_as_parsed()  # grain reads its own before it starts workers
@@ -28,3 +36,30 @@ def cityscapes_zips() -> pathlib.Path:
   if not folder:
     pytest.skip("CITYSCAPES_ZIPS does not name a folder with the Cityscapes archives")
   return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def pixelwise_unet() -> Callable[..., tuple[UNet, dict[str, Any], np.ndarray]]:
+  """Makes a U-Net whose logits are a linear function of the normalised pixel, and that function.
+
+  Its 3x3 convolutions take the pixel in the middle alone, nothing comes up from below the first
+  skip: so at every pixel `logits = normalize(image) @ kernel`, whatever the padding and the size.
+  """
+
+  def make(num_classes: int = 7, **attributes: Any) -> tuple[UNet, dict[str, Any], np.ndarray]:
+    model = UNet(num_classes, width=3, norm="none", **attributes)
+    side = inference.covering_size(1, model.depth, model.padding)
+    shapes = jax.eval_shape(
+      functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, side, side, 3))
+    )
+    params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes["params"])
+    for block in ("encoder_0", "decoder_0"):
+      for conv in ("conv_1", "conv_2"):
+        params[block][conv]["kernel"][1, 1, :3] = np.eye(3)
+    params["encoder_0"]["conv_1"]["bias"] += 3  # normalised pixels lie above -3: no ReLU cuts them
+    kernel = np.random.default_rng(0).normal(size=(3, num_classes)).astype(np.float32)
+    params["logits"]["kernel"][0, 0] = kernel
+    params["logits"]["bias"][:] = -3 * kernel.sum(0)
+    return model, {"params": params}, kernel
+
+  return make
