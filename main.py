@@ -19,9 +19,8 @@ def main(_):
   filename = config_flags.get_config_filename(flags.FLAGS["config"])
   folder = workdir.choose(_WORKDIR.value, filename)
   if _MODE.value == "train":
-    loop.train(_CONFIG.value, folder)
-  else:
-    loop.evaluate(_CONFIG.value, folder, _CHECKPOINT.value)
+    return loop.train(_CONFIG.value, folder)
+  return loop.evaluate(_CONFIG.value, folder, _CHECKPOINT.value)
 
 
 if __name__ == "__main__":

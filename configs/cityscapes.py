@@ -79,6 +79,7 @@ def get_config(arg=None):
     "power": 0.9,  # of the polynomial
     "end_lr": 1e-4,
   }
+  config.accumulate_steps = 1  # parts of a batch worked on one after the other, to save memory
   config.skip_nonfinite = 0  # steps in a row that may be skipped for a loss that is not finite
   config.ema_decay = 0.999  # of the moving average of the parameters; None: none
 

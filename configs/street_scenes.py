@@ -64,6 +64,7 @@ def get_config(arg=None):
     "power": 0.9,  # of a polynomial decay
     "end_lr": 0.0,
   }
+  config.accumulate_steps = 1  # parts of a batch worked on one after the other, to save memory
   config.skip_nonfinite = 0  # steps in a row that may be skipped for a loss that is not finite
   config.ema_decay = placeholder(float)  # for example 0.999; None: no moving average
 

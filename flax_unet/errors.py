@@ -1,6 +1,7 @@
 """How a failure that the user can mend is reported: one line, and a non-zero exit code."""
 
 import difflib
+import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
@@ -22,10 +23,16 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
 def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
   """Parses flags and runs a command, as `absl.app.run` does, but for its failures.
 
-  Where flags are malformed or `main` raises a `UserError`, prints `error: ` and the message to
-  stderr and exits with code 1. Other exceptions are ours, and keep their traceback.
+  Where flags are malformed, `main` raises a `UserError` or the system refuses a file, prints
+  `error: ` and the message to stderr and exits with code 1; with 130 after Ctrl-C. Other exceptions
+  are ours, and keep their traceback.
   """
   try:
     app.run(main, **kwargs)
-  except UserError as error:
+  except BrokenPipeError:  # what reads our output has seen enough
+    sys.stdout = None  # nor is there anything to flush on the way out
+    raise SystemExit(0) from None
+  except (UserError, OSError) as error:
     raise SystemExit(f"error: {error}") from None
+  except KeyboardInterrupt:
+    raise SystemExit(130) from None

@@ -25,6 +25,7 @@ def check(config: ml_collections.ConfigDict) -> None:
   if not config.evals:
     raise errors.UserError("config.evals is empty: without an evaluation there is no report")
   _check_batch_size("input", config.input.batch_size)
+  _check_accumulation(config)
   for name, eval_config in config.evals.items():
     _check_batch_size(f"evals.{name}", eval_config.batch_size)
     experiment.make_op(f"evals.{name}", eval_config.pp, label_space)
@@ -46,7 +47,13 @@ def _check_length(config: ml_collections.ConfigDict) -> None:
     )
   counts = {
     key: config[key]
-    for key in ("total_steps", "total_epochs", "log_training_steps", "ckpt_steps")
+    for key in (
+      "total_steps",
+      "total_epochs",
+      "log_training_steps",
+      "ckpt_steps",
+      "accumulate_steps",
+    )
     if config[key] is not None
   }
   counts |= {f"evals.{name}.log_steps": part.log_steps for name, part in config.evals.items()}
@@ -63,4 +70,18 @@ def _check_batch_size(where: str, batch_size: int) -> None:
     raise errors.UserError(
       f"config.{where}.batch_size = {batch_size} cannot be divided among {devices} "
       f"device{'s' * (devices > 1)}: use {near}"
+    )
+
+
+def _check_accumulation(config: ml_collections.ConfigDict) -> None:
+  parts, per_device = config.accumulate_steps, config.input.batch_size // jax.device_count()
+  if per_device % parts:
+    raise errors.UserError(
+      f"config.accumulate_steps = {parts} does not divide the {per_device} pictures that each "
+      "device has of a batch"
+    )
+  if parts > 1 and config.loss != "cross_entropy":
+    raise errors.UserError(
+      f"config.accumulate_steps = {parts} with config.loss = '{config.loss}': Dice is a ratio over "
+      "the whole batch, which cannot be accumulated; use cross_entropy"
     )

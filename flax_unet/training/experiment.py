@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import inference
 from flax_unet.evaluation.evaluator import Evaluator
 from flax_unet.models import unet
-from flax_unet.training import losses, optimizer, state
+from flax_unet.training import losses, optimizer, state, steps
 
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -179,7 +179,15 @@ def check_image_size(model: unet.UNet, size: tuple[int, int]) -> None:
     ) from error
 
 
-def make_loss(config: ml_collections.ConfigDict) -> Callable[..., jax.Array]:
-  """The loss, with its class weights."""
-  weights = jnp.array(config.class_weights) if config.class_weights else None
-  return functools.partial(losses.get(config.loss), class_weights=weights)
+def map_train_step(
+  config: ml_collections.ConfigDict, devices: Sequence[jax.Device] | None = None
+) -> Any:
+  """The train step of a configuration, mapped over devices: see `steps.map_train_step`."""
+  return steps.map_train_step(
+    losses.get(config.loss),
+    class_weights=jnp.array(config.class_weights) if config.class_weights else None,
+    accumulate_steps=config.accumulate_steps,
+    ema_decay=config.ema_decay,
+    skip_nonfinite=config.skip_nonfinite > 0,
+    devices=devices,
+  )

@@ -1,6 +1,8 @@
 """Training: the loop, and what stands around it."""
 
 import pathlib
+import shlex
+import sys
 import time
 from collections.abc import Iterable
 
@@ -13,20 +15,23 @@ from flax_unet import errors, terminal
 from flax_unet.data import pipeline
 from flax_unet.evaluation import report
 from flax_unet.evaluation.evaluator import Result
-from flax_unet.training import checkpoint, checks, events, experiment, steps, workdir
+from flax_unet.training import checkpoint, checks, events, experiment, stopping, workdir
 from flax_unet.training.experiment import Experiment
 from flax_unet.training.state import TrainState, num_params, params_digest
 from flax_unet.training.train_log import TrainLog
 
 
-def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
+def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   """Trains a model, evaluates it and writes the report; goes on where a run stopped.
 
-  The order within a step is fixed: batch, step, log, evaluate, save.
+  The order within a step is fixed: batch, step, log, evaluate, save, stop.
 
   Args:
     config: what to do, see `configs/`.
     folder: the run's folder, the "workdir".
+
+  Returns:
+    The exit code: 0, or 128 and the signal's number where SIGTERM or Ctrl-C ended the run early.
 
   Raises:
     UserError: the configuration, the data or the folder cannot be used.
@@ -55,37 +60,50 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
     ),
     config.input.prefetch_to_device,
   )
-  train_step = steps.map_train_step(experiment.make_loss(config), ema_decay=config.ema_decay)
-  train_step = train_step.lower(state, run.batch_shapes).compile()
+  train_step = experiment.map_train_step(config).lower(state, run.batch_shapes).compile()
   writer = _make_writer(folder, run.total_steps)
-  log = TrainLog(writer, run.schedule, config.log_training_steps, config.input.batch_size)
+  log = TrainLog(
+    writer,
+    run.schedule,
+    config.log_training_steps,
+    config.input.batch_size,
+    config.skip_nonfinite,
+  )
 
-  results = {}
-  for step in range(start + 1, run.total_steps + 1):
-    batch, waited = pipeline.timed_next(batches)
-    state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
-    log.add(step, metrics, waited)
-    due = _due_evals(config, step, run.total_steps)
-    if due:
-      log.settle()
-      results = _evaluate(run, due, state)
-      _write_results(writer, run, step, results)
-      log.restart_clock()
-    if due or step % config.ckpt_steps == 0:
-      log.settle()
-      writer.flush()  # all that led to a checkpoint is on disk before it
-      checkpoints.save(
-        state,
-        step,
-        place={"examples_seen": step * config.input.batch_size},
-        config=config.to_dict(),
-        mean_iou=_score(run, results if due else {}),
-      )
+  results, stopped = {}, False
+  with stopping.StopSignal() as stop:
+    for step in range(start + 1, run.total_steps + 1):
+      batch, waited = pipeline.timed_next(batches)
+      state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
+      log.add(step, metrics, batch["id"], waited)
+      due = _due_evals(config, step, run.total_steps)
+      if due:
+        log.settle()
+        results = _evaluate(run, due, state)
+        _write_results(writer, run, step, results)
+        log.restart_clock()
+      stopped = step < run.total_steps and stop.reached(step)
+      if due or stopped or step % config.ckpt_steps == 0:
+        log.settle()
+        writer.flush()  # all that led to a checkpoint is on disk before it
+        checkpoints.save(
+          state,
+          step,
+          place={"examples_seen": step * config.input.batch_size},
+          config=config.to_dict(),
+          mean_iou=_score(run, results if due else {}),
+        )
+      if stopped:
+        break
   batches.close()
-  if not results:  # the run had come to its end before
-    results = _evaluate(run, run.evaluators, state)
   writer.close()
   checkpoints.close()
+  if stopped:
+    command = shlex.join(["python", *sys.argv])
+    logging.info("Stopped at step %d of %d. To go on: %s", step, run.total_steps, command)
+    return 128 + stop.signum
+  if not results:  # the run had come to its end before
+    results = _evaluate(run, run.evaluators, state)
   if jax.process_index() == 0:
     _write_report(run, folder, run.total_steps, results)
     workdir.write_run_info(
@@ -97,6 +115,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
       flops_per_step=train_step.cost_analysis()["flops"],
       seconds=time.monotonic() - started,
     )
+  return 0
 
 
 def _make_writer(folder: pathlib.Path, total_steps: int) -> metric_writers.MetricWriter:

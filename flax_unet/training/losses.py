@@ -19,6 +19,22 @@ def _sum_over_devices(x: jax.Array, axis_name: str | None) -> jax.Array:
   return x if axis_name is None else jax.lax.psum(x, axis_name)
 
 
+def pixel_weights(labels: jax.Array, class_weights: jax.Array | None = None) -> jax.Array:
+  """The weight of each pixel in the cross-entropy, 0 where it is ignored.
+
+  Args:
+    labels: integer `[...]`, class indices or `IGNORED`.
+    class_weights: float `[classes]`; None: all 1.
+
+  Returns:
+    float32 `[...]`.
+  """
+  valid = labels != IGNORED
+  if class_weights is None:
+    return valid.astype(jnp.float32)
+  return jnp.where(valid, class_weights[jnp.where(valid, labels, 0)], 0)
+
+
 def cross_entropy(
   logits: jax.Array,
   labels: jax.Array,
@@ -38,11 +54,8 @@ def cross_entropy(
   Returns:
     float32 scalar: this device's share of the loss, in nats; 0 where no pixel is valid.
   """
-  valid = labels != IGNORED
-  classes = jnp.where(valid, labels, 0).astype(jnp.int32)
-  weights = valid.astype(jnp.float32)
-  if class_weights is not None:
-    weights *= class_weights[classes]
+  weights = pixel_weights(labels, class_weights)
+  classes = jnp.where(labels == IGNORED, 0, labels).astype(jnp.int32)
   losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
   total = _sum_over_devices(weights.sum(), axis_name)
   return (losses * weights).sum() / jnp.where(total > 0, total, 1)

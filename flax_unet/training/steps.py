@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from flax_unet.evaluation import inference
+from flax_unet.training import losses
 from flax_unet.training.state import TrainState
 
 
@@ -17,7 +18,10 @@ def train_step(
   batch: Mapping[str, jax.Array],
   *,
   loss: Callable[..., jax.Array],
+  class_weights: jax.Array | None = None,
+  accumulate_steps: int = 1,
   ema_decay: float | None = None,
+  skip_nonfinite: bool = False,
   axis_name: str,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
   """One step of training on this device's part of the global batch.
@@ -25,8 +29,14 @@ def train_step(
   Args:
     state: the same on all devices.
     batch: `image` uint8 `[batch, height, width, 3]`, `label` uint8 `[batch, height, width]`.
-    loss: a function `(logits, labels, *, axis_name)`, one of `losses`.
+    loss: a function `(logits, labels, *, class_weights, axis_name)`, one of `losses`.
+    class_weights: float `[classes]`, or None.
+    accumulate_steps: into how many parts the batch is cut, to be worked on one after the other. The
+      cross-entropy and its gradient are those of the whole batch; BatchNorm takes its statistics
+      over a part (of all devices), Dice its sums.
     ema_decay: of the moving average of the parameters, or None.
+    skip_nonfinite: whether a step whose loss or gradient is not finite changes nothing but the
+      number of steps.
     axis_name: the devices' axis.
 
   Returns:
@@ -34,46 +44,93 @@ def train_step(
     same on all devices.
   """
   step_key = jax.random.fold_in(state.key, state.step)
-  dropout_key = jax.random.fold_in(step_key, jax.lax.axis_index(axis_name))
+  device_key = jax.random.fold_in(step_key, jax.lax.axis_index(axis_name))
 
-  def share_of_loss(params):
+  def share_of_loss(params, batch_stats, images, labels, key):
     logits, updates = state.apply_fn(
-      {"params": params, "batch_stats": state.batch_stats},
-      inference.normalize(batch["image"]),
+      {"params": params, "batch_stats": batch_stats},
+      inference.normalize(images),
       train=True,
-      rngs={"dropout": dropout_key},
+      rngs={"dropout": key},
       mutable=["batch_stats"],
     )
-    labels = inference.center_crop(batch["label"], logits.shape[1:3])
-    return loss(logits, labels, axis_name=axis_name), updates
+    labels = inference.center_crop(labels, logits.shape[1:3])
+    share = loss(logits, labels, class_weights=class_weights, axis_name=axis_name)
+    weight = jax.lax.psum(losses.pixel_weights(labels, class_weights).sum(), axis_name)
+    return share, (updates.get("batch_stats", {}), weight)
 
-  (share, updates), grads = jax.value_and_grad(share_of_loss, has_aux=True)(state.params)
+  gradient = functools.partial(jax.value_and_grad(share_of_loss, has_aux=True), state.params)
+  if accumulate_steps == 1:
+    (share, (batch_stats, _)), grads = gradient(
+      state.batch_stats, batch["image"], batch["label"], device_key
+    )
+  else:
+    share, batch_stats, grads = _accumulate(
+      gradient, state, batch["image"], batch["label"], device_key, accumulate_steps
+    )
   loss_value, grads = jax.lax.psum((share, grads), axis_name)
   next_state = state.apply_gradients(
     grads=grads,
     # Synchronised BatchNorm has made them equal already; without BatchNorm there are none.
-    batch_stats=jax.lax.pmean(updates.get("batch_stats", {}), axis_name),
+    batch_stats=jax.lax.pmean(batch_stats, axis_name),
   )
   if ema_decay is not None:
     # Young averages forget faster, so that the first steps' parameters do not linger.
     decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
     ema_params = optax.incremental_update(next_state.params, state.ema_params, 1 - decay)
     next_state = next_state.replace(ema_params=ema_params)
-  return next_state, {"loss": loss_value, "grad_norm": optax.tree.norm(grads)}
+  metrics = {"loss": loss_value, "grad_norm": optax.tree.norm(grads)}
+  if skip_nonfinite:
+    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["grad_norm"])
+    next_state = jax.tree.map(functools.partial(jnp.where, finite), next_state, state)
+    next_state = next_state.replace(step=state.step + 1)
+  return next_state, metrics
+
+
+def _accumulate(
+  gradient: Callable[..., Any],
+  state: TrainState,
+  images: jax.Array,
+  labels: jax.Array,
+  key: jax.Array,
+  num_parts: int,
+) -> tuple[jax.Array, Any, Any]:
+  """Takes loss and gradient of a batch in parts, one after the other, to need less memory.
+
+  The loss of a part is a mean over its pixels, so the loss of the batch is their mean weighted by
+  the pixels' weights. Each part updates the running statistics of BatchNorm.
+
+  Returns:
+    This device's share of the loss, the statistics, and the share's gradient.
+  """
+
+  def step(carry, part):
+    batch_stats, sums = carry
+    (share, (batch_stats, weight)), grads = gradient(batch_stats, *part)
+    sums = jax.tree.map(lambda total, x: total + weight * x, sums, (share, grads, 1.0))
+    return (batch_stats, sums), None
+
+  parts = [x.reshape(num_parts, x.shape[0] // num_parts, *x.shape[1:]) for x in (images, labels)]
+  sums = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, state.params), jnp.zeros(()))
+  keys = jax.random.split(key, num_parts)
+  (batch_stats, sums), _ = jax.lax.scan(step, (state.batch_stats, sums), (*parts, keys))
+  share, grads, weight = sums
+  scale = 1 / jnp.where(weight > 0, weight, 1)
+  return share * scale, batch_stats, jax.tree.map(lambda x: x * scale, grads)
 
 
 def map_train_step(
   loss: Callable[..., jax.Array],
   *,
-  ema_decay: float | None = None,
   devices: Sequence[jax.Device] | None = None,
+  **options: Any,
 ) -> Any:
   """Maps `train_step` over devices.
 
   Args:
     loss: see `train_step`.
-    ema_decay: see `train_step`.
     devices: where to; None: all devices of all processes.
+    **options: of `train_step`.
 
   Returns:
     The mapped function of a state, which it uses up, and a batch `[local_devices, batch, ...]`.
@@ -81,7 +138,7 @@ def map_train_step(
   """
   axis_name = "batch"
   return jax.pmap(
-    functools.partial(train_step, loss=loss, ema_decay=ema_decay, axis_name=axis_name),
+    functools.partial(train_step, loss=loss, axis_name=axis_name, **options),
     axis_name=axis_name,
     in_axes=(None, 0),
     out_axes=(None, None),

@@ -5,7 +5,10 @@ import time
 import jax
 import numpy as np
 import optax
+from absl import logging
 from clu import metric_writers
+
+from flax_unet import errors
 
 
 class TrainLog:
@@ -21,6 +24,7 @@ class TrainLog:
     schedule: optax.Schedule,
     every_steps: int,
     batch_size: int,
+    skip_nonfinite: int = 0,
   ):
     """Sets the log up.
 
@@ -29,6 +33,8 @@ class TrainLog:
       schedule: learning rate by step.
       every_steps: how often to write.
       batch_size: pictures a step, over all devices.
+      skip_nonfinite: how many steps in a row may be skipped because loss or gradient are not
+        finite.
     """
     self._writer = writer
     self._schedule = schedule
@@ -36,32 +42,49 @@ class TrainLog:
     self._batch_size = batch_size
     self._pending: tuple[int, dict[str, jax.Array]] | None = None
     self._metrics: list[dict[str, np.ndarray]] = []
+    self._skip_nonfinite = skip_nonfinite
+    self._nonfinite = 0  # steps in a row
     self.restart_clock()
 
   def restart_clock(self) -> None:
     """Leaves out of the speed what took place since the last step."""
     self._start, self._steps, self._waited = time.monotonic(), 0, 0.0
 
-  def add(self, step: int, metrics: dict[str, jax.Array], waited: float) -> None:
+  def add(self, step: int, metrics: dict[str, jax.Array], ids: np.ndarray, waited: float) -> None:
     """Takes the metrics of the step just dispatched, and settles those of the one before.
 
     Args:
       step: the number of steps taken.
       metrics: of `train_step`.
+      ids: str, the ids of the examples in this process's part of the batch.
       waited: the seconds for which the step waited for its data.
+
+    Raises:
+      UserError: see `settle`.
     """
     self.settle()
-    self._pending = step, metrics
+    self._pending = step, metrics, ids
     self._steps += 1
     self._waited += waited
 
   def settle(self) -> None:
-    """Waits for the step just dispatched, and writes what is due."""
+    """Waits for the step just dispatched, checks it and writes what is due.
+
+    Raises:
+      UserError: loss or gradient are not finite, for the first time or, where the configuration
+        has such steps skipped, for too many steps in a row.
+    """
     if self._pending is None:
       return
-    (step, metrics), self._pending = self._pending, None
-    self._metrics.append(jax.device_get(metrics))
-    if step % self._every_steps:
+    (step, metrics, ids), self._pending = self._pending, None
+    metrics = jax.device_get(metrics)
+    if np.isfinite(metrics["loss"]) and np.isfinite(metrics["grad_norm"]):
+      self._nonfinite = 0
+      self._metrics.append(metrics)
+    else:
+      self._nonfinite += 1
+      self._refuse_or_skip(step, metrics, ids)
+    if step % self._every_steps or not self._metrics:
       return
     seconds = time.monotonic() - self._start
     means = {
@@ -80,3 +103,16 @@ class TrainLog:
     )
     self._metrics.clear()
     self.restart_clock()
+
+  def _refuse_or_skip(self, step: int, metrics: dict[str, np.ndarray], ids: np.ndarray) -> None:
+    """Says which step had a loss or a gradient that is not finite."""
+    what = (
+      f"step {step}: loss {metrics['loss']}, gradient norm {metrics['grad_norm']}, learning rate "
+      f"{float(self._schedule(step - 1)):.3g}, batch {', '.join(ids.reshape(-1))}"
+    )
+    if self._nonfinite > self._skip_nonfinite:
+      raise errors.UserError(
+        f"{what}. The last checkpoint is from before. Lower config.lr, set config.grad_clip_norm, "
+        "or leave out such steps with config.skip_nonfinite=N, at most N in a row"
+      )
+    logging.warning("Skipped %s", what)
