@@ -1,0 +1,107 @@
+import cv2
+import jax
+import numpy as np
+import pytest
+
+from flax_unet.data import label_spaces, op_spec
+from flax_unet.data.label_space import IGNORED
+from flax_unet.evaluation import evaluator, inference, metrics
+
+SPACE = label_spaces.CITYSCAPES_CATEGORIES
+
+
+def _source(sizes):
+  rng = np.random.default_rng(0)
+  return [
+    {
+      "image": rng.integers(0, 256, (*size, 3), np.uint8),
+      "label": rng.integers(0, 34, size, np.uint8),
+      "id": f"picture_{index:02d}",
+    }
+    for index, size in enumerate(sizes)
+  ]
+
+
+SOURCE = _source([(16, 24)] * 7)
+
+
+def _evaluate(model, variables, source=SOURCE, pp="label_map", batch_size=4, num_pictures=0):
+  evaluate = evaluator.Evaluator(
+    source,
+    op_spec.parse(pp, SPACE),
+    model,
+    SPACE,
+    batch_size=batch_size,
+    num_pictures=num_pictures,
+  )
+  return evaluate(variables)
+
+
+def _expected(source, kernel, size=None):
+  """Counts in NumPy, where `logits = normalize(image) @ kernel`, of images resized to `size`."""
+  for example in source:
+    image, label = example["image"], SPACE.to_index(example["label"])
+    if size is not None:
+      image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+    logits = (image / 255 - inference.MEAN) / inference.STDDEV @ kernel
+    logits = cv2.resize(logits, label.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    counts = np.zeros((7, 7), np.int64)
+    np.add.at(counts, (label[label != IGNORED], logits.argmax(-1)[label != IGNORED]), 1)
+    yield counts
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_counts_equal_numpy(pixelwise_unet, padding):
+  model, variables, kernel = pixelwise_unet(padding=padding, depth=1)
+  result = _evaluate(model, variables)
+  np.testing.assert_array_equal(result.confusions, list(_expected(SOURCE, kernel)))
+  assert result.confusions.dtype == np.int64
+  assert result.ids.tolist() == [example["id"] for example in SOURCE]
+  scores = metrics.scores(np.sum(list(_expected(SOURCE, kernel)), 0), SPACE)
+  assert metrics.to_json(result.scores) == metrics.to_json(scores)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_devices_change_no_integer(monkeypatch, pixelwise_unet, devices):
+  model, variables, kernel = pixelwise_unet(depth=1)
+  some = jax.local_devices()[:devices]
+  monkeypatch.setattr(jax, "local_device_count", lambda: devices)
+  monkeypatch.setattr(jax, "local_devices", lambda: some)
+  result = _evaluate(model, variables)
+  np.testing.assert_array_equal(result.confusions, list(_expected(SOURCE, kernel)))
+
+
+@pytest.mark.parametrize("batch_size", [4, 8])
+def test_blanks_that_fill_up_a_batch_do_not_count(pixelwise_unet, batch_size):
+  model, variables, kernel = pixelwise_unet(depth=1)
+  result = _evaluate(model, variables, SOURCE[:5], batch_size=batch_size)
+  np.testing.assert_array_equal(result.confusions, list(_expected(SOURCE[:5], kernel)))
+
+
+def test_predictions_are_scored_at_the_resolution_of_the_label(pixelwise_unet):
+  model, variables, kernel = pixelwise_unet(depth=1)
+  result = _evaluate(model, variables, pp="label_map|resize_image(8, 10)")
+  np.testing.assert_array_equal(result.confusions, list(_expected(SOURCE, kernel, (8, 10))))
+
+
+def test_pictures_of_several_sizes_are_each_counted_whole(pixelwise_unet):
+  model, variables, kernel = pixelwise_unet(depth=2)
+  source = _source([(16, 24), (13, 19), (16, 24), (13, 19), (9, 30)])
+  result = _evaluate(model, variables, source)
+  expected = dict(
+    zip((example["id"] for example in source), _expected(source, kernel), strict=True)
+  )
+  assert sorted(result.ids) == sorted(expected)
+  for name, counts in zip(result.ids, result.confusions, strict=True):
+    np.testing.assert_array_equal(counts, expected[name])
+
+
+def test_the_first_pictures_are_kept_for_figures(pixelwise_unet):
+  model, variables, kernel = pixelwise_unet(depth=1)
+  result = _evaluate(model, variables, num_pictures=6)
+  assert [name for name, *_ in result.examples] == [example["id"] for example in SOURCE[:6]]
+  for (_, image, label, prediction), example in zip(result.examples, SOURCE, strict=False):
+    np.testing.assert_array_equal(image, example["image"])
+    np.testing.assert_array_equal(label, SPACE.to_index(example["label"]))
+    logits = np.asarray(inference.normalize(example["image"])) @ kernel
+    np.testing.assert_array_equal(prediction, logits.argmax(-1))
