@@ -9,13 +9,25 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: FILE[
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder (default: runs/CONFIG).")
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "Which to evaluate.")
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of a cluster's processes (SLURM, TPU).")
+_COORDINATOR = flags.DEFINE_string("coordinator_address", None, "The first process's HOST:PORT.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes train together.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this process, from 0.")
 
 
 def main(_):
   # Imported here, so that --help and the data's worker processes start fast.
-  from flax_unet.training import loop, workdir
+  from flax_unet.training import loop, processes, workdir
 
   terminal.set_up()
+  if _CONFIG.value.deterministic:
+    processes.make_deterministic()
+  processes.connect(
+    distributed=_DISTRIBUTED.value,
+    coordinator_address=_COORDINATOR.value,
+    num_processes=_NUM_PROCESSES.value,
+    process_id=_PROCESS_ID.value,
+  )
   filename = config_flags.get_config_filename(flags.FLAGS["config"])
   folder = workdir.choose(_WORKDIR.value, filename)
   if _MODE.value == "train":

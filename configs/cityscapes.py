@@ -32,6 +32,7 @@ def get_config(arg=None):
   config = ml_collections.ConfigDict()
 
   config.seed = 0
+  config.deterministic = False  # True: on GPUs, the same bits in every run, at some cost in speed
   config.label_space = "cityscapes_19"  # or cityscapes_categories, cityscapes_30
   config.total_steps = 160_000
   config.total_epochs = placeholder(int)  # either this or total_steps

@@ -5,14 +5,17 @@ they are imported where a data set is opened.
 """
 
 import dataclasses
+import functools
 import pathlib
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
+import jax
 import ml_collections
 from absl import logging
+from jax.experimental import multihost_utils
 
 from flax_unet import errors
 from flax_unet.data import images
@@ -77,7 +80,7 @@ def tensorflow_datasets() -> types.ModuleType:
 
 
 def open_builder(data: ml_collections.ConfigDict) -> Any:
-  """Opens a TFDS data set for reading, and prepares it where that was not done yet.
+  """Opens a TFDS data set for reading; the first process prepares it where that was not done yet.
 
   Args:
     data: `name`, as TFDS has it, for example "cityscapes/semantic_segmentation"; `data_dir`, where
@@ -101,16 +104,30 @@ def open_builder(data: ml_collections.ConfigDict) -> Any:
   if configs and config_name.split(":")[0] not in configs:
     raise errors.unknown(f"config.input.data.name: variant of {dataset}", config_name, configs)
   data_dir = str(pathlib.Path(data.data_dir).expanduser()) if data.data_dir else None
-  builder = tfds.builder(data.name, data_dir=data_dir, file_format="array_record")
+  open_it = functools.partial(
+    tfds.builder, data.name, data_dir=data_dir, file_format="array_record"
+  )
+  if jax.process_index() == 0 and not open_it().is_prepared():
+    _prepare(open_it(), data.manual_dir)
+  multihost_utils.sync_global_devices("data prepared")
+  builder = open_it()
   if not builder.is_prepared():
-    manual_dir = data.manual_dir or pathlib.Path(builder.data_path).parents[2] / "downloads/manual"
-    if dataset == "cityscapes":
-      _check_archives(pathlib.Path(manual_dir).expanduser())
-    logging.info("Preparing %s in %s (once)", data.name, builder.data_path)
-    builder.download_and_prepare(
-      download_config=tfds.download.DownloadConfig(manual_dir=manual_dir),
+    raise errors.UserError(
+      f"process {jax.process_index()} does not find {builder.data_path}: name a folder that all "
+      "processes share with --config.input.data.data_dir=DIR, or prepare the data on each machine"
     )
   return builder
+
+
+def _prepare(builder: Any, manual_dir: str | None) -> None:
+  """Draws, downloads or unpacks a data set, with a progress bar."""
+  tfds = tensorflow_datasets()
+  root = pathlib.Path(builder.data_path).parents[2]
+  manual = pathlib.Path(manual_dir).expanduser() if manual_dir else root / "downloads/manual"
+  if builder.name == "cityscapes":
+    _check_archives(manual)
+  logging.info("Preparing %s in %s (once)", builder.info.full_name, builder.data_path)
+  builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(manual)))
 
 
 def _check_archives(manual_dir: pathlib.Path) -> None:
