@@ -1,0 +1,99 @@
+"""Finds out what is in a split: sizes, class shares, and what cannot be used."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from flax_unet import errors
+from flax_unet.data.datasets import Source
+from flax_unet.data.label_space import LabelSpace
+from flax_unet.data.ops import check_example
+
+
+@dataclasses.dataclass
+class SplitFacts:
+  """What a split holds.
+
+  Attributes:
+    examples: number of examples, those that cannot be used too.
+    sizes: number of pictures by (height, width) in pixels.
+    ids: int64 `[256]`, pixels by label id.
+    strays: ids of the examples that hold a label value which is not in the label space, by value.
+    broken: what is wrong with each example that cannot be read.
+  """
+
+  examples: int = 0
+  sizes: collections.Counter[tuple[int, int]] = dataclasses.field(
+    default_factory=collections.Counter
+  )
+  ids: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(256, np.int64))
+  strays: dict[int, list[str]] = dataclasses.field(default_factory=dict)
+  broken: list[str] = dataclasses.field(default_factory=list)
+
+  def add(self, example_id: str, size: tuple[int, int], ids: np.ndarray, known: set[int]) -> None:
+    """Adds a picture.
+
+    Args:
+      example_id: its id.
+      size: height and width.
+      ids: int64 `[256]`, its pixels by label id.
+      known: the ids that the label space has.
+    """
+    self.sizes[size] += 1
+    self.ids += ids
+    for value in set(np.flatnonzero(ids).tolist()) - known:
+      self.strays.setdefault(value, []).append(example_id)
+
+  @property
+  def unusable(self) -> int:
+    """Number of examples that training or evaluation would stop at."""
+    return len(self.broken) + len(set().union(*self.strays.values()))
+
+  def class_shares(self, label_space: LabelSpace) -> np.ndarray:
+    """float64 `[classes]`, of the pixels that belong to a class; NaN where none does."""
+    pixels = np.bincount(label_space.lookup_table, weights=self.ids, minlength=256)
+    pixels = pixels[: label_space.num_classes]
+    return pixels / pixels.sum() if pixels.any() else np.full(len(pixels), np.nan)
+
+  def void_share(self, label_space: LabelSpace) -> float:
+    """Share of all pixels that belong to no class."""
+    is_void = label_space.lookup_table >= label_space.num_classes
+    return float(self.ids[is_void].sum() / max(1, self.ids.sum()))
+
+
+def inspect_split(
+  source: Source,
+  label_space: LabelSpace,
+  progress: Callable[[Iterable], Iterable] = iter,
+) -> SplitFacts:
+  """Reads every example of a split, on all cores.
+
+  Args:
+    source: the split.
+    label_space: which label ids there may be.
+    progress: wraps the iteration over examples, to show how far it is.
+  """
+  facts = SplitFacts(examples=len(source))
+  known = set(label_space.id_to_index)
+
+  def read(index: int) -> tuple[str, tuple[int, int], np.ndarray] | str:
+    try:
+      example = source[index]
+      check_example(example)
+    except errors.UserError as error:
+      return str(error)
+    label = example["label"]
+    return example["id"], label.shape, np.bincount(label.reshape(-1), minlength=256)
+
+  # Threads are enough: decoding, which takes the time, is done outside Python's lock.
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    for found in progress(pool.map(read, range(len(source)))):
+      if isinstance(found, str):
+        facts.broken.append(found)
+      else:
+        facts.add(*found, known)
+  return facts

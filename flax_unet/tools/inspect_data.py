@@ -1,0 +1,103 @@
+"""Shows what is in the data of an experiment.
+
+    python -m flax_unet.tools.inspect_data --config=configs/cityscapes.py
+
+Reads every example of every split and prints the number of examples, the sizes of pictures, class
+shares, and what cannot be used. Draws the first examples of training as training sees them, after
+its preprocessing and with the run's seed: image | label over image | label. Ends with exit code 1
+where an example cannot be used.
+"""
+
+import functools
+import pathlib
+
+import cv2
+import jax
+import ml_collections
+import numpy as np
+import tqdm
+from absl import flags
+from ml_collections import config_flags
+
+from flax_unet import errors, files, terminal
+from flax_unet.data import datasets, inspection, label_spaces, op_spec, pipeline
+from flax_unet.evaluation import contact_sheet, data_report
+from flax_unet.training import experiment, workdir
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: FILE[:ARGUMENTS].")
+_OUTPUT = flags.DEFINE_string(
+  "output", None, "PNG of training examples (default: runs/CONFIG/training_examples.png)."
+)
+_EXAMPLES = flags.DEFINE_integer("examples", 8, "How many examples to draw.", lower_bound=1)
+
+
+def main(_):
+  config = _CONFIG.value
+  label_space = label_spaces.get(config.label_space)
+  train_op = experiment.make_op("input", config.input.pp, label_space)
+  dataset = datasets.open_dataset(config.input.data, label_space)
+  splits = {}
+  for name in _split_names(config, dataset):
+    progress = functools.partial(tqdm.tqdm, desc=name, unit="pictures", leave=False, disable=None)
+    source = dataset.split(name)
+    splits[name] = inspection.inspect_split(
+      source, label_space, functools.partial(progress, total=len(source))
+    )
+  print("\n\n".join(data_report.paragraphs(splits, config.input.data.name, label_space)))
+  if unusable := sum(facts.unusable for facts in splits.values()):
+    raise errors.UserError(
+      f"{unusable} example{'s' * (unusable > 1)} cannot be used, see above: mend the data, or name "
+      "the label space that they have in config.label_space"
+    )
+  source = dataset.split(config.input.data.split)
+  examples = _training_examples(source, train_op, config.seed, _EXAMPLES.value)
+  path = _write(contact_sheet.draw(examples, label_space))
+  print(f"\nThe first examples of training, as it sees them: {path}")
+
+
+def _split_names(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> list[str]:
+  """The splits that the experiment uses, then the others that the data set tells of."""
+  used = [config.input.data.split, *(part.split for part in config.evals.values())]
+  return list(dict.fromkeys([*used, *dataset.fingerprint()["splits"]]))
+
+
+def _training_examples(
+  source: datasets.Source, op: op_spec.Chain, seed: int, number: int
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+  """The first examples of training: id, image and label."""
+  devices = jax.local_device_count()
+  batches = pipeline.train_batches(
+    source, op, batch_size=-(-number // devices) * devices, seed=seed
+  )
+  batch = next(batches)
+  batches.close()
+  ids, images, labels = (
+    batch[key].reshape(-1, *batch[key].shape[2:]) for key in ("id", "image", "label")
+  )
+  return list(zip(ids, images, labels, strict=True))[:number]
+
+
+def _write(sheet: np.ndarray) -> pathlib.Path:
+  """Writes an RGB picture as PNG to where the flags say, and returns where that is.
+
+  Raises:
+    UserError: it cannot be written.
+  """
+  filename = config_flags.get_config_filename(flags.FLAGS["config"])
+  default = workdir.choose(None, filename) / "training_examples.png"
+  path = pathlib.Path(_OUTPUT.value or default).expanduser()
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(path) as temporary:
+      temporary.write_bytes(cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
+  except OSError as error:
+    raise errors.UserError(
+      f"cannot write {path} ({error.strerror}): choose another file with --output=FILE"
+    ) from error
+  return path
+
+
+if __name__ == "__main__":
+  flags.mark_flag_as_required("config")
+  terminal.set_up()
+  errors.run(main)

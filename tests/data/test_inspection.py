@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from flax_unet import errors
+from flax_unet.data import inspection
+from flax_unet.data.label_spaces import CITYSCAPES_19
+
+
+class _Source:
+  """Labels of one row each; None is an example that cannot be decoded."""
+
+  def __init__(self, *labels):
+    self._labels = labels
+
+  def __len__(self):
+    return len(self._labels)
+
+  def __getitem__(self, index):
+    if self._labels[index] is None:
+      raise errors.UserError(f"example '{index}' cannot be decoded")
+    label = np.array([self._labels[index]], np.uint8)
+    return {"image": np.zeros((*label.shape, 3), np.uint8), "label": label, "id": str(index)}
+
+
+def test_counts_pixels_by_class_and_void():
+  # 7 is road, 8 sidewalk, 0 and 4 are void.
+  facts = inspection.inspect_split(_Source([7, 7, 7, 0], [8, 4, 4, 4], [7, 7]), CITYSCAPES_19)
+  assert facts.examples == 3
+  assert facts.sizes == {(1, 4): 2, (1, 2): 1}
+  assert facts.void_share(CITYSCAPES_19) == pytest.approx(4 / 10)
+  shares = facts.class_shares(CITYSCAPES_19)
+  np.testing.assert_allclose(shares, [5 / 6, 1 / 6] + [0] * 17)
+  assert facts.unusable == 0
+
+
+def test_a_split_without_labels_has_no_shares():
+  facts = inspection.inspect_split(_Source([0, 1], [3, 4]), CITYSCAPES_19)
+  assert np.isnan(facts.class_shares(CITYSCAPES_19)).all()
+  assert facts.void_share(CITYSCAPES_19) == 1
+
+
+def test_goes_on_behind_examples_that_cannot_be_used():
+  facts = inspection.inspect_split(_Source([7, 99], None, [99, 200], [7, 7]), CITYSCAPES_19)
+  assert facts.strays == {99: ["0", "2"], 200: ["2"]}
+  assert facts.broken == ["example '1' cannot be decoded"]
+  assert facts.unusable == 3
+  assert facts.ids[7] == 3
+
+
+def test_shows_progress_over_every_example():
+  seen = []
+
+  def progress(found):
+    for item in found:
+      seen.append(item)
+      yield item
+
+  inspection.inspect_split(_Source([7], None, [8]), CITYSCAPES_19, progress)
+  assert len(seen) == 3
