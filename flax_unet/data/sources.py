@@ -157,15 +157,15 @@ def open_split(builder: Any, split: str) -> Source:
   encoded = {name: tfds.decode.SkipDecoding() for name in (features.image, features.label)}
   name = f"{builder.name} {split}"
   try:
-    records = builder.as_data_source(split, decoders=encoded)
+    num_examples = builder.info.splits[split].num_examples
   except ValueError as error:
     reason = str(error).splitlines()[0]
     raise errors.UserError(
       f"{name}: {reason} (splits: {', '.join(builder.info.splits)})"
     ) from error
-  if not len(records):
+  if not num_examples:
     raise errors.UserError(f"{name}: the split is empty")
-  return Source(name, records, features)
+  return Source(name, builder.as_data_source(split, decoders=encoded), features)
 
 
 def fingerprint(builder: Any) -> dict[str, Any]:
