@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from absl import flags
 
+from flax_unet.data.street_scenes import StreetScenes
 from flax_unet.evaluation import inference
 from flax_unet.models.unet import UNet
 
@@ -63,3 +64,17 @@ def pixelwise_unet() -> Callable[..., tuple[UNet, dict[str, Any], np.ndarray]]:
     return model, {"params": params}, kernel
 
   return make
+
+
+@pytest.fixture(scope="session")
+def street_scenes_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+  """A `data_dir` in which `street_scenes/128x256` is prepared, with 16 + 5 + 2 pictures."""
+  folder = tmp_path_factory.mktemp("street_scenes")
+  config = StreetScenes.builder_configs["128x256"]
+  with pytest.MonkeyPatch.context() as patch:
+    for split, examples in (("train", 16), ("validation", 5), ("test", 2)):
+      patch.setattr(config, split, examples)
+    StreetScenes(
+      config="128x256", data_dir=folder, file_format="array_record"
+    ).download_and_prepare()
+  return folder
