@@ -118,6 +118,7 @@ def eval_batches(
   batch_size: int,
   workers: int = 0,
   prefetch: int = 2,
+  places: Sequence[int] | None = None,
 ) -> Iterator[Batch]:
   """Every example of a split once; blanks with `mask` False fill up incomplete batches.
 
@@ -125,16 +126,25 @@ def eval_batches(
   come when they are full: `padding.PadToMultiple` keeps sizes few. With one size the order is that
   of the split.
 
-  The arguments are those of `train_batches`. The batches of different processes are not of the same
-  sizes, nor as many, so nothing in a step may wait for other processes.
+  The batches of different processes may be of other sizes, and not as many: nothing in a step may
+  wait for other processes.
+
+  Args:
+    source: the split.
+    op: the preprocessing.
+    batch_size: of all processes together; divisible by the number of devices.
+    workers: see `train_batches`.
+    prefetch: see `train_batches`.
+    places: which examples; None: this process's share of all.
 
   Returns:
     An iterator over this process's `Batch`es. They have two more entries: `index` int
     `[local_devices, batch]`, the place in the split, and `size` int `[local_devices, batch, 2]`,
     height and width of the picture without its padding.
   """
-  examples = grain.MapDataset.source(_Evaluated(source, op))
-  examples = examples[jax.process_index() :: jax.process_count()]
+  if places is None:
+    places = range(len(source))[jax.process_index() :: jax.process_count()]
+  examples = grain.MapDataset.source(_Evaluated(source, op, places))
   size = batch_size // jax.process_count()
   examples = _iterate(examples, workers, -(-prefetch * size // max(1, workers)))
   stack = _Stack(jax.local_device_count())
@@ -147,19 +157,21 @@ def eval_batches(
 
 @dataclasses.dataclass(frozen=True)
 class _Evaluated:
-  """The examples of a split, preprocessed."""
+  """Examples of a split, preprocessed."""
 
   source: Source
   op: Callable[[Example, np.random.Generator], Example]
+  places: Sequence[int]
 
   def __len__(self) -> int:
-    return len(self.source)
+    return len(self.places)
 
   def __getitem__(self, index: int) -> Example:
+    place = self.places[index]
     # Evaluation has nothing random.
-    example = self.op(self.source[index], np.random.default_rng(0))
+    example = self.op(self.source[place], np.random.default_rng(0))
     size = np.array(example["label"].shape)
-    return {"size": size, **example, "index": np.array(index), "mask": np.True_}
+    return {"size": size, **example, "index": np.array(place), "mask": np.True_}
 
 
 def _groups_of_one_size(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:

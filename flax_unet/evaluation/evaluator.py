@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,6 +75,15 @@ def eval_step(
   }
 
 
+class Picture(NamedTuple):
+  """A picture for a figure: its id, and what `eval_step` saw and found, without padding."""
+
+  id: str
+  image: np.ndarray  # uint8 [height, width, 3]
+  label: np.ndarray  # uint8 [height', width'], class indices or IGNORED
+  prediction: np.ndarray  # uint8 [height', width']
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
   """What an evaluation found.
@@ -83,13 +92,13 @@ class Result:
     ids: str `[pictures]`, in the split's order.
     confusions: int64 `[pictures, classes, classes]`.
     scores: what `metrics.scores` makes of their sum.
-    examples: the first pictures, as (id, image, label, prediction), for figures.
+    examples: the first pictures.
   """
 
   ids: np.ndarray
   confusions: np.ndarray
   scores: dict[str, Any]
-  examples: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]
+  examples: list[Picture]
 
 
 class Evaluator:
@@ -116,45 +125,83 @@ class Evaluator:
       label_space: names of classes and categories.
       batch_size: pictures a step, over all devices of all processes.
       workers: processes that prepare batches.
-      num_pictures: how many pictures to keep for figures.
+      num_pictures: how many examples a `Result` has.
       options: how to predict.
     """
     self._batches = functools.partial(
       pipeline.eval_batches, source, op, batch_size=batch_size, workers=workers
     )
+    # On this process's devices only: others may have pictures of other sizes, or fewer.
     self._eval_step = jax.pmap(
       functools.partial(eval_step, model=model, options=options),
       axis_name="batch",
       in_axes=(None, 0),
+      devices=jax.local_devices(),
     )
     self._label_space = label_space
-    self._num_pictures = num_pictures
+    self._examples = range(min(num_pictures, len(source)))
 
   def __call__(self, variables: Mapping[str, Any]) -> Result:
     """Evaluates a model with these variables."""
-    ids, confusions, examples = [], [], []
-    for batch in pipeline.to_devices(self._batches()):
-      arrays = {key: batch[key] for key in ("image", "label")}
-      outputs = self._eval_step(variables, arrays)
+    num_classes = self._label_space.num_classes
+    places, ids = [np.zeros(0, int)], [np.zeros(0, str)]
+    confusions = [np.zeros((0, num_classes, num_classes), np.int32)]
+    for batch, outputs in self._run(variables):
       real = np.asarray(batch["mask"])
+      places.append(batch["index"][real])
       ids.append(batch["id"][real])
       confusions.append(np.asarray(outputs["confusion"])[real])
-      if len(examples) < self._num_pictures:
-        arrays["prediction"] = outputs["prediction"]
-        pictures = (np.asarray(arrays[key])[real] for key in ("image", "label", "prediction"))
-        examples += zip(ids[-1], *pictures, strict=True)
-    ids, confusions = _gather(np.concatenate(ids), np.concatenate(confusions))
+    ids, confusions = _gather(*map(np.concatenate, (places, ids, confusions)))
     scores = metrics.scores(confusions.sum(0), self._label_space)
-    return Result(ids, confusions, scores, examples[: self._num_pictures])
+    return Result(ids, confusions, scores, self.pictures(variables, self._examples))
+
+  def pictures(self, variables: Mapping[str, Any], places: Sequence[int]) -> list[Picture]:
+    """Predicts some of the pictures, on this process's devices alone.
+
+    Args:
+      variables: the model's parameters and statistics.
+      places: of the pictures in the split, each once.
+    """
+    found = {}
+    for batch, outputs in self._run(variables, places):
+      arrays = {
+        "image": np.asarray(batch["image"]),
+        "label": np.asarray(batch["label"]),
+        "prediction": np.asarray(outputs["prediction"]),
+      }
+      for at in map(tuple, np.argwhere(np.asarray(batch["mask"]))):
+        height, width = batch["size"][at]
+        padded = arrays["label"][at].shape
+        # An image that is of another resolution than its label has not been padded.
+        pixels = (
+          x[at][:height, :width] if x[at].shape[:2] == padded else x[at] for x in arrays.values()
+        )
+        found[batch["index"][at]] = Picture(str(batch["id"][at]), *pixels)
+    return [found[place] for place in places]
+
+  def _run(
+    self, variables: Mapping[str, Any], places: Sequence[int] | None = None
+  ) -> Iterator[tuple[pipeline.Batch, dict[str, jax.Array]]]:
+    """Yields batches and what `eval_step` makes of them; without `places`, this process's share."""
+    # Copied once, to where the step runs.
+    local = jax.sharding.Mesh(np.array(jax.local_devices()), ("batch",))
+    replicated = jax.sharding.NamedSharding(local, jax.sharding.PartitionSpec())
+    variables = jax.device_put(jax.device_get(variables), replicated)
+    for batch in pipeline.to_devices(self._batches(places=places)):
+      yield batch, self._eval_step(variables, {key: batch[key] for key in ("image", "label")})
 
 
-def _gather(ids: np.ndarray, confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Brings the pictures of all processes together, ordered by id; int32 counts become int64."""
+def _gather(
+  places: np.ndarray, ids: np.ndarray, confusions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Brings the pictures of all processes into the split's order; int32 counts become int64."""
   if jax.process_count() > 1:
-    confusions = _gather_rows(confusions)
-    codes = np.array([list(name.encode().ljust(256, b"\0")) for name in ids.tolist()], np.uint8)
+    places, confusions = _gather_rows(places), _gather_rows(confusions)
+    names = np.array([name.encode() for name in ids.tolist()], np.bytes_)
+    width = multihost_utils.process_allgather(np.array(names.itemsize)).max()
+    codes = names.astype(f"S{width}").view(np.uint8).reshape(len(names), width)
     ids = np.array([bytes(row).rstrip(b"\0").decode() for row in _gather_rows(codes)])
-  order = np.argsort(ids, kind="stable")
+  order = np.argsort(places)
   return ids[order], confusions[order].astype(np.int64)
 
 
