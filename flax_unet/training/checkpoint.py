@@ -14,7 +14,7 @@ from absl import logging
 from jax.experimental.multihost_utils import sync_global_devices
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from flax_unet import errors, files
+from flax_unet import devices, errors, files
 from flax_unet.training.state import TrainState
 
 _METRIC = "mean_iou"  # what "best" means
@@ -105,7 +105,9 @@ class Checkpoints:
       self._saving = step
       self._manager.save(
         step,
-        args=ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(place)),
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(devices.to_global(state)), data=ocp.args.JsonSave(place)
+        ),
         metrics=None if mean_iou is None else {_METRIC: mean_iou},
       )
 
@@ -117,11 +119,10 @@ class Checkpoints:
       state: a state of the same structure; its values are not used.
 
     Returns:
-      The state, on one device, and the place in the data.
+      The state, on all devices, and the place in the data.
     """
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     template = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), state
+      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated()), state
     )
     restored = self._manager.restore(
       step,

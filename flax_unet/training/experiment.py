@@ -69,6 +69,13 @@ class Experiment:
       "label": jax.ShapeDtypeStruct(batch, jnp.uint8),
     }
 
+  def flops_per_step(self, train_state: state.TrainState) -> float | None:
+    """Floating-point operations of a train step, by XLA's count; None with several processes."""
+    if jax.process_count() > 1:  # pmap lowers shapes for the devices of one process only
+      return None
+    lowered = map_train_step(self.config).lower(train_state, self.batch_shapes)
+    return lowered.cost_analysis()["flops"]
+
 
 def build(config: ml_collections.ConfigDict) -> Experiment:
   """Opens the data, which is prepared on first use, and builds the parts of a run.

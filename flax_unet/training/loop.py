@@ -60,7 +60,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
     ),
     config.input.prefetch_to_device,
   )
-  train_step = experiment.map_train_step(config).lower(state, run.batch_shapes).compile()
+  train_step = experiment.map_train_step(config)
   writer = _make_writer(folder, run.total_steps)
   log = TrainLog(
     writer,
@@ -112,7 +112,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
       parameters=num_params(state),
       params_digest=params_digest(state),
       steps=run.total_steps,
-      flops_per_step=train_step.cost_analysis()["flops"],
+      flops_per_step=run.flops_per_step(state),
       seconds=time.monotonic() - started,
     )
   return 0

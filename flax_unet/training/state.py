@@ -1,5 +1,6 @@
 """The training state: all that a run needs to go on, but for its place in the data."""
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 import optax
 from flax.training import train_state
 
+from flax_unet import devices
+
 
 class TrainState(train_state.TrainState):
   """Parameters, optimizer state and what goes with them.
@@ -18,12 +21,17 @@ class TrainState(train_state.TrainState):
   Attributes:
     batch_stats: the running means and variances of BatchNorm; empty without it.
     ema_params: exponential moving average of the parameters, or None.
-    key: the run's random key; a step's key is `fold_in(key, step)`.
+    key_data: uint32, the run's random key; that of a step is `fold_in(key, step)`.
   """
 
   batch_stats: Mapping[str, Any]
   ema_params: Any
-  key: jax.Array
+  key_data: jax.Array
+
+  @property
+  def step_key(self) -> jax.Array:
+    """The key of the next step."""
+    return jax.random.fold_in(jax.random.wrap_key_data(self.key_data), self.step)
 
   @property
   def eval_variables(self) -> dict[str, Any]:
@@ -40,7 +48,7 @@ def create(
   seed: int,
   ema: bool,
 ) -> TrainState:
-  """Initialises the state, on one device.
+  """Initialises the state, on all devices.
 
   Args:
     model: the network.
@@ -50,7 +58,7 @@ def create(
     ema: whether to keep a moving average of the parameters.
   """
 
-  @jax.jit
+  @functools.partial(jax.jit, out_shardings=devices.replicated())
   def init() -> TrainState:
     params_key, key = jax.random.split(jax.random.key(seed))
     variables = model.init(params_key, jnp.zeros((1, *image_size, 3)), train=False)
@@ -60,7 +68,7 @@ def create(
       tx=tx,
       batch_stats=variables.get("batch_stats", {}),
       ema_params=variables["params"] if ema else None,
-      key=key,
+      key_data=jax.random.key_data(key),
     )
 
   return init()

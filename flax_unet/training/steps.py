@@ -43,8 +43,7 @@ def train_step(
     The next state and the metrics `loss` and `grad_norm` (global L2 norm, before clipping), the
     same on all devices.
   """
-  step_key = jax.random.fold_in(state.key, state.step)
-  device_key = jax.random.fold_in(step_key, jax.lax.axis_index(axis_name))
+  device_key = jax.random.fold_in(state.step_key, jax.lax.axis_index(axis_name))
 
   def share_of_loss(params, batch_stats, images, labels, key):
     logits, updates = state.apply_fn(
