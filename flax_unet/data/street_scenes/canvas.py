@@ -91,8 +91,9 @@ class Canvas:
   def _view(self, plane: Plane) -> "_View":
     """How the camera sees a plane; remembered, as one plane is mostly painted many times."""
     if self._latest is None or self._latest.plane is not plane:
-      facing = plane.normal if plane.faces(self.camera) else -plane.normal
-      self._latest = _View(plane, plane.homography(self.camera), self.weather.light_on(facing))
+      sign = 1 if plane.faces(self.camera) else -1
+      light = self.weather.light_on(tuple(sign * component for component in plane.normal))
+      self._latest = _View(plane, plane.homography(self.camera), light)
     return self._latest
 
   def _project(self, view: "_View", outline: np.ndarray):

@@ -65,13 +65,16 @@ def _house(x: float, near: float, far: float, kind: str, storeys: int) -> Item:
 def _sample_garden(
   street: Street, side: Side, near: float, far: float, has_house: bool, rng: np.random.Generator
 ) -> Iterator[Item]:
-  """Trees behind a barrier: small ones before a house, else large ones."""
-  for z in np.arange(near + 1, far - 1, 4.5):
+  """Trees and bushes behind a barrier: small ones before a house, else large ones."""
+  for z in np.arange(near + 1, far - 1, 5.5):
     tall = rng.uniform(3.5, 5.5) if has_house else rng.uniform(5.5, 10)
     place = {"x": side.frontage + side.sign * rng.uniform(1.5, 4), "z": z, "tall": tall}
     draw = functools.partial(greenery.draw_tree, autumn=street.autumn, **place)
-    if rng.random() < 0.15:
+    other = rng.random()
+    if other < 0.15:
       draw = functools.partial(greenery.draw_conifer, **place)
+    elif has_house and other < 0.4:
+      draw = functools.partial(greenery.draw_bush, autumn=street.autumn, **place)
     # Nearer than the house and the trees behind, farther than the barrier.
     yield Item(near - 0.09 + (z - near) * 1e-3, draw, True)
 

@@ -18,6 +18,10 @@ from flax_unet.data.street_scenes.geometry import (
 from flax_unet.data.street_scenes.solids import draw_shadow, draw_solid
 from flax_unet.data.street_scenes.textures import bricks, rough
 
+_STONES = np.array([(150, 92, 74), (150, 144, 134), (168, 166, 160), (176, 160, 132)], float)
+_BINS = np.array([
+  (88, 96, 92), (176, 60, 40), (196, 160, 50), (60, 92, 60), (120, 120, 122),
+], float)  # fmt: skip
 _PLANKS = np.array([(150, 112, 76), (226, 222, 214), (104, 78, 58)], float)
 _STEEL = np.array([(128, 132, 134), (96, 100, 102), (70, 76, 74), (150, 150, 148)], float)
 
@@ -26,7 +30,7 @@ def draw_post(
   canvas: Canvas, x: float, z: float, height: float, width: float, rng: np.random.Generator
 ) -> None:
   """A round post, lit from one side."""
-  color = _STEEL[rng.integers(len(_STEEL))] * rng.uniform(0.85, 1.1)
+  color = pick(_STEEL, rng)
   plane = upright(x, z)
   draw_shadow(canvas, Place(x, z), 0.2, 0.2, 0.6 * height)
   canvas.paint(plane, rectangle(-width / 2, 0, width / 2, height), color, "pole")
@@ -45,10 +49,7 @@ def draw_lamp_post(canvas: Canvas, x: float, z: float, rng: np.random.Generator)
 def draw_wall(canvas: Canvas, x: float, near: float, far: float, rng: np.random.Generator) -> None:
   """Draws a free-standing wall along the street, of brick, stone or concrete, with a coping."""
   height = rng.uniform(1.3, 2.4)
-  color = np.array(
-    [(150, 92, 74), (150, 144, 134), (168, 166, 160), (176, 160, 132)][rng.integers(4)]
-  )
-  color = color * rng.uniform(0.8, 1.1)
+  color = pick(_STONES, rng, 0.18)
   size = rng.choice([0.45, 0.7])
   texture = bricks(color, color * 0.55, size, size * 0.45, rng.uniform(0, 50))
   place = Place(x + np.sign(x) * 0.2, (near + far) / 2)
@@ -95,17 +96,13 @@ def draw_fence(
     canvas.paint(plane, rectangle(z, 0, z + 0.14, look.height + 0.12), look.color * 0.7, "fence")
 
 
-def draw_bin(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
-  """Draws a small fixed or movable thing: a litter bin, a cabinet, a crate."""
-  fixed = rng.random() < 0.6
-  color = np.array(
-    [(88, 96, 92), (176, 60, 40), (196, 160, 50), (60, 92, 60), (120, 120, 122)][rng.integers(5)]
-  )
+def draw_box(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
+  """Draws a small thing that is fixed, as a cabinet ("static"), or is not, as a bin ("dynamic")."""
+  label = "static" if rng.random() < 0.6 else "dynamic"
+  color = pick(_BINS, rng)
   length, height = rng.uniform(0.5, 1.0), rng.uniform(0.8, 1.4)
-  label = "static" if fixed else "dynamic"
   draw_shadow(canvas, place, length, length, height)
-  faces = draw_solid(canvas, place, box(length, height), length, rough(color, 0.06, 0.05), label)
-  for name in faces.keys() & {"left", "right"}:
-    canvas.paint(
-      faces[name], rectangle(-length / 2, 0.8 * height, length / 2, 0.88 * height), color * 0.5
-    )
+  surface = rough(color, 0.06, 0.05)
+  for plane in draw_solid(canvas, place, box(length, height), length, surface, label).values():
+    lid = rectangle(-length / 2, 0.8 * height, length / 2, 0.88 * height)
+    canvas.paint(plane, lid, color * 0.5)

@@ -7,11 +7,16 @@ outline in that plane's own coordinates (u, v).
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-UP = np.array([0.0, 1.0, 0.0])
+Vector = tuple[float, float, float]
+
+RIGHT: Vector = (1.0, 0.0, 0.0)
+UP: Vector = (0.0, 1.0, 0.0)
+AWAY: Vector = (0.0, 0.0, 1.0)
 
 # A side view to be extruded: (along, height) in metres by the name of the edge that starts there,
 # counter-clockwise when the front is to the right.
@@ -36,54 +41,58 @@ class Camera:
   focal: float = 1.05
   vanishing: tuple[float, float] = (0.5, 0.43)
 
-  @functools.cached_property
-  def matrix(self) -> np.ndarray:
-    """Float `[3, 4]`: homogeneous world coordinates to homogeneous pixels, the last one depth."""
-    pixels = self.focal * self.width
-    x, y = self.vanishing[0] * self.width, self.vanishing[1] * self.height
-    return np.array([[pixels, 0, x, 0], [0, -pixels, y, pixels * self.eye], [0, 0, 1, 0]])
+  def project(self, point: Vector, weight: float = 1.0) -> Vector:
+    """Projects a point (weight 1) or a direction (weight 0) to homogeneous pixels.
+
+    Returns:
+      (column * depth, row * depth, depth).
+    """
+    x, y, z = point
+    focal = self.focal * self.width
+    return (
+      focal * x + self.vanishing[0] * self.width * z,
+      focal * (weight * self.eye - y) + self.vanishing[1] * self.height * z,
+      z,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Plane:
-  """A plane in the world: `origin + u * across + v * up`, each `[3]`, the axes of length 1."""
+  """A plane in the world: `origin + u * across + v * up`, the two axes of length 1."""
 
-  origin: np.ndarray
-  across: np.ndarray
-  up: np.ndarray
+  origin: Vector
+  across: Vector
+  up: Vector
 
   @functools.cached_property
-  def normal(self) -> np.ndarray:
+  def normal(self) -> Vector:
     (a, b, c), (d, e, f) = self.across, self.up
-    return np.array([b * f - c * e, c * d - a * f, a * e - b * d])
+    return b * f - c * e, c * d - a * f, a * e - b * d
 
   def homography(self, camera: Camera) -> np.ndarray:
     """Float `[3, 3]`: homogeneous (u, v) to homogeneous pixels, the last one depth."""
-    matrix = camera.matrix
-    columns = np.stack([self.across, self.up, self.origin], axis=1)
-    homography = matrix[:, :3] @ columns
-    homography[:, 2] += matrix[:, 3]
-    return homography
+    axes = camera.project(self.across, 0), camera.project(self.up, 0), camera.project(self.origin)
+    return np.array(axes).T
 
   def faces(self, camera: Camera) -> bool:
     """Whether the side that the normal points to is seen."""
-    to_camera = np.array([0.0, camera.eye, 0.0]) - self.origin
-    return float(self.normal @ to_camera) > 0
+    (x, y, z), (a, b, c) = self.origin, self.normal
+    return b * camera.eye > a * x + b * y + c * z
 
 
 def upright(x: float, z: float, y: float = 0.0) -> Plane:
   """The vertical plane through a point that is parallel to the picture."""
-  return Plane(np.array([x, y, z]), np.array([1.0, 0.0, 0.0]), UP)
+  return Plane((x, y, z), RIGHT, UP)
 
 
-def along_street(x: float, y: float = 0.0) -> Plane:
+def along_street(x: float) -> Plane:
   """The vertical plane along the street at `x`: u is the distance from the camera, v the height."""
-  return Plane(np.array([x, y, 0.0]), np.array([0.0, 0.0, 1.0]), UP)
+  return Plane((x, 0.0, 0.0), AWAY, UP)
 
 
 def level(y: float = 0.0) -> Plane:
   """The horizontal plane at a height: u is x, v is z."""
-  return Plane(np.array([0.0, y, 0.0]), np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0]))
+  return Plane((0.0, y, 0.0), RIGHT, AWAY)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,32 +103,37 @@ class Place:
   z: float
   yaw: float = 0.0
 
-  @property
-  def forward(self) -> np.ndarray:
-    return np.array([np.sin(self.yaw), 0.0, np.cos(self.yaw)])
+  @functools.cached_property
+  def forward(self) -> Vector:
+    return math.sin(self.yaw), 0.0, math.cos(self.yaw)
 
-  @property
-  def right(self) -> np.ndarray:
-    return np.array([np.cos(self.yaw), 0.0, -np.sin(self.yaw)])
+  @functools.cached_property
+  def right(self) -> Vector:
+    return math.cos(self.yaw), 0.0, -math.sin(self.yaw)
+
+  def point(self, aside: float, ahead: float, height: float) -> Vector:
+    """The point that far to the object's right, before its centre, and above the ground."""
+    (a, _, b), (c, _, d) = self.right, self.forward
+    return self.x + aside * a + ahead * c, height, self.z + aside * b + ahead * d
 
   def side(self, aside: float = 0.0) -> Plane:
     """The vertical plane along the object, `aside` metres to its right: u forward, v up."""
-    origin = np.array([self.x, 0.0, self.z]) + aside * self.right
-    return Plane(origin, self.forward, UP)
+    return Plane(self.point(aside, 0, 0), self.forward, UP)
 
   def end(self, ahead: float = 0.0) -> Plane:
     """The vertical plane across the object, `ahead` metres before its centre: u right, v up."""
-    origin = np.array([self.x, 0.0, self.z]) + ahead * self.forward
-    return Plane(origin, self.right, UP)
+    return Plane(self.point(0, ahead, 0), self.right, UP)
 
   def top(self, height: float) -> Plane:
     """The horizontal plane through the object at a height: u right, v forward."""
-    return Plane(np.array([self.x, height, self.z]), self.right, self.forward)
+    return Plane((self.x, height, self.z), self.right, self.forward)
 
-  def ahead(self, distance: float) -> "Place":
-    """The place that many metres before this one, with the same heading."""
-    step = distance * self.forward
-    return Place(self.x + step[0], self.z + step[2], self.yaw)
+  def slope(self, start: tuple[float, float], stop: tuple[float, float]) -> Plane:
+    """The plane across the object through two points (ahead, height): u right, v to the second."""
+    length = math.dist(start, stop)
+    ahead, rise = (stop[0] - start[0]) / length, (stop[1] - start[1]) / length
+    up = (ahead * self.forward[0], rise, ahead * self.forward[2])
+    return Plane(self.point(0, *start), self.right, up)
 
 
 def box(length: float, height: float, base: float = 0.0, middle: float = 0.0) -> Profile:
@@ -141,23 +155,16 @@ def visible_faces(
   The faces are the profile's edges, by name, and then the sides, "left" or "right". An edge's
   plane starts at its first point, with u to the object's right and v along the edge.
   """
-  points = np.array(list(profile.values()))
-  for name, start, stop in zip(profile, points, np.roll(points, -1, axis=0), strict=True):
-    length = float(np.hypot(*(stop - start)))
-    direction = (stop - start) / length
-    origin = place.ahead(start[0])
-    plane = Plane(
-      np.array([origin.x, start[1], origin.z]),
-      place.right,
-      direction[0] * place.forward + direction[1] * UP,
-    )
+  points = list(profile.values())
+  for name, start, stop in zip(profile, points, points[1:] + points[:1], strict=True):
+    plane = place.slope(start, stop)
     if plane.faces(camera) and name != "under":
-      yield name, plane, rectangle(-width / 2, 0, width / 2, length)
-  right, left = place.side(width / 2), place.side(-width / 2)
-  if np.dot(-right.origin, place.right) > 0:
-    yield "right", right, points
-  elif np.dot(-left.origin, -place.right) > 0:
-    yield "left", left, points
+      yield name, plane, rectangle(-width / 2, 0, width / 2, math.dist(start, stop))
+  for name, aside in (("left", -width / 2), ("right", width / 2)):
+    plane = place.side(aside)
+    (x, _, z), (a, _, b) = plane.origin, place.right
+    if (a * x + b * z) * aside < 0:
+      yield name, plane, np.array(points)
 
 
 def rectangle(left: float, bottom: float, right: float, top: float) -> np.ndarray:
@@ -168,13 +175,13 @@ def rectangle(left: float, bottom: float, right: float, top: float) -> np.ndarra
 def ellipse(u: float, v: float, radius_u: float, radius_v: float, corners: int = 18) -> np.ndarray:
   """Outline `[corners, 2]` of an ellipse."""
   angles = np.arange(corners) * (2 * np.pi / corners)
-  return np.stack([u + radius_u * np.cos(angles), v + radius_v * np.sin(angles)], axis=1)
+  return np.array([u + radius_u * np.cos(angles), v + radius_v * np.sin(angles)]).T
 
 
 def stroke(start: tuple[float, float], stop: tuple[float, float], width: float) -> np.ndarray:
   """Outline `[4, 2]` of a straight stroke between two points."""
   (u0, v0), (u1, v1) = start, stop
-  length = max(np.hypot(u1 - u0, v1 - v0), 1e-6)
+  length = max(math.hypot(u1 - u0, v1 - v0), 1e-6)
   du, dv = (v0 - v1) / length * width / 2, (u1 - u0) / length * width / 2
   return np.array([(u0 + du, v0 + dv), (u1 + du, v1 + dv), (u1 - du, v1 - dv), (u0 - du, v0 - dv)])
 

@@ -56,7 +56,7 @@ def _sample_small_things(side: Side, rng: np.random.Generator) -> Iterator[Item]
     yield from _sample_railing(side.kerb + side.sign * 0.25, rng)
   if rng.random() < 0.5:
     place = Place(side.frontage - side.sign * 0.7, rng.uniform(7, 25))
-    yield Item(place.z, functools.partial(furniture.draw_bin, place=place))
+    yield Item(place.z, functools.partial(furniture.draw_box, place=place))
 
 
 def _sample_railing(x: float, rng: np.random.Generator) -> Iterator[Item]:

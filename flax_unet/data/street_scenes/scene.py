@@ -4,14 +4,16 @@ import numpy as np
 
 from flax_unet.data.label_spaces import CITYSCAPES_IDS
 from flax_unet.data.street_scenes.canvas import Canvas
+from flax_unet.data.street_scenes.develop import develop
 from flax_unet.data.street_scenes.frontage import sample_frontage
 from flax_unet.data.street_scenes.geometry import Camera
 from flax_unet.data.street_scenes.ground import draw_ground
 from flax_unet.data.street_scenes.items import paint_items
 from flax_unet.data.street_scenes.roadside import sample_roadside
+from flax_unet.data.street_scenes.sky import draw_sky
 from flax_unet.data.street_scenes.street import sample_street
 from flax_unet.data.street_scenes.traffic import sample_traffic
-from flax_unet.data.street_scenes.weather import develop, draw_sky, sample_weather
+from flax_unet.data.street_scenes.weather import sample_weather
 
 _SUPERSAMPLING = 2  # canvas pixels per picture pixel, along either axis
 
@@ -52,7 +54,7 @@ def draw_street_scene(
 def _draw_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
   """Paints the bonnet of the camera's own car along the lower edge ("ego vehicle")."""
   height, width = canvas.label.shape
-  color = rng.uniform(20, 150) + rng.normal(0, 8, 3)
+  color = rng.uniform(20, 150) + rng.normal(0, 5, 3)
   edge, first = rng.uniform(0.91, 0.96), int(0.9 * height)
   rows = (np.arange(first, height) / height)[:, None]
   columns = (np.arange(width) / width - 0.5)[None]

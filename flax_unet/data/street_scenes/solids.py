@@ -1,5 +1,7 @@
 """Solid bodies: an outline seen from the side, extruded to a width, and the shadow below it."""
 
+import math
+
 import cv2
 import numpy as np
 
@@ -9,6 +11,7 @@ from flax_unet.data.street_scenes.geometry import (
   Plane,
   Profile,
   ellipse,
+  level,
   rectangle,
   visible_faces,
 )
@@ -38,51 +41,33 @@ def draw_solid(
 def draw_wheels(
   canvas: Canvas, plane: Plane, axles: tuple[float, ...], radius: float, label: str
 ) -> None:
-  """Paints wheels on the side of a vehicle."""
+  """Paints wheels, each in its dark arch, on the side of a vehicle."""
   for along in axles:
-    canvas.paint(
-      plane, ellipse(along, radius * 1.02, radius * 1.18, radius * 1.2), (16, 16, 18), label
-    )
-    canvas.paint(plane, ellipse(along, radius, radius, radius), (34, 34, 36), label)
-    canvas.paint(
-      plane, ellipse(along, radius, radius * 0.58, radius * 0.58), (158, 160, 165), label
-    )
-    canvas.paint(plane, ellipse(along, radius, radius * 0.2, radius * 0.2), (70, 72, 76), label)
+    for share, color in ((1.2, (16, 16, 18)), (1.0, (36, 36, 38)), (0.6, (158, 160, 165))):
+      outline = ellipse(along, radius, radius * share, radius * share)
+      canvas.paint(plane, outline, color, label if share == 1 else None)
+    canvas.paint(plane, ellipse(along, radius, radius * 0.2, radius * 0.2, 8), (70, 72, 76))
 
 
 def draw_tyres(
   canvas: Canvas, place: Place, axle: float, width: float, radius: float, label: str
 ) -> None:
   """Paints the pair of tyres that is seen below a vehicle's end."""
-  tyre = 0.28 * radius / 0.33
-  for left in (-width / 2 + 0.04, width / 2 - 0.04 - tyre):
-    canvas.paint(
-      place.end(axle), rectangle(left, 0, left + tyre, radius * 1.4), (22, 22, 24), label
-    )
+  plane, tyre = place.end(axle), 0.85 * radius
+  for left in (0.04 - width / 2, width / 2 - 0.04 - tyre):
+    canvas.paint(plane, rectangle(left, 0, left + tyre, radius * 1.4), (22, 22, 24), label)
 
 
 def draw_shadow(canvas: Canvas, place: Place, length: float, width: float, height: float) -> None:
-  """Darkens the ground below an object, and where the sun would have reached without it."""
-  sun = canvas.weather.sun
-  ground = place.top(0.01)
+  """Darkens the ground below an object, and where it keeps the sun away."""
+  x, y, z = canvas.weather.sun
   strength = float(canvas.weather.sunlight.mean())
-  reach = height * min(1.2, np.hypot(sun[0], sun[2]) / max(sun[1], 0.3))
-  away = -np.array([sun[0], sun[2]]) / max(np.hypot(sun[0], sun[2]), 1e-6) * reach
-  # From world axes to the place's right and forward.
-  shift = np.array(
-    [
-      away[0] * place.right[0] + away[1] * place.right[2],
-      away[0] * place.forward[0] + away[1] * place.forward[2],
-    ]
-  )
-  foot = rectangle(-width / 2, -length / 2, width / 2, length / 2)
   if strength > 0.1:
-    canvas.tint(ground, _hull(np.concatenate([foot, foot + shift])), 1 - 0.45 * strength)
-  for grow, factor in ((0.25, 0.86), (0.08, 0.72)):
-    around = rectangle(-width / 2 - grow, -length / 2 - grow, width / 2 + grow, length / 2 + grow)
-    canvas.tint(ground, around, factor)
-
-
-def _hull(points: np.ndarray) -> np.ndarray:
-  """Convex hull `[corners, 2]` of points `[n, 2]`."""
-  return cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
+    corners = [(-width, -length), (width, -length), (width, length), (-width, length)]
+    foot = np.array([place.point(aside / 2, ahead / 2, 0)[::2] for aside, ahead in corners])
+    # Cast shadows are kept short, or a low sun would fill the street with them.
+    cast = foot - np.array([x, z]) * min(height / y, 1.2 * height / math.hypot(x, z))
+    hull = cv2.convexHull(np.concatenate([foot, cast]).astype(np.float32))[:, 0]
+    canvas.tint(level(), hull, 1 - 0.45 * strength)
+  below = rectangle(-width / 2 - 0.1, -length / 2 - 0.1, width / 2 + 0.1, length / 2 + 0.1)
+  canvas.tint(place.top(0.0), below, 0.64)

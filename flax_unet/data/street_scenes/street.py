@@ -96,7 +96,7 @@ def sample_street(rng: np.random.Generator) -> Street:
   lines = [middle + lane * i for i in range(-theirs + 1, ours)]
   left_edge, right_edge = middle - theirs * lane, middle + ours * lane
   track = None
-  if rng.random() < 0.22:
+  if rng.random() < 0.2:
     track = left_edge - 1.7
     lines.append(left_edge)
     left_edge -= 3.4

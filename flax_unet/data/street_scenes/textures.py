@@ -44,10 +44,9 @@ def tinted(color, brightness: np.ndarray) -> np.ndarray:
   return np.asarray(color, np.float32) * brightness[:, None]
 
 
-def where(mask: np.ndarray, color, otherwise: np.ndarray) -> np.ndarray:
-  """Overwrites, in place, the colours of the pixels in the mask."""
-  otherwise[mask] = color[mask] if isinstance(color, np.ndarray) and color.ndim == 2 else color
-  return otherwise
+def fill(rgb: np.ndarray, mask: np.ndarray, color) -> None:
+  """Overwrites `rgb` `[pixels, 3]` within a mask; one colour, or one for each pixel in the mask."""
+  rgb[mask] = color
 
 
 def rough(color, amount: float, grain: float, offset: float = 0.0) -> Texture:
@@ -72,7 +71,8 @@ def bricks(color, mortar, length: float, height: float, offset: float = 0.0) -> 
     joint = ((along - brick) * length < 0.09 * height + 0.01) | (
       v - course * height < 0.16 * height
     )
-    return where(joint, np.asarray(mortar, np.float32), rgb)
+    fill(rgb, joint, mortar)
+    return rgb
 
   return texture
 
@@ -94,9 +94,10 @@ def leaves(color, top: float, size: float, offset: float) -> Texture:
   """Foliage: clumps of leaves, light above (around the height `top`) and dark in the gaps."""
 
   def texture(u, v):
-    clumps = noise(u + offset, v + offset, 0.07 * size)
-    single = noise(u - offset, v, 0.05 * size, _GRAINY)
-    lit = 0.78 + 0.3 * np.tanh((v - top) / size) + 0.3 * np.tanh(1.5 * clumps) + 0.1 * single
+    # Turned out of the upright, the squares of the noise look like leaves.
+    clumps = noise(0.8 * u + 0.6 * v + offset, 0.8 * v - 0.6 * u, 0.07 * size)
+    single = noise(0.6 * u + 0.8 * v - offset, 0.6 * v - 0.8 * u, 0.05 * size, _GRAINY)
+    lit = 0.86 + 0.3 * np.tanh((v - top) / size) + 0.3 * np.tanh(1.5 * clumps) + 0.1 * single
     return tinted(color, np.maximum(lit, 0.25)) + 14 * np.maximum(single - 1, 0)[:, None]
 
   return texture

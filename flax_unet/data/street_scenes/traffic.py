@@ -39,10 +39,10 @@ class _User(NamedTuple):
 
 _USERS = {
   "car": _User(draw_car, 4.6, 0, 80, lane=0.66, crossing=0.4),
-  "truck": _User(draw_truck, 9.0, 15, 40, lane=0.055, crossing=0.1),
-  "bus": _User(draw_bus, 12.0, 16, 40, lane=0.055, crossing=0.12),
+  "truck": _User(draw_truck, 9.0, 18, 38, lane=0.07, crossing=0.1),
+  "bus": _User(draw_bus, 12.0, 18, 38, lane=0.085, crossing=0.12),
   "bicycle": _User(functools.partial(draw_bicycle, ridden=True), 2.0, 0, 26, 0.13, 0.22),
-  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 26, 0.1, 0.16),
+  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 26, 0.06, 0.09),
 }
 
 
@@ -88,7 +88,7 @@ def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iter
     if free and rng.random() < 0.42:
       yaw = _AWAY if side.sign == 1 else _TOWARDS
       yield Item(z, functools.partial(draw_car, place=Place(x, z + 2.3, yaw)))
-    elif free and rng.random() < 0.1:
+    elif free and rng.random() < 0.05:
       place = Place(x, z + 1, side.sign * rng.uniform(0.8, 1.6))
       yield Item(z, functools.partial(draw_motorcycle, place=place))
     z += rng.uniform(5.4, 7)
@@ -108,7 +108,7 @@ def _sample_walkers(side: Side, rng: np.random.Generator) -> Iterator[Item]:
 
 def _sample_tram(street: Street, rng: np.random.Generator) -> Iterator[Item]:
   """A tram of two or three parts, each an item of its own: it is long, and things stand beside."""
-  near, parts = rng.uniform(20, 40), int(rng.integers(2, 4))
+  near, parts = rng.uniform(22, 42), int(rng.integers(2, 4))
   livery = int(rng.integers(1 << 30))
   for part in range(parts):
     place = Place(street.track, near + 4.3 + 9.0 * part, _TOWARDS)
@@ -121,7 +121,8 @@ def _sample_crossing(street: Street, rng: np.random.Generator) -> Iterator[Item]
   """Traffic from the side, and people on the zebra stripes."""
   near = street.crossing[0]
   if rng.random() < 0.7:
-    draw = _USERS[_pick_user([user.crossing for user in _USERS.values()], rng)].draw
+    kind = _pick_user([user.crossing for user in _USERS.values()], rng)
+    draw = _USERS[kind if _USERS[kind].nearest < near else "car"].draw
     place = Place(rng.uniform(-4, 3), near + rng.uniform(2, 4), rng.choice([_LEFT, _RIGHT]))
     yield Item(near + 1.5, functools.partial(draw, place=place))
   if street.zebra:

@@ -38,23 +38,27 @@ def draw_tram_part(
     "rear": (-half, 1.3),
   }
   draw_shadow(canvas, place, length, width, height)
-  faces = draw_solid(canvas, place, profile, width, color, "train")
-  for side in faces.keys() & {"left", "right"}:
-    plane = faces[side]
-    canvas.paint(plane, rectangle(-half, 0.25, half, 1.05), band)
-    canvas.paint(plane, rectangle(-half + 0.1, 1.35, half - 0.1, 2.75), (26, 30, 36))
-    for along in np.arange(-half + 0.5, half - 1.2, 1.7):
-      canvas.paint(plane, rectangle(along, 1.5, along + 1.35, 2.65), GLASS + 34)
-    canvas.paint(plane, rectangle(-0.7, 0.4, 0.7, 2.8), band * 0.8)
-    canvas.paint(plane, rectangle(-0.55, 1.2, 0.55, 2.65), GLASS + 20)
-  for name, ahead in (("windscreen", half), ("rear window", -half)):
-    if name in faces:
-      _draw_tram_end(canvas, place.end(ahead), band, height, head=name == "windscreen")
+  for name, plane in draw_solid(canvas, place, profile, width, color, "train").items():
+    if name in ("left", "right"):
+      _draw_tram_side(canvas, plane, half, band)
+    elif name in ("windscreen", "rear window"):
+      head = name == "windscreen"
+      _draw_tram_end(canvas, place.end(half if head else -half), band, head)
   if end == 0:
-    _draw_pantograph(canvas, place, height)
+    _draw_pantograph(canvas, place.end(), height)
 
 
-def _draw_tram_end(canvas, plane: Plane, band, height, head) -> None:
+def _draw_tram_side(canvas, plane: Plane, half, band) -> None:
+  """A dark band of windows, a coloured skirt that hides the wheels, a door."""
+  canvas.paint(plane, rectangle(-half, 0.25, half, 1.05), band)
+  canvas.paint(plane, rectangle(0.1 - half, 1.35, half - 0.1, 2.75), (26, 30, 36))
+  for along in np.arange(0.5 - half, half - 1.2, 1.7):
+    canvas.paint(plane, rectangle(along, 1.5, along + 1.35, 2.65), GLASS + 34)
+  canvas.paint(plane, rectangle(-0.7, 0.4, 0.7, 2.8), band * 0.8)
+  canvas.paint(plane, rectangle(-0.55, 1.2, 0.55, 2.65), GLASS + 20)
+
+
+def _draw_tram_end(canvas, plane: Plane, band, head) -> None:
   """The face of a tram: one large pane, a line number, lights close together."""
   canvas.paint(plane, rectangle(-1.2, 0.25, 1.2, 1.15), band)
   pane = np.array([(-1.08, 1.35), (1.08, 1.35), (0.95, 2.75), (-0.95, 2.75)])
@@ -68,10 +72,11 @@ def _draw_tram_end(canvas, plane: Plane, band, height, head) -> None:
   canvas.paint(plane, rectangle(-0.35, 0.25, 0.35, 0.5), (44, 44, 46))
 
 
-def _draw_pantograph(canvas, place: Place, height) -> None:
-  """The pantograph, seen from either end, up to the wire."""
-  plane = place.end(0)
-  for points in (((-0.5, 0), (-0.75, 0.75)), ((0.5, 0), (0.75, 0.75)), ((-0.75, 0.75), (-0.4, 1.5)),
-                 ((0.75, 0.75), (0.4, 1.5)), ((-0.9, 1.5), (0.9, 1.5))):  # fmt: skip
-    (u0, v0), (u1, v1) = points
-    canvas.paint(plane, stroke((u0, height + v0), (u1, height + v1), 0.09), (46, 46, 48), "train")
+def _draw_pantograph(canvas, plane: Plane, height) -> None:
+  """The pantograph on the roof, seen from either end."""
+  for sign in (-1, 1):
+    foot, knee, top = (0.5 * sign, height), (0.75 * sign, height + 0.75), (0.4 * sign, height + 1.5)
+    canvas.paint(plane, stroke(foot, knee, 0.09), (46, 46, 48), "train")
+    canvas.paint(plane, stroke(knee, top, 0.09), (46, 46, 48), "train")
+  bow = stroke((-0.9, height + 1.5), (0.9, height + 1.5), 0.09)
+  canvas.paint(plane, bow, (46, 46, 48), "train")

@@ -1,0 +1,41 @@
+"""From the canvas to the picture: the air between, then the camera's exposure, cast and noise."""
+
+import cv2
+import numpy as np
+
+from flax_unet.data.street_scenes.canvas import Canvas
+
+
+def veil(canvas: Canvas) -> np.ndarray:
+  """Returns the canvas' image, float32 `[height, width, 3]`, behind haze that grows with depth.
+
+  Light from a surface at depth d reaches us with a share of exp(-haze * d); the rest is the sky's
+  at the horizon (Koschmieder's law). The sky itself is painted as it is seen.
+  """
+  lost = 1 - np.exp(-canvas.weather.haze * canvas.depth)
+  lost[np.isinf(canvas.depth)] = 0
+  air = canvas.weather.horizon.astype(np.float32)
+  return canvas.image + (air - canvas.image) * lost[..., None]
+
+
+def develop(canvas: Canvas, shrink: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+  """Turns the canvas into a picture.
+
+  Args:
+    canvas: the painted canvas.
+    shrink: canvas pixels per picture pixel, along either axis.
+    rng: source of exposure, colour cast and noise.
+
+  Returns:
+    image uint8 `[height, width, 3]` and label ids uint8 `[height, width]`; the image is averaged
+    over canvas pixels, the label keeps one of them.
+  """
+  height, width = canvas.label.shape[0] // shrink, canvas.label.shape[1] // shrink
+  bright = np.clip(veil(canvas), 0, 255)
+  image = cv2.resize(bright, (width, height), interpolation=cv2.INTER_AREA) / 255
+  exposure, cast = rng.uniform(0.92, 1.22), rng.normal(1, 0.03, 3)
+  contrast, grain = rng.uniform(0.9, 1.2), rng.uniform(1.5, 5.0)
+  image = 255 * np.minimum(image * np.float32(exposure * cast), 1) ** np.float32(contrast)
+  image += np.float32(grain) * rng.standard_normal(image.shape, np.float32)
+  label = canvas.label[shrink // 2 :: shrink, shrink // 2 :: shrink]
+  return np.rint(image).clip(0, 255).astype(np.uint8), np.ascontiguousarray(label)
