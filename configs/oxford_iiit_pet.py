@@ -1,0 +1,44 @@
+r"""U-Net on the Oxford-IIIT pets: pet, background and the border between them.
+
+    python main.py --config=configs/oxford_iiit_pet.py
+
+TFDS downloads the data on first use (about 800 MB). The official training split, 3,680 pictures, is
+divided nine to one into training and validation; the official test split, 3,669 pictures, is scored
+at the end. Not run here: this machine downloads nothing.
+
+Arguments after the colon:
+
+    res=256x256    Height and width of the training crops.
+    width=32       Channels of the first level.
+"""
+
+from ml_collections.config_dict import placeholder
+
+from configs import street_scenes
+from configs.common import parse_arg
+
+
+def get_config(arg=None):
+  """Returns the configuration; see the module's docstring for `arg`."""
+  arg = parse_arg(arg, res="256x256", width=32)
+  config = street_scenes.get_config(f"width={arg.width}")
+
+  config.label_space = "oxford_iiit_pet"
+  config.total_steps, config.total_epochs = placeholder(int), 50
+  config.input.data.name = "oxford_iiit_pet"
+  config.input.data.split = "train[:90%]"
+  config.input.pp = (
+    f"label_map|random_scale(0.5, 1.5)|random_crop({arg.res.replace('x', ', ')})"
+    "|flip_lr|photometric"
+  )
+  config.input.batch_size = 16
+  config.input.workers = 8
+  config.evals.val.split = "train[90%:]"
+  # A few pictures are much larger than the rest; multiples of 256 keep the compilations few.
+  config.evals.val.pp = "label_map|pad_to_multiple(256)"
+  config.evals.val.log_steps = 2000
+  config.evals.test = config.evals.val.copy_and_resolve_references()
+  config.evals.test.split = "test"
+  config.evals.test.log_steps = 1_000_000  # at the end only
+  config.ckpt_steps = 1000
+  return config

@@ -1,0 +1,42 @@
+r"""U-Net on PASCAL VOC 2012: 20 classes and background, the border of every object ignored.
+
+    python main.py --config=configs/voc.py --config.input.data.data_dir=DIR
+
+DIR is the folder `VOCdevkit/VOC2012` of the official archive VOCtrainval_11-May-2012.tar: images
+in `JPEGImages`, palette PNGs in `SegmentationClass`, lists in `ImageSets/Segmentation` (1,464
+pictures for training, 1,449 for validation). Not run here in full: neither the data nor an
+accelerator was at hand.
+
+Arguments after the colon:
+
+    aug            The 10,582 training pictures of Hariharan et al. (2011) that most papers take:
+                   masks in `SegmentationClassAug`, their list in `train_aug.txt`.
+    res=512x512    Height and width of the training crops. No picture is larger than 500 x 500.
+    width=64       Channels of the first level.
+"""
+
+from ml_collections.config_dict import placeholder
+
+from configs import folder
+from configs.common import parse_arg
+
+
+def get_config(arg=None):
+  """Returns the configuration; see the module's docstring for `arg`."""
+  arg = parse_arg(arg, aug=False, res="512x512", width=64)
+  labels = "SegmentationClassAug" if arg.aug else "SegmentationClass"
+  config = folder.get_config(
+    f"images=JPEGImages,labels={labels},num_classes=21,res={arg.res},width={arg.width}"
+  )
+
+  config.label_space = "voc_21"
+  lists = "ImageSets/Segmentation"
+  config.input.data.data_dir = "VOCdevkit/VOC2012"
+  config.input.data.lists.train = f"{lists}/{'train_aug' if arg.aug else 'train'}.txt"
+  config.input.data.lists.validation = f"{lists}/val.txt"
+  config.total_steps, config.total_epochs = 40_000, placeholder(int)
+  config.input.batch_size = 16
+  config.input.workers = 8
+  config.evals.val.log_steps = 4000
+  config.ckpt_steps = 1000
+  return config
