@@ -35,9 +35,9 @@ def test_everything_follows_from_the_seed():
   assert first.step == 0
   assert state.num_params(first) == 58
   assert state.params_digest(first) == state.params_digest(again)
-  assert (jax.random.key_data(first.key) == jax.random.key_data(again.key)).all()
+  np.testing.assert_array_equal(first.key_data, again.key_data)
   assert state.params_digest(first) != state.params_digest(other)
-  assert (jax.random.key_data(first.key) != jax.random.key_data(other.key)).any()
+  assert (first.key_data != other.key_data).any()
 
 
 def test_training_does_not_reuse_the_key_of_initialisation():
@@ -46,8 +46,17 @@ def test_training_does_not_reuse_the_key_of_initialisation():
   np.testing.assert_allclose(
     _create(seed=7).params["Conv_0"]["kernel"], params["Conv_0"]["kernel"], rtol=1e-6
   )
-  keys = [params_key, jax.random.key(7), _create(seed=7).key]
-  assert len({jax.random.key_data(key).tobytes() for key in keys}) == 3
+  keys = [jax.random.key_data(key) for key in (params_key, jax.random.key(7))]
+  assert len({key.tobytes() for key in (*keys, _create(seed=7).key_data)}) == 3
+
+
+def test_the_key_of_a_step_follows_from_the_number_of_steps():
+  train_state = _create(seed=7)
+  key = jax.random.wrap_key_data(train_state.key_data)
+  for step in (0, 3):
+    got = train_state.replace(step=step).step_key
+    expected = jax.random.fold_in(key, step)
+    np.testing.assert_array_equal(jax.random.key_data(got), jax.random.key_data(expected))
 
 
 @pytest.mark.parametrize("bit", [0, 31])

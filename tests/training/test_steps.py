@@ -12,9 +12,17 @@ from flax_unet.training import losses, state, steps
 EMA_DECAY = 0.15
 
 
-def _unet_state(dtype=jnp.float32):
-  model = UNet(num_classes=3, width=4, depth=1, dtype=dtype, axis_name="batch")
-  return state.create(model, optax.sgd(0.1, momentum=0.9), image_size=(8, 8), seed=0, ema=True)
+# One of each, because a step is compiled anew for every model or optimizer that it meets.
+MODELS = {
+  dtype: UNet(num_classes=3, width=4, depth=1, dtype=dtype, axis_name="batch")
+  for dtype in (jnp.float32, jnp.bfloat16)
+}
+TX = optax.sgd(0.1, momentum=0.9)
+
+
+def _unet_state(devices=1, dtype=jnp.float32):
+  train_state = state.create(MODELS[dtype], TX, image_size=(8, 8), seed=0, ema=True)
+  return train_state if devices == 4 else jax.device_put(train_state, jax.devices()[0])
 
 
 @functools.cache
@@ -31,7 +39,7 @@ def _state_of(apply_fn, params, tx, seed=0):
     tx=tx,
     batch_stats={},
     ema_params=None,
-    key=jax.random.key(seed),
+    key_data=jax.random.key_data(jax.random.key(seed)),
   )
 
 
@@ -64,7 +72,7 @@ def _assert_close(got, expected, tolerance):
 
 
 def test_four_devices_give_what_one_gives():
-  one, four = _unet_state(), _unet_state()
+  one, four = _unet_state(), _unet_state(devices=4)
   for batch, split in zip(_batches(3), _batches(3, devices=4), strict=True):
     one, metrics = _unet_step()(one, batch)
     four, split_metrics = _unet_step(devices=4)(four, split)
@@ -76,7 +84,7 @@ def test_four_devices_give_what_one_gives():
 
 def test_all_devices_hold_the_same():
   # An output that `out_axes=None` promises to be the same, but was not reduced, differs silently.
-  outputs = _unet_state(), None
+  outputs = _unet_state(devices=4), None
   for batch in _batches(3, devices=4):
     outputs = _unet_step(devices=4)(outputs[0], batch)
   outputs = _trees(outputs[0]), outputs[0].ema_params, outputs[1]
@@ -104,7 +112,7 @@ def test_moving_average_follows_its_formula():
 def test_bfloat16_computes_narrow_and_keeps_float32():
   (batch,) = _batches()
   _, exact = _unet_step()(_unet_state(), batch)
-  train_state, metrics = _unet_step()(_unet_state(jnp.bfloat16), batch)
+  train_state, metrics = _unet_step()(_unet_state(dtype=jnp.bfloat16), batch)
   difference = abs(float(metrics["loss"]) / float(exact["loss"]) - 1)
   assert 1e-6 < difference < 0.02
   leaves = jax.tree.leaves((_trees(train_state), metrics))
@@ -138,7 +146,7 @@ def test_dropout_keys_follow_from_seed_step_and_device():
       draws.append(before - np.array(train_state.params["w"]))
     return np.array(draws)
 
-  train_step = steps.map_train_step(lambda logits, labels, axis_name: logits[0, 0, 0, 0])
+  train_step = steps.map_train_step(lambda logits, labels, **kwargs: logits[0, 0, 0, 0])
   draws = drawn(seed=0)
   for step, device in np.ndindex(2, 4):
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), step), device)
@@ -154,7 +162,7 @@ def test_grad_norm_is_that_before_clipping():
     return (variables["params"]["w"] * jnp.array([3.0, 4.0])).reshape(1, 1, 1, 2), {}
 
   tx = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(1.0))
-  train_step = steps.map_train_step(lambda logits, labels, axis_name: logits.sum() / 4)
+  train_step = steps.map_train_step(lambda logits, labels, **kwargs: logits.sum() / 4)
   (batch,) = _batches(devices=4)
   after, metrics = train_step(_state_of(linear, {"w": jnp.zeros(2)}, tx), batch)
   assert float(metrics["grad_norm"]) == pytest.approx(5)
@@ -174,3 +182,46 @@ def test_unpadded_network_learns_from_the_middle():
   train_state = _state_of(middle, {"w": jnp.ones(())}, optax.sgd(1.0))
   _, metrics = train_step(train_state, batch)
   assert float(metrics["loss"]) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize("weights", [None, [0.5, 1.0, 3.0]])
+def test_accumulated_parts_give_the_gradient_of_the_whole(devices, weights):
+  def pixelwise(variables, images, **kwargs):
+    return images @ variables["params"]["w"], {}
+
+  after = []
+  for accumulate_steps in (1, 2):
+    train_step = steps.map_train_step(
+      losses.cross_entropy,
+      devices=jax.devices()[:devices],
+      class_weights=None if weights is None else jnp.array(weights),
+      accumulate_steps=accumulate_steps,
+    )
+    (batch,) = _batches(devices=devices)  # parts with unequal numbers of ignored pixels
+    train_state = _state_of(pixelwise, {"w": jnp.eye(3)}, optax.sgd(1.0))
+    train_state, metrics = train_step(train_state, batch)
+    after.append((train_state.params, metrics))
+  _assert_close(after[1], after[0], 1e-6)
+  assert float(after[0][1]["grad_norm"]) > 0.1
+
+
+@pytest.mark.parametrize("skip_nonfinite", [False, True])
+@pytest.mark.parametrize("bad", [jnp.nan, jnp.inf])
+def test_a_step_that_is_not_finite_changes_nothing_if_it_is_to_be_skipped(bad, skip_nonfinite):
+  def linear(variables, images, **kwargs):
+    return variables["params"]["w"].reshape(1, 1, 1, 1) * images.mean(), {}
+
+  def loss(logits, labels, **kwargs):
+    return logits.sum() * jnp.where((labels == 7).any(), bad, 1.0)
+
+  train_step = steps.map_train_step(loss, skip_nonfinite=skip_nonfinite)
+  (batch,) = _batches(devices=4)
+  train_state, _ = train_step(_state_of(linear, {"w": jnp.ones(1)}, TX), batch)
+  before = jax.tree.map(np.array, _trees(train_state))
+  batch["label"][2] = 7  # on one device
+  train_state, metrics = train_step(train_state, batch)
+  assert not np.isfinite(metrics["loss"])
+  assert int(train_state.step) == 2
+  unchanged = jax.tree.map(lambda x, y: bool((x == y).all()), before, _trees(train_state))
+  assert all(jax.tree.leaves(unchanged)) == skip_nonfinite
