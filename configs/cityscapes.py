@@ -49,6 +49,7 @@ def get_config(arg=None):
       f"|random_crop({size}, cat_max_ratio=0.75)|flip_lr|photometric"
     ),
     "batch_size": 16,  # over all devices
+    "on_bad_example": "raise",  # or "skip": the next one takes its place
     "workers": 8,  # processes that prepare batches; 0: threads of this one
     "prefetch": 2,  # batches prepared ahead (by each worker)
     "prefetch_to_device": 1,  # batches sent to the devices ahead

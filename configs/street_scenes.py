@@ -34,6 +34,7 @@ def get_config(arg=None):
     },
     "pp": f"label_map|random_crop({arg.res.replace('x', ', ')})|flip_lr|photometric",
     "batch_size": 8,  # over all devices
+    "on_bad_example": "raise",  # or "skip": the next one takes its place
     "workers": 0,  # processes that prepare batches; 0: threads of this one
     "prefetch": 4,  # batches prepared ahead (by each worker)
     "prefetch_to_device": 1,  # batches sent to the devices ahead

@@ -10,19 +10,22 @@ import collections
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import grain
 import jax
 import numpy as np
+from absl import logging
 
+from flax_unet import devices
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_space import IGNORED
 from flax_unet.data.ops import Example
 from flax_unet.errors import UserError
 
 Batch = dict[str, Any]
+_HOST_ONLY = ("id", "index", "size", "skipped")  # which pictures these are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +33,8 @@ class _Stack:
   """Stacks examples of equal size, split over the devices of this process.
 
   Returns `image` uint8 `[local_devices, batch, height, width, 3]`, `label` uint8
-  `[local_devices, batch, height, width]`, `mask` bool and `id` str `[local_devices, batch]`.
+  `[local_devices, batch, height, width]`, `mask` bool, `id` str `[local_devices, batch]`, and what
+  else the examples have.
   """
 
   devices: int
@@ -60,13 +64,28 @@ class _Stack:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Apply:
-  """Applies a preprocessing op, and marks the example as one that counts."""
+class _LoadOrNext:
+  """Loads and preprocesses the example at a place of the source.
 
+  With `skip`, the next usable example of the source takes the place of a bad one, and says so:
+  `skipped` holds the errors, one a line.
+  """
+
+  source: Source
   op: Callable[[Example, np.random.Generator], Example]
+  skip: bool
 
-  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
-    return {**self.op(example, rng), "mask": np.True_}
+  def __call__(self, place: int, rng: np.random.Generator) -> Example:
+    skipped = []
+    for offset in range(len(self.source)):
+      try:
+        example = self.op(self.source[(place + offset) % len(self.source)], rng)
+        return {**example, "mask": np.True_, "skipped": "\n".join(skipped)}
+      except UserError as error:
+        if not self.skip:
+          raise
+        skipped.append(str(error))
+    raise UserError(f"none of the {len(self.source)} examples can be used: {skipped[0]}")
 
 
 def train_batches(
@@ -76,6 +95,7 @@ def train_batches(
   batch_size: int,
   seed: int,
   start: int = 0,
+  skip_bad_examples: bool = False,
   workers: int = 0,
   prefetch: int = 2,
 ) -> grain.DatasetIterator[Batch]:
@@ -87,14 +107,16 @@ def train_batches(
     batch_size: of all processes together; divisible by the number of devices.
     seed: the order and the augmentations follow from it.
     start: the number of the first batch; a resumed run starts at its step.
+    skip_bad_examples: whether the next one takes the place of one that cannot be used; if not, its
+      error ends the iteration.
     workers: processes that prepare batches; 0: threads of this process do.
     prefetch: how many batches (each worker) prepares ahead.
 
   Returns:
     An iterator over `Batch`es of this process.
   """
-  examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
-  examples = examples.random_map(_Apply(op))
+  places = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
+  examples = places.random_map(_LoadOrNext(source, op, skip_bad_examples))
   share = examples[jax.process_index() :: jax.process_count()]
   stack = _Stack(jax.local_device_count())
   # Whole batches are made in a worker, so that their content does not depend on how many there are.
@@ -119,6 +141,7 @@ def eval_batches(
   workers: int = 0,
   prefetch: int = 2,
   places: Sequence[int] | None = None,
+  on_bad_example: Callable[[str], None] | None = None,
 ) -> Iterator[Batch]:
   """Every example of a split once; blanks with `mask` False fill up incomplete batches.
 
@@ -136,6 +159,8 @@ def eval_batches(
     workers: see `train_batches`.
     prefetch: see `train_batches`.
     places: which examples; None: this process's share of all.
+    on_bad_example: takes the error of an example that cannot be used, which is left out; None: the
+      error ends the iteration.
 
   Returns:
     An iterator over this process's `Batch`es. They have two more entries: `index` int
@@ -144,12 +169,12 @@ def eval_batches(
   """
   if places is None:
     places = range(len(source))[jax.process_index() :: jax.process_count()]
-  examples = grain.MapDataset.source(_Evaluated(source, op, places))
+  examples = grain.MapDataset.source(_Evaluated(source, op, places, on_bad_example is not None))
   size = batch_size // jax.process_count()
   examples = _iterate(examples, workers, -(-prefetch * size // max(1, workers)))
   stack = _Stack(jax.local_device_count())
   try:
-    for group in _groups_of_one_size(examples, size):
+    for group in _groups_of_one_size(_usable(examples, on_bad_example), size):
       yield stack(group)
   finally:
     examples.close()
@@ -157,21 +182,37 @@ def eval_batches(
 
 @dataclasses.dataclass(frozen=True)
 class _Evaluated:
-  """Examples of a split, preprocessed."""
+  """Examples of a split, preprocessed; with `skip`, the `error` of those that cannot be used."""
 
   source: Source
   op: Callable[[Example, np.random.Generator], Example]
   places: Sequence[int]
+  skip: bool
 
   def __len__(self) -> int:
     return len(self.places)
 
   def __getitem__(self, index: int) -> Example:
     place = self.places[index]
-    # Evaluation has nothing random.
-    example = self.op(self.source[place], np.random.default_rng(0))
+    try:  # evaluation has nothing random
+      example = self.op(self.source[place], np.random.default_rng(0))
+    except UserError as error:
+      if not self.skip:
+        raise
+      return {"error": str(error)}
     size = np.array(example["label"].shape)
     return {"size": size, **example, "index": np.array(place), "mask": np.True_}
+
+
+def _usable(
+  examples: Iterable[Example], on_bad_example: Callable[[str], None] | None
+) -> Iterator[Example]:
+  """The examples that could be used; reports the others."""
+  for example in examples:
+    if "error" in example:
+      on_bad_example(example["error"])
+    else:
+      yield example
 
 
 def _groups_of_one_size(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
@@ -198,22 +239,18 @@ def _groups_of_one_size(examples: Iterable[Example], size: int) -> Iterator[list
 
 
 def to_devices(batches: grain.DatasetIterator[Batch], prefetch: int = 1) -> Iterator[Batch]:
-  """Sends batches to this process's devices ahead of their use.
-
-  What only says which pictures these are (`id`, `index` and `size`) stays on the host.
+  """Sends batches to this process's devices ahead of their use; `_HOST_ONLY` stays on the host.
 
   Args:
     batches: arrays `[local_devices, ...]`.
     prefetch: how many batches to send ahead.
   """
-  mesh = jax.sharding.Mesh(np.array(jax.local_devices()), ("batch",))
-  sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
   sent = collections.deque()
   try:
     while True:
       for batch in itertools.islice(batches, prefetch + 1 - len(sent)):
-        arrays = {key: x for key, x in batch.items() if key not in ("id", "index", "size")}
-        sent.append({**batch, **jax.device_put(arrays, sharding)})
+        arrays = {key: x for key, x in batch.items() if key not in _HOST_ONLY}
+        sent.append({**batch, **jax.device_put(arrays, devices.split_locally())})
       if not sent:
         return
       yield sent.popleft()
@@ -226,3 +263,11 @@ def timed_next(batches: Iterator[Batch]) -> tuple[Batch, float]:
   asked = time.monotonic()
   batch = next(batches)
   return batch, time.monotonic() - asked
+
+
+def newly_skipped(batch: Batch, known: Collection[str]) -> set[str]:
+  """The errors of examples that a batch had to do without; warns of those not known yet."""
+  errors = {line for text in batch["skipped"].flat for line in text.split("\n") if line}
+  for error in sorted(errors - set(known)):
+    logging.warning("Left out: %s", error)
+  return errors

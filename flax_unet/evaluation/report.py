@@ -9,7 +9,7 @@ import numpy as np
 
 from flax_unet import files
 from flax_unet.data.label_spaces import LabelSpace
-from flax_unet.evaluation import figures, metrics
+from flax_unet.evaluation import audit, bootstrap, figures, metrics, tables
 from flax_unet.evaluation.evaluator import Result
 
 
@@ -31,8 +31,8 @@ def write(
     label_space: names and colours.
   """
   folder.mkdir(exist_ok=True)
-  evals = {name: metrics.to_json(result.scores) for name, result in results.items()}
-  files.write_json(folder / "metrics.json", {"step": step, "evals": evals})
+  evals = {name: _numbers(result) for name, result in results.items()}
+  metrics.write_scores(folder / "metrics.json", {"step": step, "evals": evals})
   with files.replacing(folder / "confusions.npz") as temporary:
     arrays = {f"{name}/ids": result.ids for name, result in results.items()}
     arrays |= {f"{name}/confusions": result.confusions for name, result in results.items()}
@@ -43,6 +43,36 @@ def write(
   figures.per_class_bars(iou, label_space, folder / "per_class_iou.png")
   if history:
     figures.learning_curves(history, folder / "learning_curves.png")
+
+
+def _numbers(result: Result) -> dict[str, Any]:
+  """All that an evaluation says in numbers, and what it had to leave out."""
+  rows, ceilings = _audit(result)
+  return {
+    **result.scores,
+    "mean_iou_interval": bootstrap.mean_iou_interval(result.confusions),
+    "audit": {row.name: row.value for row in (*rows, *ceilings)},
+    "pictures": len(result.ids),
+    "skipped": result.skipped,
+  }
+
+
+def _audit(result: Result) -> tuple[list[audit.Row], list[audit.Row]]:
+  ceilings = audit.ceilings(result.extra) if result.extra else []
+  return audit.definitions(result.confusions, result.extra), ceilings
+
+
+def text(name: str, result: Result) -> str:
+  """An evaluator's scores as tables for the terminal: by class, of the split, and the audit."""
+  interval = bootstrap.mean_iou_interval(result.confusions)
+  return "\n\n".join(
+    (
+      f"{name}: {len(result.ids)} pictures",
+      tables.score_tables(result.scores, interval),
+      'What else gets called "mean IoU"',
+      audit.table(*_audit(result)),
+    )
+  )
 
 
 def panels(

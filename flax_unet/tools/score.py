@@ -10,8 +10,6 @@ gets called mean IoU, and with `--claim=NUMBER` which of those definitions the n
 
 import pathlib
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from absl import flags
@@ -20,7 +18,7 @@ from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import audit, bootstrap, claim, metrics, png_pairs, scoring
-from flax_unet.evaluation.tables import text_table
+from flax_unet.evaluation.tables import score_tables
 
 _PREDICTIONS = flags.DEFINE_string("predictions", None, "Folder of predicted PNGs.")
 _LABELS = flags.DEFINE_string("labels", None, "Folder of *_gtFine_labelIds.png.")
@@ -31,18 +29,6 @@ _PREDICTION_IDS = flags.DEFINE_enum(
 )
 _CLAIM = flags.DEFINE_float("claim", None, 'A claimed "mean IoU" to explain.', 0.0, 1.0)
 _JSON = flags.DEFINE_string("json", None, "File to write all numbers to.")
-
-_CLASS_SCORES = ("iou", "iiou", "f1", "precision", "recall", "share")
-_SPLIT_SCORES = (
-  ("mean_iou", "mean IoU"),
-  ("category_iou", "category IoU"),
-  ("iiou", "iIoU"),
-  ("category_iiou", "category iIoU"),
-  ("pixel_accuracy", "pixel accuracy"),
-  ("mean_accuracy", "mean accuracy"),
-  ("mean_f1", "mean F1"),
-  ("frequency_weighted_iou", "frequency-weighted IoU"),
-)
 
 
 def main(_):
@@ -99,33 +85,6 @@ class _Progress:
   def __call__(self, done: int) -> None:
     end = "\n" if done == self._total else ""
     print(f"\r{done} of {self._total} pictures", end=end, file=sys.stderr, flush=True)
-
-
-def score_tables(scores: Mapping[str, Any], interval: bootstrap.Interval) -> str:
-  """Tables of the scores by class, by category and of the split; `-` where there is none."""
-  by_class = [
-    (name, *(_cell(item.get(score)) for score in _CLASS_SCORES))
-    for name, item in scores["per_class"].items()
-  ]
-  by_category = [
-    (name, _cell(item["iou"]), _cell(item.get("iiou")))
-    for name, item in scores["per_category"].items()
-  ]
-  of_split = [(title, _cell(scores[name])) for name, title in _SPLIT_SCORES if name in scores]
-  of_split[0] += (f"{_cell(interval.low)} to {_cell(interval.high)}",)
-  of_split[1:] = [(*row, "") for row in of_split[1:]]
-  class_header = ("class", "IoU", "iIoU", "F1", "precision", "recall", "share")
-  return "\n\n".join(
-    (
-      text_table(class_header, by_class),
-      text_table(("category", "IoU", "iIoU"), by_category),
-      text_table(("score", "value", "95 % interval over pictures"), of_split),
-    )
-  )
-
-
-def _cell(value: float | None) -> str:
-  return "-" if value is None or np.isnan(value) else f"{value:.4f}"
 
 
 def _numbering_hint(confusion: np.ndarray, label_space: LabelSpace) -> str | None:

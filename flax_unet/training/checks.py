@@ -24,6 +24,10 @@ def check(config: ml_collections.ConfigDict) -> None:
     )
   if not config.evals:
     raise errors.UserError("config.evals is empty: without an evaluation there is no report")
+  if config.input.on_bad_example not in ("raise", "skip"):
+    raise errors.unknown(
+      "choice in config.input.on_bad_example", config.input.on_bad_example, ("raise", "skip")
+    )
   _check_batch_size("input", config.input.batch_size)
   _check_accumulation(config)
   for name, eval_config in config.evals.items():

@@ -114,6 +114,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         workers=config.input.workers,
         num_pictures=eval_config.num_pictures,
         options=make_inference(config, name),
+        skip_bad_examples=config.input.on_bad_example == "skip",
       )
       for name, eval_config in config.evals.items()
     },

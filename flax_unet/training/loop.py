@@ -43,8 +43,10 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   checkpoints = checkpoint.Checkpoints(folder)
   state = run.init_state()
   start = checkpoints.newest or 0
+  skipped = set()  # the errors of examples that could not be used
   if start:
-    state, _ = checkpoints.restore(start, state)
+    state, place = checkpoints.restore(start, state)
+    skipped |= set(place["skipped"])
     logging.info("Going on from step %d of %d", start, run.total_steps)
   events.forget_after(folder, start)
 
@@ -55,6 +57,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
       batch_size=config.input.batch_size,
       seed=config.seed,
       start=start,
+      skip_bad_examples=config.input.on_bad_example == "skip",
       workers=config.input.workers,
       prefetch=config.input.prefetch,
     ),
@@ -76,10 +79,11 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
       batch, waited = pipeline.timed_next(batches)
       state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
       log.add(step, metrics, batch["id"], waited)
+      skipped |= pipeline.newly_skipped(batch, skipped)
       due = _due_evals(config, step, run.total_steps)
       if due:
         log.settle()
-        results = _evaluate(run, due, state)
+        results = _evaluate(run, due, state, final=step == run.total_steps)
         _write_results(writer, run, step, results)
         log.restart_clock()
       stopped = step < run.total_steps and stop.reached(step)
@@ -89,7 +93,10 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
         checkpoints.save(
           state,
           step,
-          place={"examples_seen": step * config.input.batch_size},
+          place={
+            "examples_seen": step * config.input.batch_size,
+            "skipped": sorted(skipped),
+          },
           config=config.to_dict(),
           mean_iou=_score(run, results if due else {}),
         )
@@ -103,15 +110,18 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
     logging.info("Stopped at step %d of %d. To go on: %s", step, run.total_steps, command)
     return 128 + stop.signum
   if not results:  # the run had come to its end before
-    results = _evaluate(run, run.evaluators, state)
+    results = _evaluate(run, run.evaluators, state, final=True)
   if jax.process_index() == 0:
     _write_report(run, folder, run.total_steps, results)
+    for error in sorted(skipped):
+      logging.warning("Left out in training: %s", error)
     workdir.write_run_info(
       folder,
       data=run.dataset.fingerprint(),
       parameters=num_params(state),
       params_digest=params_digest(state),
       steps=run.total_steps,
+      skipped_training_examples=sorted(skipped),
       flops_per_step=run.flops_per_step(state),
       seconds=time.monotonic() - started,
     )
@@ -134,8 +144,12 @@ def _due_evals(config: ml_collections.ConfigDict, step: int, total_steps: int) -
   ]
 
 
-def _evaluate(run: Experiment, names: Iterable[str], state: TrainState) -> dict[str, Result]:
-  return {name: run.evaluators[name](state.eval_variables) for name in names}
+def _evaluate(
+  run: Experiment, names: Iterable[str], state: TrainState, *, final: bool
+) -> dict[str, Result]:
+  """Evaluates the model; the audit is for the final scores."""
+  variables = state.eval_variables
+  return {name: run.evaluators[name](variables, audit_predictions=final) for name in names}
 
 
 def _score(run: Experiment, results: dict[str, Result]) -> float | None:
@@ -167,15 +181,9 @@ def _write_report(
     history=history,
     label_space=run.label_space,
   )
-  scores = next(iter(results.values())).scores
-  logging.info(
-    "Step %d: mean IoU %.4f, pixel accuracy %.4f, mean F1 %.4f. Look at %s",
-    step,
-    scores["mean_iou"],
-    scores["pixel_accuracy"],
-    scores["mean_f1"],
-    folder / "report",
-  )
+  for name, result in results.items():
+    logging.info("Scores at step %d\n%s", step, report.text(name, result))
+  logging.info("Look at %s", folder / "report")
 
 
 def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str) -> None:
@@ -196,4 +204,4 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str
     raise errors.UserError(f"{folder / 'checkpoints'} holds no checkpoint: train first")
   run = experiment.build(config)
   state, _ = checkpoints.restore(step, run.init_state())
-  _write_report(run, folder, step, _evaluate(run, run.evaluators, state))
+  _write_report(run, folder, step, _evaluate(run, run.evaluators, state, final=True))

@@ -28,10 +28,9 @@ def _source(num, height=16, width=24):
   ]
 
 
-def _train(num_batches, *, num=7, spec=AUGMENTATION, batch_size=4, seed=0, **kwargs):
-  batches = pipeline.train_batches(
-    _source(num), _op(spec), batch_size=batch_size, seed=seed, **kwargs
-  )
+def _train(num_batches, *, num=7, spec=AUGMENTATION, source=None, **kwargs):
+  kwargs = {"batch_size": 4, "seed": 0} | kwargs
+  batches = pipeline.train_batches(source or _source(num), _op(spec), **kwargs)
   taken = list(itertools.islice(batches, num_batches))
   batches.close()
   return taken
@@ -60,6 +59,7 @@ def test_a_batch_is_as_promised():
     "label": ((4, 2, 12, 16), "u"),
     "mask": ((4, 2), "b"),
     "id": ((4, 2), "U"),
+    "skipped": ((4, 2), "U"),
   }
   assert batch["image"].dtype == batch["label"].dtype == np.uint8
   assert batch["mask"].all()
@@ -259,3 +259,36 @@ def test_a_bad_example_is_named(workers):
   source[2]["label"][0, 0] = 99
   with pytest.raises(UserError, match="'picture_2': label value 99 is not in label space"):
     list(_eval(source, workers=workers))
+
+
+class _Broken(list):
+  """A source of which two examples cannot be read."""
+
+  def __getitem__(self, index):
+    if index in (3, 4):
+      raise UserError(f"example {index} cannot be read")
+    return super().__getitem__(index)
+
+
+def test_a_bad_example_ends_training_with_its_error():
+  with pytest.raises(UserError, match=r"example [34] cannot be read"):
+    _train(2, source=_Broken(_source(7)))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_skipped_example_is_replaced_by_the_next_and_named(workers):
+  batches = _train(3, source=_Broken(_source(7)), skip_bad_examples=True, workers=workers)
+  replaced = {"picture_3": "picture_5", "picture_4": "picture_5"}
+  assert _ids(batches) == [replaced.get(name, name) for name in _ids(_train(3))]
+  named = {line for batch in batches for text in batch["skipped"].flat for line in text.split("\n")}
+  assert named - {""} == {"example 3 cannot be read", "example 4 cannot be read"}
+
+
+def test_evaluation_leaves_out_bad_examples_and_reports_them():
+  errors = []
+  batches = pipeline.eval_batches(
+    _Broken(_source(7)), _op("label_map"), batch_size=4, on_bad_example=errors.append
+  )
+  ids = [str(name) for batch in batches for name in batch["id"][batch["mask"]]]
+  assert ids == [f"picture_{index}" for index in (0, 1, 2, 5, 6)]
+  assert errors == ["example 3 cannot be read", "example 4 cannot be read"]

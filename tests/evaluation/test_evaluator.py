@@ -5,7 +5,7 @@ import pytest
 
 from flax_unet.data import label_spaces, op_spec
 from flax_unet.data.label_space import IGNORED
-from flax_unet.evaluation import evaluator, inference, metrics
+from flax_unet.evaluation import audit, evaluator, inference, metrics
 
 SPACE = label_spaces.CITYSCAPES_CATEGORIES
 
@@ -105,3 +105,28 @@ def test_the_first_pictures_are_kept_for_figures(pixelwise_unet):
     np.testing.assert_array_equal(label, SPACE.to_index(example["label"]))
     logits = np.asarray(inference.normalize(example["image"])) @ kernel
     np.testing.assert_array_equal(prediction, logits.argmax(-1))
+
+
+@pytest.mark.parametrize("sizes", [[(16, 24)] * 5, [(16, 24), (12, 20), (16, 24)]])
+def test_audit_counts_are_those_of_the_pictures_without_padding(pixelwise_unet, sizes):
+  model, variables, _ = pixelwise_unet(depth=1)
+  source = _source(sizes)
+  evaluate = evaluator.Evaluator(
+    source,
+    op_spec.parse("label_map", SPACE),
+    model,
+    SPACE,
+    batch_size=4,
+    num_pictures=len(source),
+  )
+  result = evaluate(variables, audit_predictions=True)
+  expected = audit.sum_counts(
+    audit.extra_counts(label, prediction, SPACE.num_classes)
+    for _, _, label, prediction in result.examples
+  )
+  assert result.extra.keys() == expected.keys()
+  for name, counts in expected.items():
+    np.testing.assert_array_equal(result.extra[name], counts)
+  assert expected["ignored"].sum() == sum(
+    (example.label == IGNORED).sum() for example in result.examples
+  )

@@ -23,7 +23,9 @@ def _result(seed):
   confusions = np.random.default_rng(seed).integers(0, 100, (2, 7, 7))
   confusions[:, 6] = confusions[:, :, 6] = 0
   scores = metrics.scores(confusions.sum(0), SPACE)
-  return Result(np.array(["picture_0", "picture_1"]), confusions, scores, [_example()])
+  return Result(
+    np.array(["picture_0", "picture_1"]), confusions, scores, [_example()], extra={}, skipped=[]
+  )
 
 
 def _write(folder, step=30, **kwargs):
