@@ -34,7 +34,7 @@ def develop(canvas: Canvas, shrink: int, rng: np.random.Generator) -> tuple[np.n
   bright = np.clip(veil(canvas), 0, 255)
   image = cv2.resize(bright, (width, height), interpolation=cv2.INTER_AREA) / 255
   exposure, cast = rng.uniform(0.92, 1.22), rng.normal(1, 0.03, 3)
-  contrast, grain = rng.uniform(0.9, 1.2), rng.uniform(1.5, 5.0)
+  contrast, grain = rng.uniform(0.9, 1.2), rng.uniform(1.0, 3.5)
   image = 255 * np.minimum(image * np.float32(exposure * cast), 1) ** np.float32(contrast)
   image += np.float32(grain) * rng.standard_normal(image.shape, np.float32)
   label = canvas.label[shrink // 2 :: shrink, shrink // 2 :: shrink]

@@ -39,7 +39,7 @@ def draw_post(
 
 def draw_lamp_post(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
   """Draws a lamp post whose arm reaches over the street."""
-  height, width = rng.uniform(6.5, 9), rng.uniform(0.17, 0.24)
+  height, width = rng.uniform(6.5, 9), rng.uniform(0.2, 0.27)
   draw_post(canvas, x, z, height, width, rng)
   plane, arm = upright(x, z), -np.sign(x) * rng.uniform(1.2, 2.2)
   canvas.paint(plane, stroke((0, height - 0.1), (arm, height + 0.3), 0.13), (112, 116, 118), "pole")
@@ -72,10 +72,10 @@ def sample_fence(rng: np.random.Generator) -> Fence:
   """Draws the look of a fence: iron bars, planks, or a mesh."""
   height, kind = rng.uniform(1.1, 1.8), rng.integers(3)
   if kind == 0:
-    return Fence(height, pick(_STEEL, rng) * 0.7, period=0.24, gap=0.14)
+    return Fence(height, pick(_STEEL, rng) * 0.6, period=0.36, gap=0.2)
   if kind == 1:
-    return Fence(height, pick(_PLANKS, rng), period=0.3, gap=0.1)
-  return Fence(height, np.array([120, 130, 120]), period=0.16, gap=0.1, mesh=True)
+    return Fence(height, pick(_PLANKS, rng), period=0.4, gap=0.1)
+  return Fence(height, pick(_STEEL, rng), period=0.3, gap=0.18, mesh=True)
 
 
 def draw_fence(
@@ -91,9 +91,9 @@ def draw_fence(
 
   canvas.paint(plane, rectangle(near, 0, far, look.height), look.color, "fence", holes=holes)
   for v in (0.15 * look.height, 0.86 * look.height):
-    canvas.paint(plane, rectangle(near, v, far, v + 0.1), look.color * 0.85, "fence")
+    canvas.paint(plane, rectangle(near, v, far, v + 0.14), look.color * 0.85, "fence")
   for z in np.arange(near, far, 2.5):
-    canvas.paint(plane, rectangle(z, 0, z + 0.14, look.height + 0.12), look.color * 0.7, "fence")
+    canvas.paint(plane, rectangle(z, 0, z + 0.2, look.height + 0.12), look.color * 0.7, "fence")
 
 
 def draw_box(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:

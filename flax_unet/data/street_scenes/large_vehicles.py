@@ -8,17 +8,11 @@ from flax_unet.data.street_scenes.geometry import Place, Plane, box, ellipse, re
 from flax_unet.data.street_scenes.solids import draw_shadow, draw_solid, draw_tyres, draw_wheels
 
 _CARGO = np.array([
-  (236, 236, 234), (222, 224, 226), (210, 206, 196), (60, 84, 140), (170, 44, 40), (206, 170, 60),
-  (70, 110, 84), (120, 124, 130),
+  (236, 236, 234), (214, 210, 198), (46, 92, 176), (40, 120, 150), (186, 48, 44),
 ], float)  # fmt: skip
-_CABS = np.array([
-  (232, 232, 232), (176, 36, 36), (44, 74, 136), (220, 170, 40), (70, 76, 84), (60, 110, 80),
-], float)  # fmt: skip
-_LIVERIES = np.array([
-  (218, 176, 44), (176, 34, 36), (40, 84, 150), (52, 118, 78), (230, 230, 228), (206, 110, 40),
-], float)  # fmt: skip
-
-
+_CABS = np.array([(236, 236, 236), (186, 36, 36), (40, 78, 160), (44, 130, 150)], float)
+_LIVERIES = np.array([(232, 188, 36), (226, 128, 36), (120, 168, 52)], float)
+_BANDS = np.array([(240, 238, 230), (60, 64, 70), (176, 34, 36)], float)
 _CAB_LENGTH = 2.1
 
 
@@ -109,7 +103,7 @@ def _draw_cargo_doors(canvas, plane: Plane, half, height) -> None:
 def draw_bus(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
   """Draws a bus: a long box, a row of big windows with doors, an amber display."""
   length, width, height = rng.uniform(10, 12), 2.55, rng.uniform(3.0, 3.2)
-  color, band = pick(_LIVERIES, rng), pick(_LIVERIES, rng)
+  color, band = pick(_LIVERIES, rng), pick(_BANDS, rng)
   axles = (0.27 * length, -0.3 * length)
   draw_shadow(canvas, place, length, width, height)
   for axle in axles:

@@ -20,6 +20,8 @@ _CLOTHES = np.array([
 _TROUSERS = np.array([
   (32, 34, 40), (44, 52, 76), (70, 86, 120), (110, 100, 84), (60, 52, 46), (150, 146, 140),
 ], float)  # fmt: skip
+# What cyclists and motorcyclists wear to be seen.
+_VESTS = np.array([(206, 230, 60), (246, 134, 40), (236, 226, 80)], float)
 _SHOES = (30, 28, 28)
 _VISOR = (26, 28, 32)
 
@@ -83,6 +85,13 @@ def _paint_arm(
   paint(ellipse(*hand, 0.03, 0.03, 8), skin)
 
 
+def _sample_rider_colors(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+  """The same for a rider: most wear something bright."""
+  skin, hair, top, legs = _sample_colors(rng)
+  vest = pick(_VESTS, rng)
+  return skin, hair, vest if rng.random() < 0.75 else top, legs
+
+
 def draw_rider_aside(
   canvas: Canvas,
   plane: Plane,
@@ -101,7 +110,7 @@ def draw_rider_aside(
     helmet: whether a full helmet hides the head.
     rng: source of colours.
   """
-  skin, hair, top, legs = _sample_colors(rng)
+  skin, hair, top, legs = _sample_rider_colors(rng)
 
   def paint(outline, color):
     canvas.paint(plane, outline, color, "rider")
@@ -131,7 +140,7 @@ def draw_rider_from_behind(
   canvas: Canvas, plane: Plane, seat: float, helmet: bool, rng: np.random.Generator
 ) -> None:
   """Draws a rider as seen from behind or from the front, on a seat at a height in metres."""
-  skin, hair, top, legs = _sample_colors(rng)
+  skin, hair, top, legs = _sample_rider_colors(rng)
 
   def paint(outline, color):
     canvas.paint(plane, outline, color, "rider")

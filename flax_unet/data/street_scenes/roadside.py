@@ -27,16 +27,16 @@ def _edge(side: Side) -> float:
 def _sample_posts(street: Street, side: Side, rng: np.random.Generator) -> Iterator[Item]:
   """Lamp posts in a row, a few signs, and traffic lights where streets cross."""
   x = _edge(side)
-  for z in np.arange(rng.uniform(8, 18), min(street.end, 90), rng.uniform(22, 34)):
+  for z in np.arange(rng.uniform(8, 18), min(street.end, 60), rng.uniform(20, 30)):
     yield Item(z, functools.partial(furniture.draw_lamp_post, x=x, z=z))
   for _ in range(rng.integers(0, 3)):
-    z = rng.uniform(9, 30)
+    z = rng.uniform(8, 20)
     yield Item(z, functools.partial(signals.draw_sign, x=x, z=z))
   if street.crossing is not None and rng.random() < 0.8:
     z = street.crossing[0] - 1.5
     yield Item(z, functools.partial(signals.draw_traffic_light, x=x, z=z))
   elif rng.random() < 0.2:
-    z = rng.uniform(10, 22)
+    z = rng.uniform(8, 18)
     yield Item(z, functools.partial(signals.draw_traffic_light, x=x, z=z))
 
 
@@ -61,7 +61,7 @@ def _sample_small_things(side: Side, rng: np.random.Generator) -> Iterator[Item]
 
 def _sample_railing(x: float, rng: np.random.Generator) -> Iterator[Item]:
   """A railing, panel by panel: each is short enough to be painted in its turn."""
-  near, panels = rng.uniform(6, 20), rng.integers(2, 6)
+  near, panels = rng.uniform(6, 16), rng.integers(2, 6)
   look = furniture.sample_fence(rng)
   for z in near + 2.5 * np.arange(panels):
     draw = functools.partial(furniture.draw_fence, x=x, near=z, far=z + 2.5, look=look)

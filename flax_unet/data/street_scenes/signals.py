@@ -32,12 +32,12 @@ def draw_traffic_light(canvas: Canvas, x: float, z: float, rng: np.random.Genera
 def _draw_signal(canvas: Canvas, x: float, z: float, base: float, lit: int) -> None:
   """A dark box with three lamps, of which one is lit, on a pale back plate."""
   plane = upright(x, z)
-  plate = rectangle(-0.26, base - 0.06, 0.26, base + 1.16)
+  plate = rectangle(-0.34, base - 0.1, 0.34, base + 1.34)
   canvas.paint(plane, plate, (198, 198, 194), "traffic light")
-  canvas.paint(plane, rectangle(-0.22, base, 0.22, base + 1.1), (24, 26, 26))
+  canvas.paint(plane, rectangle(-0.27, base - 0.03, 0.27, base + 1.27), (24, 26, 26))
   for lamp, color in enumerate((_GREEN_LIGHT, _AMBER_LIGHT, _RED_LIGHT)):
     rgb = color if lamp == lit else np.array(color) * 0.16 + 12
-    disc = ellipse(0, base + 0.2 + 0.35 * lamp, 0.14, 0.14, 14)
+    disc = ellipse(0, base + 0.21 + 0.41 * lamp, 0.18, 0.18, 14)
     canvas.paint(plane, disc, rgb, glow=lamp == lit)
 
 

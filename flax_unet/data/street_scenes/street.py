@@ -102,7 +102,7 @@ def sample_street(rng: np.random.Generator) -> Street:
     left_edge -= 3.4
   crossing = None
   if rng.random() < 0.5:
-    near = rng.uniform(12, 32)
+    near = rng.uniform(11, 28)
     crossing = (near, near + rng.uniform(7, 10))
   return Street(
     kind=str(kind),

@@ -39,10 +39,10 @@ class _User(NamedTuple):
 
 _USERS = {
   "car": _User(draw_car, 4.6, 0, 80, lane=0.66, crossing=0.4),
-  "truck": _User(draw_truck, 9.0, 18, 38, lane=0.07, crossing=0.1),
-  "bus": _User(draw_bus, 12.0, 18, 38, lane=0.085, crossing=0.12),
-  "bicycle": _User(functools.partial(draw_bicycle, ridden=True), 2.0, 0, 26, 0.13, 0.22),
-  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 26, 0.06, 0.09),
+  "truck": _User(draw_truck, 9.0, 18, 38, lane=0.08, crossing=0.1),
+  "bus": _User(draw_bus, 12.0, 18, 38, lane=0.1, crossing=0.12),
+  "bicycle": _User(functools.partial(draw_bicycle, ridden=True), 2.0, 0, 19, 0.16, 0.22),
+  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 19, 0.09, 0.11),
 }
 
 
@@ -88,7 +88,7 @@ def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iter
     if free and rng.random() < 0.42:
       yaw = _AWAY if side.sign == 1 else _TOWARDS
       yield Item(z, functools.partial(draw_car, place=Place(x, z + 2.3, yaw)))
-    elif free and rng.random() < 0.05:
+    elif free and z < 16 and rng.random() < 0.15:
       place = Place(x, z + 1, side.sign * rng.uniform(0.8, 1.6))
       yield Item(z, functools.partial(draw_motorcycle, place=place))
     z += rng.uniform(5.4, 7)
@@ -96,11 +96,11 @@ def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iter
 
 def _sample_walkers(side: Side, rng: np.random.Generator) -> Iterator[Item]:
   """People on the pavement, and bicycles that lean there."""
-  for _ in range(rng.poisson(2.4)):
-    z, x = rng.uniform(8, 26), side.walk + rng.normal(0, 0.5)
+  for _ in range(rng.poisson(2.3)):
+    z, x = rng.uniform(6.5, 17), side.walk + rng.normal(0, 0.5)
     yield Item(z, functools.partial(draw_person, place=Place(x, z)))
   if rng.random() < 0.35:
-    z = rng.uniform(8, 18)
+    z = rng.uniform(7, 14)
     for offset in range(rng.integers(1, 4)):
       place = Place(side.kerb + side.sign * 1.3, z + 0.7 * offset, rng.uniform(1.2, 1.9))
       yield Item(place.z, functools.partial(draw_bicycle, place=place))
@@ -108,7 +108,7 @@ def _sample_walkers(side: Side, rng: np.random.Generator) -> Iterator[Item]:
 
 def _sample_tram(street: Street, rng: np.random.Generator) -> Iterator[Item]:
   """A tram of two or three parts, each an item of its own: it is long, and things stand beside."""
-  near, parts = rng.uniform(22, 42), int(rng.integers(2, 4))
+  near, parts = rng.uniform(15, 32), int(rng.integers(2, 4))
   livery = int(rng.integers(1 << 30))
   for part in range(parts):
     place = Place(street.track, near + 4.3 + 9.0 * part, _TOWARDS)
@@ -122,7 +122,7 @@ def _sample_crossing(street: Street, rng: np.random.Generator) -> Iterator[Item]
   near = street.crossing[0]
   if rng.random() < 0.7:
     kind = _pick_user([user.crossing for user in _USERS.values()], rng)
-    draw = _USERS[kind if _USERS[kind].nearest < near else "car"].draw
+    draw = _USERS[kind if _USERS[kind].nearest < near < _USERS[kind].farthest else "car"].draw
     place = Place(rng.uniform(-4, 3), near + rng.uniform(2, 4), rng.choice([_LEFT, _RIGHT]))
     yield Item(near + 1.5, functools.partial(draw, place=place))
   if street.zebra:

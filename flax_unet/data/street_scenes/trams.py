@@ -7,9 +7,7 @@ from flax_unet.data.street_scenes.colors import AMBER, GLASS, TAIL_LIGHT
 from flax_unet.data.street_scenes.geometry import Place, Plane, ellipse, rectangle, stroke
 from flax_unet.data.street_scenes.solids import draw_shadow, draw_solid
 
-_BANDS = np.array([
-  (218, 176, 44), (176, 34, 36), (40, 84, 150), (52, 118, 78), (206, 110, 40), (90, 60, 110),
-], float)  # fmt: skip
+_BANDS = np.array([(150, 30, 60), (30, 120, 116), (104, 60, 130)], float)
 
 
 def draw_tram_part(

@@ -9,7 +9,7 @@ from flax_unet.data.street_scenes.people import draw_rider_aside, draw_rider_fro
 from flax_unet.data.street_scenes.solids import draw_shadow
 
 _FRAMES = np.array([
-  (30, 32, 36), (160, 36, 36), (40, 84, 150), (60, 120, 80), (214, 214, 210), (210, 170, 50),
+  (30, 32, 36), (176, 34, 34), (36, 84, 170), (50, 130, 80), (214, 214, 210), (60, 60, 66),
 ], float)  # fmt: skip
 _TYRE, _GRIP, _SADDLE = (26, 26, 28), (36, 36, 38), (38, 32, 28)
 _STEEL, _IRON = (146, 148, 152), (64, 64, 68)
