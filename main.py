@@ -1,4 +1,4 @@
-"""Trains and evaluates a U-Net: python main.py --config=configs/street_scenes.py"""
+"""Trains and evaluates a U-Net, and predicts: python main.py --config=configs/street_scenes.py"""
 
 from absl import flags
 from ml_collections import config_flags
@@ -7,8 +7,14 @@ from flax_unet import errors, terminal
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: FILE[:ARGUMENTS].")
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder (default: runs/CONFIG).")
-_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
-_CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "Which to evaluate.")
+_MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "predict"], "What to do.")
+_CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "Which to use.")
+_IMAGES = flags.DEFINE_string("images", None, "To predict: a folder, or a pattern in quotes.")
+_OUTPUT = flags.DEFINE_string("output", None, "The folder for predicted masks.")
+_FORMAT = flags.DEFINE_list(
+  "format", ["label_ids"], "Of masks: label_ids, train_ids, color, overlay, cityscapes."
+)
+_ZIP = flags.DEFINE_bool("zip", False, "Pack the masks of format cityscapes for its server.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of a cluster's processes (SLURM, TPU).")
 _COORDINATOR = flags.DEFINE_string("coordinator_address", None, "The first process's HOST:PORT.")
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes train together.")
@@ -17,6 +23,7 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this proce
 
 def main(_):
   # Imported here, so that --help and the data's worker processes start fast.
+  from flax_unet.tools import predict
   from flax_unet.training import loop, processes, workdir
 
   terminal.set_up()
@@ -32,6 +39,16 @@ def main(_):
   folder = workdir.choose(_WORKDIR.value, filename)
   if _MODE.value == "train":
     return loop.train(_CONFIG.value, folder)
+  if _MODE.value == "predict":
+    return predict.predict(
+      _CONFIG.value,
+      folder,
+      _CHECKPOINT.value,
+      pictures=_IMAGES.value,
+      output=_OUTPUT.value,
+      formats=_FORMAT.value,
+      make_zip=_ZIP.value,
+    )
   return loop.evaluate(_CONFIG.value, folder, _CHECKPOINT.value)
 
 

@@ -1,0 +1,126 @@
+"""Finds pictures on disk, and reads them ahead of their use."""
+
+import collections
+import concurrent.futures
+import glob
+import math
+import os
+import pathlib
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from PIL import Image
+
+from flax_unet import errors
+from flax_unet.data import images
+
+_ENDINGS = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_READ_AHEAD = 2**25  # pixels
+
+
+def find(where: str) -> dict[pathlib.Path, pathlib.Path]:
+  """Finds pictures.
+
+  Args:
+    where: a folder, which is searched through all levels; a file; or a pattern with `*`, `?` and
+      `**`, whose matches are taken as pictures whatever their names end with.
+
+  Returns:
+    The path of each below the folder, or below what all matches have in common; sorted.
+
+  Raises:
+    UserError: there is none.
+  """
+  folder = pathlib.Path(where).expanduser()
+  if folder.is_dir():
+    paths = [path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS]
+    paths = [path for path in paths if path.is_file() and not path.name.startswith(".")]
+  else:
+    paths = [pathlib.Path(name) for name in glob.glob(str(folder), recursive=True)]
+    paths = [path for path in paths if path.is_file()]
+    folder = pathlib.Path(os.path.commonpath([path.parent for path in paths])) if paths else folder
+  if not paths:
+    kinds = f" that ends with {', '.join(_ENDINGS)}" if folder.is_dir() else ""
+    raise errors.UserError(f"{where}: there is no picture{kinds}")
+  return {path: path.relative_to(folder) for path in sorted(paths)}
+
+
+def read_size(path: pathlib.Path) -> tuple[int, int]:
+  """Reads a picture's height and width, as stored, from its header.
+
+  Raises:
+    UserError: it is no picture, or one of so many pixels that it is refused
+      (`PIL.Image.MAX_IMAGE_PIXELS`, doubled: 179 million).
+  """
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # half as many are fine
+      with Image.open(path) as picture:
+        width, height = picture.size
+  except Image.DecompressionBombError as error:
+    raise errors.UserError(f"{path}: {str(error).split(',')[0]}") from error
+  except (OSError, SyntaxError, ValueError) as error:
+    raise errors.UserError(f"{path}: is not a picture") from error
+  return height, width
+
+
+def read(path: pathlib.Path) -> np.ndarray:
+  """Reads a picture, turned as its EXIF data say: uint8 `[height, width, 3]`, RGB.
+
+  Raises:
+    UserError: it cannot be read or decoded.
+  """
+  try:
+    return images.decode(path.read_bytes(), f"{path}:")
+  except OSError as error:
+    raise errors.UserError(f"{path}: {error.strerror}") from error
+
+
+class Reader:
+  """Reads pictures in threads, ahead of their use, those of one size after the other.
+
+  How far ahead is counted in pixels, because a single picture may be large.
+
+  Attributes:
+    failures: what is wrong with pictures that are left out.
+    waited: seconds that the iteration had to wait for pictures.
+  """
+
+  def __init__(self, paths: Iterable[pathlib.Path]):
+    self.failures: list[str] = []
+    self.waited = 0.0
+    sizes = {}
+    for path in paths:
+      try:
+        sizes[path] = read_size(path)
+      except errors.UserError as error:
+        self.failures.append(str(error))
+    self._sizes = dict(sorted(sizes.items(), key=lambda item: item[1]))
+
+  def __iter__(self) -> Iterator[tuple[tuple[pathlib.Path, np.ndarray], np.ndarray]]:
+    """Yields path and image uint8 `[height, width, 3]` as a key, and the image."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      for path, reading in self._read_ahead(pool):
+        asked = time.monotonic()
+        try:
+          image = reading.result()
+        except errors.UserError as error:
+          self.failures.append(str(error))
+        else:
+          self.waited += time.monotonic() - asked
+          yield (path, image), image
+
+  def _read_ahead(
+    self, pool: concurrent.futures.Executor
+  ) -> Iterator[tuple[pathlib.Path, concurrent.futures.Future]]:
+    started = collections.deque()
+    pixels = 0
+    for path, size in self._sizes.items():
+      started.append((path, pool.submit(read, path)))
+      pixels += math.prod(size)
+      while pixels > _READ_AHEAD:
+        pixels -= math.prod(self._sizes[started[0][0]])
+        yield started.popleft()
+    yield from started

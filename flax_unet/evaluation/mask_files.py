@@ -1,0 +1,156 @@
+"""Writes predicted masks as PNG: ids, colours, and what the Cityscapes server takes."""
+
+import collections
+import concurrent.futures
+import os
+import pathlib
+import re
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from flax_unet import errors, files
+from flax_unet.data.label_space import LabelSpace
+
+_WRITE_BEHIND = 8  # pictures
+_CITYSCAPES_SIZE = (1024, 2048)
+# As cityscapesScripts finds predictions: evalPixelLevelSemanticLabeling.getPrediction.
+_CITYSCAPES_NAME = re.compile(r"([a-zA-Z-]+_\d{6}_\d{6})(_leftImg8bit)?")
+
+
+def _label_ids(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
+  del image
+  return label_space.index_to_id[mask]
+
+
+def _train_ids(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
+  del image, label_space
+  return mask
+
+
+def _color(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
+  del image
+  return label_space.colorize(mask)
+
+
+def _overlay(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
+  return cv2.addWeighted(image, 0.5, label_space.colorize(mask), 0.5, 0)
+
+
+def _cityscapes(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
+  height, width = _CITYSCAPES_SIZE
+  if mask.shape != _CITYSCAPES_SIZE:  # frames that were shrunk before
+    mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+  return _label_ids(mask, image, label_space)
+
+
+# From mask (uint8 `[height, width]`, class indices), image (uint8 `[height, width, 3]`) and label
+# space to uint8 `[height, width]` or RGB.
+FORMATS: dict[str, Callable[[np.ndarray, np.ndarray, LabelSpace], np.ndarray]] = {
+  "label_ids": _label_ids,
+  "train_ids": _train_ids,
+  "color": _color,
+  "overlay": _overlay,
+  "cityscapes": _cityscapes,
+}
+
+
+def check_cityscapes(pictures: Iterable[pathlib.Path], label_space: LabelSpace) -> None:
+  """Checks that masks in the format `cityscapes` would be taken by the server.
+
+  Args:
+    pictures: the files that are predicted.
+    label_space: what with.
+
+  Raises:
+    UserError: a file is not named as a frame of Cityscapes, a frame comes twice, or the label ids
+      are not those of Cityscapes.
+  """
+  if not label_space.name.startswith("cityscapes"):
+    raise errors.UserError(
+      f"--format=cityscapes: label space '{label_space.name}' does not have Cityscapes' label ids"
+    )
+  frames: dict[str, pathlib.Path] = {}
+  for picture in pictures:
+    match = _CITYSCAPES_NAME.fullmatch(picture.stem)
+    if not match:
+      raise errors.UserError(
+        f"{picture}: --format=cityscapes takes frames that are named "
+        "<city>_<sequence>_<frame>_leftImg8bit, such as ulm_000000_000019_leftImg8bit.png"
+      )
+    if match[1] in frames:
+      raise errors.UserError(
+        f"{frames[match[1]]} and {picture}: --format=cityscapes takes one file a frame"
+      )
+    frames[match[1]] = picture
+
+
+def write_png(path: pathlib.Path, pixels: np.ndarray) -> None:
+  """Writes uint8 `[height, width]` or RGB `[height, width, 3]` as PNG, all or nothing."""
+  if pixels.ndim == 3:
+    pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with files.replacing(path) as temporary:
+    temporary.write_bytes(cv2.imencode(".png", pixels)[1])
+
+
+def write_zip(path: pathlib.Path, masks: Iterable[pathlib.Path]) -> None:
+  """Packs PNGs, without their folders; they are compressed already."""
+  with files.replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    for mask in masks:
+      archive.write(mask, mask.name)
+
+
+class Writer:
+  """Writes masks in threads; leaving its context waits for them.
+
+  Attributes:
+    waited: seconds that the writer kept its user waiting.
+  """
+
+  def __init__(
+    self,
+    output: pathlib.Path,
+    formats: Sequence[str],
+    masks: Mapping[pathlib.Path, pathlib.Path],
+    label_space: LabelSpace,
+  ):
+    self.waited = 0.0
+    several = len(formats) > 1
+    self._folders = {name: output / name if several else output for name in formats}
+    self._masks = masks
+    self._label_space = label_space
+    self._started: collections.deque[concurrent.futures.Future] = collections.deque()
+
+  def path(self, name: str, picture: pathlib.Path) -> pathlib.Path:
+    """Where the mask of a picture is written in the format of that name."""
+    return self._folders[name] / self._masks[picture]
+
+  def write(self, picture: pathlib.Path, image: np.ndarray, mask: np.ndarray) -> None:
+    """Writes a mask in all formats."""
+    self._started.append(self._pool.submit(self._write, picture, image, mask))
+    self._wait(_WRITE_BEHIND)
+
+  def _write(self, picture: pathlib.Path, image: np.ndarray, mask: np.ndarray) -> None:
+    for name in self._folders:
+      pixels = FORMATS[name](mask, image, self._label_space)
+      write_png(self.path(name, picture), pixels)
+
+  def _wait(self, left: int) -> None:
+    """Waits until no more than so many masks are being written."""
+    asked = time.monotonic()
+    while len(self._started) > left:
+      self._started.popleft().result()
+    self.waited += time.monotonic() - asked
+
+  def __enter__(self) -> "Writer":
+    self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+    return self
+
+  def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+    with self._pool:
+      if kind is None:
+        self._wait(0)

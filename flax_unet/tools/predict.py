@@ -1,0 +1,182 @@
+"""Predicts one's own pictures: `python main.py --mode=predict --images=... --output=...`."""
+
+import functools
+import json
+import pathlib
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+import jax
+import ml_collections
+import tqdm
+from absl import logging
+
+from flax_unet import errors
+from flax_unet.data import label_spaces, ops, picture_files
+from flax_unet.data.label_space import LabelSpace
+from flax_unet.evaluation import inference, mask_files
+from flax_unet.evaluation.prediction import Predictor
+from flax_unet.training import checkpoint, experiment, optimizer, state
+
+
+def predict(
+  config: ml_collections.ConfigDict,
+  folder: pathlib.Path,
+  which: str,
+  *,
+  pictures: str | None,
+  output: str | None,
+  formats: Sequence[str],
+  make_zip: bool,
+) -> None:
+  """Predicts pictures with a run's model, as its first evaluation does, and writes masks.
+
+  Pictures that cannot be read are told at the end and stop nothing.
+
+  Args:
+    config: the run's configuration.
+    folder: the run's folder.
+    which: checkpoint, "newest" or "best".
+    pictures: folder, file or pattern, see `picture_files.find`.
+    output: folder for the masks, which are named after the pictures. With several formats, it has a
+      folder for each.
+    formats: of `mask_files.FORMATS`.
+    make_zip: whether to pack the masks of the format `cityscapes` to `cityscapes.zip`.
+
+  Raises:
+    UserError: nothing can be predicted, or some pictures could not be.
+  """
+  if not pictures or not output:
+    raise errors.UserError("--mode=predict needs --images=FOLDER_OR_PATTERN and --output=FOLDER")
+  output = pathlib.Path(output).expanduser()
+  label_space = label_spaces.get(config.label_space)
+  _check_formats(formats, make_zip)
+  masks = _find(pictures, output)
+  if "cityscapes" in formats:
+    mask_files.check_cityscapes(masks, label_space)
+  _make_folder(output)
+  predictor = _load(config, folder, which, label_space)
+  reader, writer = (
+    picture_files.Reader(masks),
+    mask_files.Writer(output, formats, masks, label_space),
+  )
+  started = time.monotonic()
+  with writer, tqdm.tqdm(total=len(masks), unit="pictures", disable=None) as progress:
+    for (path, image), mask in predictor(reader):
+      writer.write(path, image, mask)
+      progress.update()
+  seconds = time.monotonic() - started
+  predicted = len(masks) - len(reader.failures)
+  logging.info(
+    "%d pictures in %.1f s, %.2f a second, %.0f %% of the time waiting for files. Masks are in %s",
+    predicted,
+    seconds,
+    predicted / seconds,
+    100 * (reader.waited + writer.waited) / seconds,
+    output,
+  )
+  if reader.failures:
+    for reason in reader.failures:
+      logging.warning("%s", reason)
+    raise errors.UserError(
+      f"{len(reader.failures)} of {len(masks)} pictures could not be predicted, see above"
+      + ("; cityscapes.zip was not written" if make_zip else "")
+    )
+  if make_zip:
+    mask_files.write_zip(
+      output / "cityscapes.zip", [writer.path("cityscapes", path) for path in masks]
+    )
+
+
+def _check_formats(formats: Sequence[str], make_zip: bool) -> None:
+  for name in formats:
+    if name not in mask_files.FORMATS:
+      raise errors.unknown("format in --format", name, mask_files.FORMATS)
+  if make_zip and "cityscapes" not in formats:
+    raise errors.UserError("--zip packs the masks of --format=cityscapes: add that format")
+
+
+def _find(pictures: str, output: pathlib.Path) -> dict[pathlib.Path, pathlib.Path]:
+  """Finds pictures, and where below the output the mask of each belongs.
+
+  Raises:
+    UserError: there are none, or two would have the same mask.
+  """
+  found = picture_files.find(pictures)
+  masks = {path: name.with_suffix(".png") for path, name in found.items()}
+  # What was written into the searched folder before is no picture.
+  for path in [path for path in masks if output.resolve() in path.resolve().parents]:
+    del masks[path]
+  if not masks:
+    raise errors.UserError(f"{pictures}: all pictures are in --output={output}, choose another")
+  first: dict[pathlib.Path, pathlib.Path] = {}
+  for path, mask in masks.items():
+    if mask in first:
+      raise errors.UserError(f"{first[mask]} and {path}: their masks would have the same name")
+    first[mask] = path
+  return masks
+
+
+def _make_folder(output: pathlib.Path) -> None:
+  """Makes the output's folder, and makes sure that it can be written to."""
+  try:
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=output):
+      pass
+  except OSError as error:
+    raise errors.UserError(f"--output={output}: cannot be written ({error.strerror})") from error
+
+
+def _load(
+  config: ml_collections.ConfigDict, folder: pathlib.Path, which: str, label_space: LabelSpace
+) -> Predictor:
+  """Restores the model of a run; its data need not be at hand.
+
+  Raises:
+    UserError: there is no checkpoint, or it is of another model.
+  """
+  _check_same_model(config, folder)
+  model = experiment.make_model(config, label_space)
+  first, eval_config = next(iter(config.evals.items()))
+  options = experiment.make_inference(config, first)
+  op = experiment.make_op(f"evals.{first}", eval_config.pp, label_space)
+  resizes = [op for op in op.ops if isinstance(op, ops.Resize | ops.ResizeImage)]
+  resize = (resizes[-1].height, resizes[-1].width) if resizes else None
+
+  checkpoints = checkpoint.Checkpoints(folder, read_only=True)
+  step = checkpoints.best if which == "best" else checkpoints.newest
+  if step is None:
+    raise errors.UserError(f"{folder / 'checkpoints'} holds no checkpoint: train first")
+  size = inference.covering_size(1, model.depth, model.padding)
+  template = jax.eval_shape(
+    functools.partial(
+      state.create,
+      model,
+      optimizer.make_optimizer(config, config.total_steps or sys.maxsize),
+      image_size=(size, size),
+      seed=config.seed,
+      ema=config.ema_decay is not None,
+    )
+  )
+  restored, _ = checkpoints.restore(step, template)
+  logging.info("Predicting with step %d of %s", step, folder)
+  return Predictor(model, restored.eval_variables, options, resize)
+
+
+def _check_same_model(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
+  """Refuses a configuration whose model or state differs from that of the run in the folder."""
+  try:
+    before = json.loads((folder / "config.json").read_text())
+  except FileNotFoundError:
+    raise errors.UserError(
+      f"{folder} holds no run: train first, or name it with --workdir"
+    ) from None
+  now = json.loads(config.to_json_best_effort())
+  for key in ("label_space", "model_name", "model", "optax_name", "grad_clip_norm", "ema_decay"):
+    if before.get(key) != now[key]:
+      raise errors.UserError(
+        f"{folder} holds a run with config.{key} = {before.get(key)}, not {now[key]}: give the "
+        "--config that it was trained with"
+      )

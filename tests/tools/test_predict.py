@@ -1,0 +1,156 @@
+"""From files to files, with a checkpoint of a small network that was never trained."""
+
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from configs import street_scenes
+from flax_unet import errors
+from flax_unet.data import label_spaces
+from flax_unet.evaluation import evaluator
+from flax_unet.tools import predict
+from flax_unet.training import checkpoint, experiment, optimizer, state, workdir
+
+_MAIN = pathlib.Path(__file__).parents[2] / "main.py"
+
+
+def _config():
+  config = street_scenes.get_config("runlocal")
+  config.model.update({"width": 2, "depth": 1})
+  return config
+
+
+@pytest.fixture(name="run", scope="module")
+def _run(tmp_path_factory):
+  """The folder of a run, and its state."""
+  folder = tmp_path_factory.mktemp("run")
+  config = _config()
+  workdir.open_workdir(folder, config)
+  model = experiment.make_model(config, label_spaces.get(config.label_space))
+  made = state.create(
+    model, optimizer.make_optimizer(config, 10), image_size=(8, 8), seed=0, ema=False
+  )
+  checkpoints = checkpoint.Checkpoints(folder)
+  checkpoints.save(made, 10, place={}, config=config.to_dict(), mean_iou=0.5)
+  checkpoints.close()
+  return folder, model, made
+
+
+@pytest.fixture(name="pictures")
+def _pictures(tmp_path):
+  folder = tmp_path / "in"
+  folder.mkdir()
+  rng = np.random.default_rng(0)
+  for name in ("a.png", "b.jpg", "ulm_000000_000019_leftImg8bit.png"):
+    noise = cv2.resize(rng.integers(0, 256, (8, 8, 3), np.uint8), (256, 128))
+    cv2.imwrite(str(folder / name), noise)
+  return folder
+
+
+def _predict(run, pictures, output, config=None, formats=("train_ids",), make_zip=False):
+  predict.predict(
+    config or _config(),
+    run[0],
+    "newest",
+    pictures=str(pictures),
+    output=str(output),
+    formats=list(formats),
+    make_zip=make_zip,
+  )
+
+
+def test_masks_are_what_evaluation_predicts(run, pictures, tmp_path):
+  _predict(run, pictures, tmp_path / "out")
+  _, model, made = run
+  for path in pictures.iterdir():
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    expected = evaluator.predict(model, made.eval_variables, image[None], image.shape[:2])[0]
+    mask = cv2.imread(str(tmp_path / "out" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(mask, expected)
+    assert len(np.unique(mask)) > 1
+
+
+def test_pictures_are_resampled_as_evaluation_does(run, pictures, tmp_path):
+  config = _config()
+  config.evals.val.pp = "label_map|resize_image(32, 64)"
+  _predict(run, pictures / "a.png", tmp_path / "out", config)
+  _, model, made = run
+  image = cv2.imread(str(pictures / "a.png"), cv2.IMREAD_COLOR_RGB)
+  small = cv2.resize(image, (64, 32), interpolation=cv2.INTER_LINEAR)
+  expected = evaluator.predict(model, made.eval_variables, small[None], (128, 256))[0]
+  mask = cv2.imread(str(tmp_path / "out" / "a.png"), cv2.IMREAD_UNCHANGED)
+  np.testing.assert_array_equal(mask, expected)
+
+
+def test_packs_what_the_cityscapes_server_takes(run, pictures, tmp_path):
+  _predict(run, pictures / "ulm*", tmp_path / "out", formats=["color", "cityscapes"], make_zip=True)
+  with zipfile.ZipFile(tmp_path / "out" / "cityscapes.zip") as archive:
+    (name,) = archive.namelist()
+    ids = cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_UNCHANGED)
+  assert name == "ulm_000000_000019_leftImg8bit.png"
+  assert ids.shape == (1024, 2048)
+  assert set(np.unique(ids)) <= set(label_spaces.CITYSCAPES_19.index_to_id.tolist())
+  assert (tmp_path / "out" / "color" / name).exists()
+
+
+def test_a_broken_picture_stops_nothing_and_sets_the_exit_code(run, pictures, tmp_path):
+  (pictures / "broken.png").write_text("no picture")
+  # The configuration as a file, since the command takes no other.
+  (tmp_path / "config.py").write_text(
+    "from configs import street_scenes\n\n"
+    "def get_config():\n"
+    "  config = street_scenes.get_config('runlocal')\n"
+    "  config.model.update({'width': 2, 'depth': 1})\n"
+    "  return config\n"
+  )
+  result = subprocess.run(
+    [
+      *(sys.executable, str(_MAIN), "--mode=predict", f"--config={tmp_path / 'config.py'}"),
+      *(f"--workdir={run[0]}", f"--images={pictures}", f"--output={tmp_path / 'out'}"),
+    ],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert result.returncode == 1
+  lines = result.stderr.splitlines()
+  assert lines[-1] == "error: 1 of 4 pictures could not be predicted, see above"
+  assert lines[-2].endswith("broken.png: is not a picture")
+  assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_masks_in_the_searched_folder_are_no_pictures(run, pictures):
+  for _ in range(2):
+    _predict(run, pictures, pictures / "masks")
+  assert len(list((pictures / "masks").rglob("*.png"))) == 3
+
+
+def _fails(run, pictures, output, match, **arguments):
+  with pytest.raises(errors.UserError, match=match) as info:
+    _predict(run, pictures, output, **arguments)
+  assert "\n" not in str(info.value)
+
+
+def test_mistakes_are_told_in_one_line(run, pictures, tmp_path):
+  output = tmp_path / "out"
+  (tmp_path / "file").touch()
+  _fails(run, tmp_path / "*.png", output, "there is no picture")
+  _fails(run, "", output, "--mode=predict needs --images")
+  _fails(run, pictures, tmp_path / "file" / "out", "--output=.*: cannot be written")
+  _fails(run, pictures, pictures, "choose another")
+  _fails([tmp_path], pictures, output, "holds no run: train first")
+  workdir.open_workdir(tmp_path / "new", _config())
+  _fails([tmp_path / "new"], pictures, output, "holds no checkpoint: train first")
+  _fails(run, pictures, output, "unknown format .*did you mean 'color'", formats=["colour"])
+  _fails(run, pictures, output, "add that format", make_zip=True)
+  _fails(run, pictures, output, "are named", formats=["cityscapes"])
+  other = _config()
+  other.model.width = 4
+  _fails(run, pictures, output, "config.model = .*'width': 2.*'width': 4", config=other)
+  (pictures / "a.jpg").write_bytes((pictures / "b.jpg").read_bytes())
+  _fails(run, pictures, output, "would have the same name")
