@@ -93,7 +93,10 @@ def get_config(arg=None):
   if arg.runlocal:
     config.total_steps = 10
     config.schedule.warmup_steps = 2
+    config.input.data.name = "street_scenes/tiny"
+    config.input.pp = "label_map|random_crop(64, 128)|flip_lr"
     config.input.batch_size = 2
+    config.evals.val.batch_size = 2
     config.model.width = 8
     config.log_training_steps = 2
   return config

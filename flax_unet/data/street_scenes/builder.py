@@ -48,7 +48,20 @@ class StreetScenes(tfds.core.GeneratorBasedBuilder):
 
   VERSION = tfds.core.Version("1.0.0")
   RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012
-  BUILDER_CONFIGS = [_config(128, 256), _config(256, 512), _config(512, 1024)]  # noqa: RUF012
+  BUILDER_CONFIGS = [  # noqa: RUF012
+    _config(128, 256),
+    _config(256, 512),
+    _config(512, 1024),
+    StreetScenesConfig(
+      name="tiny",
+      description="A few pictures of 64 x 128 pixels, for debugging.",
+      height=64,
+      width=128,
+      train=16,
+      validation=7,
+      test=4,
+    ),
+  ]
 
   def _info(self) -> tfds.core.DatasetInfo:
     size = (self.builder_config.height, self.builder_config.width)

@@ -1,0 +1,114 @@
+"""Kills a run at random moments, and tells whether it ends as if nothing had happened.
+
+    python benchmarks/kill.py [--kills=20] [--seed=0] [--folder=DIR]
+
+Trains a tiny network on tiny street scenes, once undisturbed, and then with `kill -9` at
+random moments, in start-up, data preparation, steps, evaluations and saves; after each the same
+command is given again. Both must end with the same parameters, scores, per-image matrices and
+curves, bit for bit, with no step told twice: then the kills are survived.
+"""
+
+import argparse
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from flax_unet.training import events
+
+ROOT = pathlib.Path(__file__).parents[1]
+STEPS = 200
+
+
+def command(folder: pathlib.Path) -> list[str]:
+  """The run, with its data and its files under `folder`."""
+  return [
+    sys.executable,
+    str(ROOT / "main.py"),
+    f"--config={ROOT / 'configs/street_scenes.py'}:runlocal",
+    f"--config.input.data.data_dir={folder / 'data'}",
+    f"--config.total_steps={STEPS}",
+    "--config.evals.val.log_steps=25",
+    "--config.ckpt_steps=10",
+    f"--workdir={folder / 'run'}",
+  ]
+
+
+def run(folder: pathlib.Path, seconds: float | None = None) -> int | None:
+  """Runs to the end, or kills the run after some seconds; returns its exit code, None if killed."""
+  with (folder / "log.txt").open("a") as log:
+    process = subprocess.Popen(command(folder), stdout=log, stderr=log, start_new_session=True)
+    try:
+      return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+      process.send_signal(signal.SIGKILL)
+      process.wait()
+      return None
+
+
+def outcome(folder: pathlib.Path) -> dict[str, object]:
+  """What two equal runs must have in common; speeds and times differ."""
+  workdir = folder / "run"
+  curves = events.scalars(workdir)
+  timed = ("train/steps_per_second", "train/images_per_second", "train/waiting_for_data")
+  with np.load(workdir / "report/confusions.npz") as arrays:
+    confusions = {name: arrays[name].tolist() for name in arrays}
+  return {
+    "parameters": json.loads((workdir / "run.json").read_text())["params_digest"],
+    "scores": json.loads((workdir / "report/metrics.json").read_text()),
+    "per-image matrices": confusions,
+    "curves": {tag: curve for tag, curve in curves.items() if tag not in timed},
+  }
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--kills", type=int, default=20)
+  parser.add_argument("--kills_per_run", type=int, default=5)
+  parser.add_argument("--seed", type=int, default=0)
+  parser.add_argument("--folder", type=pathlib.Path, help="default: a temporary one")
+  arguments = parser.parse_args()
+  folder = arguments.folder or pathlib.Path(tempfile.mkdtemp())
+
+  calm = folder / "calm"
+  calm.mkdir(parents=True)
+  started = time.monotonic()
+  if run(calm):
+    sys.exit(f"the undisturbed run failed: see {calm / 'log.txt'}")
+  duration = time.monotonic() - started
+  expected = outcome(calm)
+  print(f"undisturbed: {duration:.0f} s, parameters {expected['parameters'][:12]}")
+
+  moments = random.Random(arguments.seed)
+  tried = survived = 0
+  while tried < arguments.kills:
+    disturbed = folder / f"disturbed_{tried}"
+    disturbed.mkdir()
+    kills = 0
+    while kills < min(arguments.kills_per_run, arguments.kills - tried):
+      seconds = moments.uniform(0, duration)
+      code = run(disturbed, seconds)
+      if code is not None:
+        break
+      kills += 1
+      steps = sorted(path.name for path in disturbed.glob("run/checkpoints/*"))
+      print(f"  killed after {seconds:.1f} s; checkpoints {', '.join(steps) or 'none'}", flush=True)
+    tried += kills
+    if run(disturbed):
+      print(f"could not go on: see {disturbed / 'log.txt'}")
+      continue
+    found = outcome(disturbed)
+    different = [key for key in expected if found[key] != expected[key]]
+    print(f"after {kills} kills, different: {', '.join(different) or 'nothing'}", flush=True)
+    survived += 0 if different else kills
+  print(f"survived {survived} of {tried}")
+
+
+if __name__ == "__main__":
+  main()
