@@ -36,6 +36,7 @@ def get_config(arg=None):
     "batch_size": 8,  # over all devices
     "on_bad_example": "raise",  # or "skip": the next one takes its place
     "workers": 0,  # processes that prepare batches; 0: threads of this one
+    "timeout": 300,  # seconds after which a batch that does not come ends the run
     "prefetch": 4,  # batches prepared ahead (by each worker)
     "prefetch_to_device": 1,  # batches sent to the devices ahead
   }

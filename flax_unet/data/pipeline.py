@@ -9,14 +9,12 @@ state that the data has.
 import collections
 import dataclasses
 import itertools
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import grain
 import jax
 import numpy as np
-from absl import logging
 
 from flax_unet import devices
 from flax_unet.data.datasets import Source
@@ -256,18 +254,3 @@ def to_devices(batches: grain.DatasetIterator[Batch], prefetch: int = 1) -> Iter
       yield sent.popleft()
   finally:
     batches.close()  # ends the worker processes
-
-
-def timed_next(batches: Iterator[Batch]) -> tuple[Batch, float]:
-  """Takes the next batch; also returns the seconds that it was waited for."""
-  asked = time.monotonic()
-  batch = next(batches)
-  return batch, time.monotonic() - asked
-
-
-def newly_skipped(batch: Batch, known: Collection[str]) -> set[str]:
-  """The errors of examples that a batch had to do without; warns of those not known yet."""
-  errors = {line for text in batch["skipped"].flat for line in text.split("\n") if line}
-  for error in sorted(errors - set(known)):
-    logging.warning("Left out: %s", error)
-  return errors

@@ -60,9 +60,12 @@ class Source:
     """Reads and decodes one example.
 
     Raises:
-      UserError: the example cannot be decoded.
+      UserError: the example cannot be read or decoded.
     """
-    record = self.records[index]
+    try:
+      record = self.records[index]
+    except (RuntimeError, ValueError, IndexError) as error:  # array_record's and protobuf's
+      raise errors.UserError(f"example {index} of {self.name} cannot be read: {error}") from error
     example_id = record[self.features.id].decode()
     where = f"example '{example_id}' of {self.name}"
     image = images.decode(record[self.features.image], f"{where}: image")

@@ -15,7 +15,7 @@ from flax_unet import errors, terminal
 from flax_unet.data import pipeline
 from flax_unet.evaluation import report
 from flax_unet.evaluation.evaluator import Result
-from flax_unet.training import checkpoint, checks, events, experiment, stopping, workdir
+from flax_unet.training import checkpoint, checks, events, experiment, feed, stopping, workdir
 from flax_unet.training.experiment import Experiment
 from flax_unet.training.state import TrainState, num_params, params_digest
 from flax_unet.training.train_log import TrainLog
@@ -76,10 +76,10 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   results, stopped = {}, False
   with stopping.StopSignal() as stop:
     for step in range(start + 1, run.total_steps + 1):
-      batch, waited = pipeline.timed_next(batches)
+      batch, waited = feed.timed_next(batches, config.input.timeout)
       state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
       log.add(step, metrics, batch["id"], waited)
-      skipped |= pipeline.newly_skipped(batch, skipped)
+      skipped |= feed.newly_skipped(batch, skipped)
       due = _due_evals(config, step, run.total_steps)
       if due:
         log.settle()

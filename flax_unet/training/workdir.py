@@ -23,6 +23,7 @@ _FREE = (
   "input.data.manual_dir",
   "input.prefetch",
   "input.prefetch_to_device",
+  "input.timeout",
   "input.workers",
 )
 _PACKAGES = (

@@ -1,0 +1,52 @@
+"""How the loop takes its batches: what it waits for, for how long, and what was left out."""
+
+import signal
+import time
+import types
+from collections.abc import Collection, Iterator
+from typing import NoReturn
+
+from absl import logging
+
+from flax_unet.data.pipeline import Batch
+from flax_unet.errors import UserError
+
+
+def timed_next(batches: Iterator[Batch], timeout: int) -> tuple[Batch, float]:
+  """Takes the next batch; also returns the seconds that it was waited for. In the main thread only.
+
+  Raises:
+    UserError: a worker process died, or there was no batch within `timeout` seconds.
+  """
+
+  def give_up(signum: int, frame: types.FrameType | None) -> NoReturn:
+    del signum, frame
+    raise UserError(
+      f"no batch came within config.input.timeout = {timeout} seconds: a worker process, or the "
+      "disk that it reads, hangs. The same command goes on from the last checkpoint"
+    )
+
+  asked = time.monotonic()
+  before = signal.signal(signal.SIGALRM, give_up)
+  signal.alarm(timeout)
+  try:
+    batch = next(batches)
+  except RuntimeError as error:
+    if "Worker process was terminated" not in str(error):
+      raise
+    raise UserError(
+      "a worker process of the input pipeline died (was there enough memory?). The same command "
+      "goes on from the last checkpoint"
+    ) from error
+  finally:
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+  return batch, time.monotonic() - asked
+
+
+def newly_skipped(batch: Batch, known: Collection[str]) -> set[str]:
+  """The errors of examples that a batch had to do without; warns of those not known yet."""
+  errors = {line for text in batch["skipped"].flat for line in text.split("\n") if line}
+  for error in sorted(errors - set(known)):
+    logging.warning("Left out: %s", error)
+  return errors
