@@ -27,6 +27,7 @@ def main(_):
   from flax_unet.training import loop, processes, workdir
 
   terminal.set_up()
+  processes.keep_compiled_programs()
   if _CONFIG.value.deterministic:
     processes.make_deterministic()
   processes.connect(

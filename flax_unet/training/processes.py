@@ -1,6 +1,7 @@
-"""Several processes, on one machine or many, that train one model."""
+"""How jax is set up: the processes of a run, determinism, and compiled programs kept on disk."""
 
 import os
+import pathlib
 
 import jax
 
@@ -46,3 +47,13 @@ def make_deterministic() -> None:
   """Has XLA choose the same kernels in every run on a GPU; call before jax starts its backend."""
   flags = os.environ.get("XLA_FLAGS", "")
   os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+
+
+def keep_compiled_programs() -> None:
+  """Keeps compiled programs in the user's cache folder, so that the next start is quick.
+
+  `JAX_COMPILATION_CACHE_DIR` names another folder.
+  """
+  if jax.config.jax_compilation_cache_dir is None:
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    jax.config.update("jax_compilation_cache_dir", str(cache / "flax_unet"))
