@@ -91,7 +91,8 @@ class Result:
   """What an evaluation found.
 
   Attributes:
-    ids: str `[pictures]`, in the split's order.
+    places: int `[pictures]`, in the split; ascending.
+    ids: str `[pictures]`.
     confusions: int64 `[pictures, classes, classes]`.
     scores: what `metrics.scores` makes of their sum.
     examples: the first pictures.
@@ -99,6 +100,7 @@ class Result:
     skipped: the errors of examples that could not be used.
   """
 
+  places: np.ndarray
   ids: np.ndarray
   confusions: np.ndarray
   scores: dict[str, Any]
@@ -182,6 +184,7 @@ class Evaluator:
     order = np.argsort(places)
     confusions = confusions[order].astype(np.int64)
     return Result(
+      places=places[order],
       ids=ids[order],
       confusions=confusions,
       scores=metrics.scores(confusions.sum(0), self._label_space),

@@ -1,7 +1,8 @@
 """What a run leaves to be looked at: scores, per-image matrices and pictures."""
 
+import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -9,8 +10,16 @@ import numpy as np
 
 from flax_unet import files
 from flax_unet.data.label_spaces import LabelSpace
-from flax_unet.evaluation import audit, bootstrap, figures, metrics, tables
-from flax_unet.evaluation.evaluator import Result
+from flax_unet.evaluation import (
+  audit,
+  bootstrap,
+  figures,
+  metrics,
+  page,
+  page_pictures,
+  tables,
+)
+from flax_unet.evaluation.evaluator import Picture, Result
 
 
 def write(
@@ -43,6 +52,52 @@ def write(
   figures.per_class_bars(iou, label_space, folder / "per_class_iou.png")
   if history:
     figures.learning_curves(history, folder / "learning_curves.png")
+
+
+def write_page(
+  workdir: pathlib.Path,
+  *,
+  step: int,
+  results: Mapping[str, Result],
+  history: Mapping[str, Any],
+  label_space: LabelSpace,
+  predict: Callable[[Sequence[int]], list[Picture]],
+) -> None:
+  """Writes `report/index.html`, with the worst and best pictures of the first evaluator.
+
+  Args:
+    workdir: the run's folder; the page tells what its `config.json` and `run.json` say.
+    step: see `write`.
+    results: see `write`.
+    history: see `page_charts.learning_curves` and `page_facts.columns`.
+    label_space: names and colours.
+    predict: predicts the pictures at these places of the first evaluator's split.
+  """
+  first = next(iter(results.values()))
+  number = len(first.examples)
+  worst, best = page_pictures.choose(first.confusions, worst=number, best=-(-number // 2))
+  pictures = predict(first.places[worst + best].tolist())
+  shown = [
+    page_pictures.show(picture, first.confusions[index], label_space)
+    for picture, index in zip(pictures, worst + best, strict=True)
+  ]
+  definitions, ceilings = _audit(first)
+  run_info = workdir / "run.json"
+  page.write(
+    workdir / "report" / "index.html",
+    run=workdir.absolute().name,
+    step=step,
+    evals=metrics.to_json({name: _numbers(result) for name, result in results.items()}),
+    confusion=first.confusions.sum(axis=0),
+    definitions=definitions,
+    ceilings=ceilings,
+    history=history,
+    worst=shown[: len(worst)],
+    best=shown[len(worst) :],
+    label_space=label_space,
+    config=json.loads((workdir / "config.json").read_text()),
+    run_info=json.loads(run_info.read_text()) if run_info.exists() else {},
+  )
 
 
 def _numbers(result: Result) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Training: the loop, and what stands around it."""
 
+import functools
 import pathlib
 import shlex
 import sys
@@ -112,7 +113,6 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   if not results:  # the run had come to its end before
     results = _evaluate(run, run.evaluators, state, final=True)
   if jax.process_index() == 0:
-    _write_report(run, folder, run.total_steps, results)
     for error in sorted(skipped):
       logging.warning("Left out in training: %s", error)
     workdir.write_run_info(
@@ -125,6 +125,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
       flops_per_step=run.flops_per_step(state),
       seconds=time.monotonic() - started,
     )
+    _write_report(run, folder, run.total_steps, state, results)
   return 0
 
 
@@ -169,21 +170,25 @@ def _write_results(
 
 
 def _write_report(
-  run: Experiment, folder: pathlib.Path, step: int, results: dict[str, Result]
+  run: Experiment, folder: pathlib.Path, step: int, state: TrainState, results: dict[str, Result]
 ) -> None:
   """Writes the report of a step's results, and says where it is."""
   curves = events.scalars(folder)
   history = {tag.removeprefix("train/"): curve for tag, curve in curves.items()}
-  report.write(
-    folder / "report",
-    step=step,
-    results=results,
-    history=history,
-    label_space=run.label_space,
+  content = {
+    "step": step,
+    "results": results,
+    "history": history,
+    "label_space": run.label_space,
+  }
+  report.write(folder / "report", **content)
+  first = run.evaluators[next(iter(results))]
+  report.write_page(
+    folder, **content, predict=functools.partial(first.pictures, state.eval_variables)
   )
   for name, result in results.items():
     logging.info("Scores at step %d\n%s", step, report.text(name, result))
-  logging.info("Look at %s", folder / "report")
+  logging.info("Look at %s", folder / "report" / "index.html")
 
 
 def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str) -> None:
@@ -204,4 +209,4 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str
     raise errors.UserError(f"{folder / 'checkpoints'} holds no checkpoint: train first")
   run = experiment.build(config)
   state, _ = checkpoints.restore(step, run.init_state())
-  _write_report(run, folder, step, _evaluate(run, run.evaluators, state, final=True))
+  _write_report(run, folder, step, state, _evaluate(run, run.evaluators, state, final=True))

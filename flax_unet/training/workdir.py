@@ -7,6 +7,7 @@ import pathlib
 import platform
 import re
 import resource
+import shlex
 import subprocess
 import sys
 from typing import Any
@@ -103,7 +104,7 @@ def write_run_info(workdir: pathlib.Path, **facts: Any) -> None:
   content = {
     **facts,
     "peak_memory": _peak_memory(),
-    "command": " ".join(sys.argv),
+    "command": shlex.join(sys.argv),
     "versions": {"python": platform.python_version()}
     | {name: importlib.metadata.version(name) for name in _PACKAGES},
     "git_commit": _git_commit(),

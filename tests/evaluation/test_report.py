@@ -24,7 +24,13 @@ def _result(seed):
   confusions[:, 6] = confusions[:, :, 6] = 0
   scores = metrics.scores(confusions.sum(0), SPACE)
   return Result(
-    np.array(["picture_0", "picture_1"]), confusions, scores, [_example()], extra={}, skipped=[]
+    places=np.arange(2),
+    ids=np.array(["picture_0", "picture_1"]),
+    confusions=confusions,
+    scores=scores,
+    examples=[_example()],
+    extra={},
+    skipped=[],
   )
 
 

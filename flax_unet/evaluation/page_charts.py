@@ -1,0 +1,220 @@
+"""The geometry of the page's charts; the template draws it in the colours of the reader's theme."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.ticker
+import numpy as np
+
+from flax_unet.evaluation import metrics
+
+Curve = tuple[Sequence[int], Sequence[float]]
+
+_MAX_POINTS = 400  # of a line: more than a chart has pixels would only make the page larger
+_MAX_LABELLED = 32  # classes in a confusion matrix with names and numbers
+_FAINTEST = 1e-3  # share of a row's pixels from which on a cell of the confusion matrix is drawn
+
+
+@dataclasses.dataclass(frozen=True)
+class Tick:
+  """A mark on an axis: where, and what stands there."""
+
+  at: float
+  text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+  """One line of a chart.
+
+  Attributes:
+    name: what it shows.
+    points: its coordinates as SVG has them, "x,y x,y".
+    best: coordinates and text of the best value, or None.
+  """
+
+  name: str
+  points: str
+  best: tuple[float, float, str] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+  """A chart of `width` x `height` units, with room for the ticks' texts at the left and bottom."""
+
+  title: str
+  lines: list[Line]
+  x_ticks: list[Tick]
+  y_ticks: list[Tick]
+  width: int = 360
+  height: int = 220
+  left: int = 46
+  bottom: int = 26
+  top: int = 14
+  right: int = 12
+
+
+def learning_curves(history: Mapping[str, Curve]) -> list[Chart]:
+  """Makes charts of loss, mean IoU and learning rate; those without a curve are left out.
+
+  Args:
+    history: steps and values of `loss`, `learning_rate` and, for every eval, `<eval>/mean_iou`.
+  """
+  scores = {
+    name.removesuffix("/mean_iou"): curve
+    for name, curve in history.items()
+    if name.endswith("/mean_iou")
+  }
+  charts = [
+    ("Loss", {"loss": history["loss"]} if "loss" in history else {}, False),
+    ("Mean IoU", scores, True),
+    (
+      "Learning rate",
+      {"learning rate": history["learning_rate"]} if "learning_rate" in history else {},
+      False,
+    ),
+  ]
+  last_step = max((curve[0][-1] for _, curves, _ in charts for curve in curves.values()), default=0)
+  return [_chart(title, curves, last_step, best) for title, curves, best in charts if curves]
+
+
+def _chart(title: str, curves: Mapping[str, Curve], last_step: int, mark_best: bool) -> Chart:
+  """Lays out curves over the steps `0..last_step`; values start at 0."""
+  layout = Chart(title, [], [], [])
+  highest = max(np.nanmax(values) for _, values in curves.values())
+  y_values = matplotlib.ticker.MaxNLocator(4).tick_values(0, highest or 1)
+  y_max = y_values[-1]
+  x_values = matplotlib.ticker.MaxNLocator(5, integer=True).tick_values(0, max(last_step, 1))
+  right, floor = layout.width - layout.right, layout.height - layout.bottom
+
+  def x_of(step: float) -> float:
+    return round(layout.left + (right - layout.left) * step / max(last_step, 1), 1)
+
+  def y_of(value: float) -> float:
+    return round(floor - (floor - layout.top) * value / y_max, 1)
+
+  lines = []
+  for name, (steps, values) in curves.items():
+    drawn = _thinned(np.asarray(steps), np.asarray(values, np.float64))
+    points = " ".join(f"{x_of(step)},{y_of(value)}" for step, value in zip(*drawn, strict=True))
+    best = int(np.nanargmax(values))
+    text = f"{values[best]:.4f}"
+    lines.append(
+      Line(name, points, (x_of(steps[best]), y_of(values[best]), text) if mark_best else None)
+    )
+  number = matplotlib.ticker.EngFormatter(sep="")
+  return dataclasses.replace(
+    layout,
+    lines=lines,
+    x_ticks=[Tick(x_of(x), number(x)) for x in x_values if 0 <= x <= last_step],
+    y_ticks=[Tick(y_of(y), f"{y:g}") for y in y_values if y >= 0],
+  )
+
+
+def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Averages neighbours, until there are few enough points; leaves out what is not finite."""
+  finite = np.isfinite(values)
+  steps, values = steps[finite], values[finite]
+  group = math.ceil(len(values) / _MAX_POINTS)
+  starts = np.arange(0, len(values), max(group, 1))
+  counts = np.diff([*starts, len(values)])
+  return np.add.reduceat(steps, starts) / counts, np.add.reduceat(values, starts) / counts
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+  """Where the confusion matrix lies among the names of its classes, in the units of its drawing."""
+
+  names: Sequence[str]
+
+  @property
+  def labelled(self) -> bool:
+    """Whether there is room for names, and for numbers in the cells."""
+    return len(self.names) <= _MAX_LABELLED
+
+  @property
+  def side(self) -> int:
+    """Of a cell."""
+    return 26 if self.labelled else 8
+
+  @property
+  def size(self) -> int:
+    """Of all cells."""
+    return self.side * len(self.names)
+
+  @property
+  def left(self) -> int:
+    """Room for the rows' names."""
+    return max(112, self._text + 10)
+
+  @property
+  def top(self) -> int:
+    """Room for the columns' names, which rise by 60 degrees."""
+    return round(0.87 * self._text) + 16
+
+  @property
+  def right(self) -> int:
+    """Room for the end of the last column's name."""
+    return round(0.5 * self._text) + 2
+
+  @property
+  def _text(self) -> int:
+    """About the width of the longest name."""
+    return round(6.2 * max(map(len, self.names))) if self.labelled else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """A cell of the confusion matrix, with the share of its row's pixels."""
+
+  row: int
+  column: int
+  share: float
+
+  @property
+  def opacity(self) -> float:
+    """The square root, so that a few per cent can be seen."""
+    return round(math.sqrt(self.share), 2)
+
+
+def confusion_cells(confusion: np.ndarray) -> list[Cell]:
+  """The cells that can be seen, row by row.
+
+  Args:
+    confusion: int64 `[classes, classes]`, rows are true classes.
+  """
+  shares = metrics.ratio(confusion, confusion.sum(axis=1, keepdims=True))
+  rows, columns = np.nonzero(shares >= _FAINTEST)
+  return [
+    Cell(int(row), int(column), float(shares[row, column]))
+    for row, column in zip(rows, columns, strict=True)
+  ]
+
+
+def frequent_confusions(
+  confusion: np.ndarray, names: Sequence[str], number: int
+) -> list[dict[str, Any]]:
+  """The confusions that take the most pixels.
+
+  Args:
+    confusion: int64 `[classes, classes]`.
+    names: of the classes.
+    number: of confusions.
+
+  Returns:
+    For each, the most frequent first: `true` and `predicted`, class names; `pixels`; and `share`,
+    that of the true class's pixels.
+  """
+  wrong = confusion.copy()
+  np.fill_diagonal(wrong, 0)
+  found = []
+  for flat in np.argsort(-wrong, axis=None, kind="stable")[:number]:
+    row, column = np.unravel_index(flat, wrong.shape)
+    if pixels := int(wrong[row, column]):
+      share = pixels / int(confusion[row].sum())
+      found.append(
+        {"true": names[row], "predicted": names[column], "pixels": pixels, "share": share}
+      )
+  return found
