@@ -4,6 +4,8 @@ The Cityscapes table is that of cityscapesScripts, `helpers/labels.py`; the colo
 are those of its development kit, `VOCcode/VOClabelcolormap.m`.
 """
 
+import colorsys
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -120,6 +122,18 @@ def _voc_colors(number: int) -> np.ndarray:
   return np.stack(channels, axis=-1).astype(np.uint8)
 
 
+def _spread_colors(number: int) -> np.ndarray:
+  """Colours for classes that have none, uint8 `[number, 3]`: neighbours are far apart, none black.
+
+  Hues a golden angle apart divide the circle evenly, however many there are.
+  """
+  hues = (0.58 + 0.618034 * np.arange(number)) % 1
+  # Saturation and value. Hues come close to each other after 8, 13, 21.. steps: 5 divides none.
+  tones = itertools.cycle(((0.62, 0.88), (0.78, 0.60), (0.38, 0.74), (0.70, 0.75), (0.50, 0.50)))
+  rgb = [colorsys.hsv_to_rgb(hue, *tone) for hue, tone in zip(hues, tones, strict=False)]
+  return np.rint(255 * np.array(rgb)).astype(np.uint8)
+
+
 def _plain(
   name: str, class_names: Sequence[str], colors: np.ndarray, first_id: int = 0
 ) -> LabelSpace:
@@ -146,7 +160,7 @@ VOC_21 = _plain(
   _voc_colors(21),
 )  # fmt: skip
 OXFORD_IIIT_PET = _plain(
-  "oxford_iiit_pet", ("pet", "background", "border"), _voc_colors(4)[1:], first_id=1
+  "oxford_iiit_pet", ("pet", "background", "border"), _spread_colors(3), first_id=1
 )
 
 _LABEL_SPACES = {
@@ -178,8 +192,7 @@ def get(name: str) -> LabelSpace:
     number = int(numbered[1])
     if number > IGNORED:
       raise errors.UserError(f"label space '{name}': there can be {IGNORED} classes at most")
-    # Without black, which is what ignored pixels are painted.
-    return _plain(name, [str(index) for index in range(number)], _voc_colors(number + 1)[1:])
+    return _plain(name, [str(index) for index in range(number)], _spread_colors(number))
   if name not in _LABEL_SPACES:
     raise errors.unknown("label space", name, [*_LABEL_SPACES, "<N>_classes", "<file>.csv"])
   return _LABEL_SPACES[name]
