@@ -25,7 +25,7 @@ def _examples(source):
 
 @pytest.fixture(scope="module")
 def street_scenes(street_scenes_dir):
-  return _open("street_scenes/128x256", street_scenes_dir)
+  return _open("street_scenes/tiny", street_scenes_dir)
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,14 @@ def test_street_scenes_have_the_features_of_cityscapes(street_scenes):
   lengths = [
     len(sources.open_split(street_scenes, split)) for split in ("train", "validation", "test")
   ]
-  assert lengths == [16, 5, 2]
+  assert lengths == [16, 7, 4]
   examples = _examples(sources.open_split(street_scenes, "validation"))
   assert sorted(example["id"] for example in examples) == [
-    f"validation_{index:06d}" for index in range(5)
+    f"validation_{index:06d}" for index in range(7)
   ]
   example = examples[3]
-  assert example["image"].shape == (128, 256, 3)
-  assert example["label"].shape == (128, 256)
+  assert example["image"].shape == (64, 128, 3)
+  assert example["label"].shape == (64, 128)
   assert example["image"].dtype == example["label"].dtype == np.uint8
   assert not label_spaces.CITYSCAPES_19.unknown_ids(example["label"])
 
@@ -57,7 +57,7 @@ def test_image_is_rgb_and_label_as_stored(street_scenes):
   decoded = cv2.imdecode(np.frombuffer(record["image_left"], np.uint8), cv2.IMREAD_UNCHANGED)
   np.testing.assert_array_equal(source[2]["image"], decoded[..., ::-1])  # OpenCV has BGR
   decoded = cv2.imdecode(np.frombuffer(record["segmentation_label"], np.uint8), -1)
-  np.testing.assert_array_equal(source[2]["label"], decoded.reshape(128, 256))
+  np.testing.assert_array_equal(source[2]["label"], decoded.reshape(64, 128))
 
 
 def test_a_part_of_a_split(street_scenes):
@@ -67,9 +67,9 @@ def test_a_part_of_a_split(street_scenes):
 
 def test_fingerprint_tells_version_and_sizes(street_scenes):
   fingerprint = sources.fingerprint(street_scenes)
-  assert fingerprint["name"] == f"street_scenes/128x256/{street_scenes.version}"
+  assert fingerprint["name"] == f"street_scenes/tiny/{street_scenes.version}"
   counts = {name: split["examples"] for name, split in fingerprint["splits"].items()}
-  assert counts == {"test": 2, "train": 16, "validation": 5}
+  assert counts == {"test": 4, "train": 16, "validation": 7}
   assert all(split["bytes"] > 1000 for split in fingerprint["splits"].values())
 
 
@@ -77,7 +77,7 @@ def test_prepared_data_are_not_prepared_again(street_scenes, street_scenes_dir):
   files = {path: path.stat().st_mtime_ns for path in street_scenes_dir.rglob("*")}
   dataset = sources.TfdsDataset(
     ml_collections.ConfigDict(
-      {"name": "street_scenes/128x256", "data_dir": str(street_scenes_dir), "manual_dir": None}
+      {"name": "street_scenes/tiny", "data_dir": str(street_scenes_dir), "manual_dir": None}
     )
   )
   assert len(dataset.split("train")) == 16
@@ -134,7 +134,7 @@ def test_missing_archives_are_named_with_the_way_to_get_them(tmp_path):
   [
     ("cityscape", "unknown data set in config.input.data.name 'cityscape': did you mean 'citysc"),
     ("street_scenes/128x255", "variant of street_scenes '128x255': did you mean '128x256'"),
-    ("street_scenes", "variant of street_scenes ''.*there are 128x256, 256x512"),
+    ("street_scenes", "variant of street_scenes ''.*there are 128x256, 256x512, 512x1024, tiny"),
   ],
 )
 def test_unknown_data_sets_are_refused(tmp_path, name, message):
