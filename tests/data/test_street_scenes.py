@@ -14,7 +14,6 @@ from flax_unet.data.street_scenes.furniture import Fence, draw_fence
 from flax_unet.data.street_scenes.geometry import (
   Camera,
   Place,
-  Plane,
   level,
   rectangle,
   upright,
@@ -54,7 +53,7 @@ def validation_counts() -> np.ndarray:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> StreetScenes:
   config = StreetScenesConfig(
-    name="tiny", height=64, width=128, train=3, validation=2, test=1, seed=5
+    name="few", height=64, width=128, train=3, validation=2, test=1, seed=5
   )
   folder = tmp_path_factory.mktemp("street_scenes")
   builder = StreetScenes(config=config, data_dir=folder, file_format="array_record")
@@ -64,7 +63,7 @@ def prepared(tmp_path_factory) -> StreetScenes:
 
 def test_a_point_is_projected_as_a_pinhole_camera_does():
   camera = Camera(100, 200, eye=1.5, focal=1.1, vanishing=(0.5, 0.4))
-  column, row, depth = camera.matrix @ (2.0, 1.0, 10.0, 1.0)
+  column, row, depth = camera.project((2.0, 1.0, 10.0))
   # 220 pixels of focal length: 2 m aside and 0.5 m below the eye, 10 m away.
   np.testing.assert_allclose([column / depth, row / depth, depth], [144.0, 51.0, 10.0])
 
@@ -127,16 +126,11 @@ def test_a_fence_is_labelled_whole_but_can_be_seen_through():
 def test_haze_grows_with_depth():
   weather = sample_weather(_rng(2))
   canvas = Canvas(Camera(4, 8), weather)
-  plane = Plane(np.array([0.0, 0, 5]), np.array([1.0, 0, 0]), np.array([0.0, 1, 0]))
-  canvas.paint(plane, rectangle(-99, -99, 99, 99), (0, 0, 0), "wall", glow=True)
+  canvas.paint(upright(0, 5), rectangle(-99, -99, 99, 99), (0, 0, 0), "wall", glow=True)
   canvas.depth[:, 4:] = 50.0
-  hazy = veil(canvas)
-  np.testing.assert_allclose(
-    hazy[0, 0], weather.horizon * (1 - np.exp(-5 * weather.haze)), rtol=1e-4
-  )
-  np.testing.assert_allclose(
-    hazy[0, 7], weather.horizon * (1 - np.exp(-50 * weather.haze)), rtol=1e-4
-  )
+  for column, depth in ((0, 5.0), (7, 50.0)):
+    expected = weather.horizon * (1 - np.exp(-depth * weather.haze))
+    np.testing.assert_allclose(veil(canvas)[0, column], expected, rtol=1e-4)
 
 
 def test_same_seed_same_picture():

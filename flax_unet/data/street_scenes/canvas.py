@@ -1,7 +1,8 @@
 """The canvas: paints outlines on planes in the world into a picture, its labels and its depths."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -18,6 +19,8 @@ Color = tuple[float, float, float] | np.ndarray
 
 _NEAR = 0.4  # metres; nothing nearer to the camera is drawn
 _SUBPIXEL_BITS = 4
+_SUBPIXELS = 1 << _SUBPIXEL_BITS
+_BAND_PIXELS = 8192
 _LAMP = np.ones(3)  # the light on what shines by itself
 
 
@@ -61,95 +64,114 @@ class Canvas:
       glow: whether the colour is that of a lamp, which no light changes.
     """
     view = self._view(plane)
-    points, corners = self._project(view, outline)
+    corners, depths = self._project(view, outline)
     if corners is None:
       return
     light = _LAMP if glow else view.light
     if callable(color) or holes is not None:
       self._paint_texture(view, corners, color, light, holes)
     else:
-      rgb = np.asarray(color, np.float64) * light
+      rgb = np.asarray(color) * light
       cv2.fillPoly(self.image, [corners], rgb.tolist(), shift=_SUBPIXEL_BITS)
       if label is not None:  # details without a label lie on something that has a depth already
-        self._paint_depth(view, points, corners)
+        self._paint_depth(view, corners, depths)
     if label is not None:
       cv2.fillPoly(self.label, [corners], CITYSCAPES_IDS[label], shift=_SUBPIXEL_BITS)
 
   def cover(self, plane: Plane, outline: np.ndarray, label: str) -> None:
     """Labels an outline without painting it: things one can see through."""
-    _, corners = self._project(self._view(plane), outline)
+    corners, _ = self._project(self._view(plane), outline)
     if corners is not None:
       cv2.fillPoly(self.label, [corners], CITYSCAPES_IDS[label], shift=_SUBPIXEL_BITS)
 
   def tint(self, plane: Plane, outline: np.ndarray, factor: float) -> None:
     """Multiplies what is painted in an outline: shadows, stains, joints."""
-    _, corners = self._project(self._view(plane), outline)
+    corners, _ = self._project(self._view(plane), outline)
     if corners is not None:
-      rows, columns = self._pixels(corners)
-      self.image[rows, columns] *= np.float32(factor)
+      for rows, columns in self._pixels(corners):
+        self.image[rows, columns] *= np.float32(factor)
 
   def _view(self, plane: Plane) -> "_View":
     """How the camera sees a plane; remembered, as one plane is mostly painted many times."""
     if self._latest is None or self._latest.plane is not plane:
+      x, y, z = plane.normal
       sign = 1 if plane.faces(self.camera) else -1
-      light = self.weather.light_on(tuple(sign * component for component in plane.normal))
+      light = self.weather.light_on((sign * x, sign * y, sign * z))
       self._latest = _View(plane, plane.homography(self.camera), light)
     return self._latest
 
-  def _project(self, view: "_View", outline: np.ndarray):
-    """Projects an outline: homogeneous pixels `[n, 3]`, and int32 `[n, 2]` in 1/16 pixel.
+  def _project(
+    self, view: "_View", outline: np.ndarray
+  ) -> tuple[np.ndarray, list[float]] | tuple[None, None]:
+    """Projects an outline.
 
-    Both are None if the outline is out of sight.
+    Returns:
+      The corners in the picture, int32 `[n, 2]` in 1/16 pixel, and their depths, metres; or
+      (None, None) if the outline is out of sight.
     """
     points = outline @ view.homography[:, :2].T + view.homography[:, 2]
-    if points[:, 2].min() < _NEAR:
+    depths = points[:, 2].tolist()
+    if min(depths) < _NEAR:
       points = _clip(points)
       if len(points) < 3:
         return None, None
-    # Whole coordinates are pixel centres in OpenCV.
-    corners = (points[:, :2] / points[:, 2:] - 0.5) * (1 << _SUBPIXEL_BITS)
-    corners = np.rint(corners).astype(np.int32)
+      depths = points[:, 2].tolist()
+    # Whole coordinates are pixel centres in OpenCV: half a pixel off, and half a unit to round.
+    corners = (points[:, :2] / points[:, 2:] * _SUBPIXELS - (_SUBPIXELS - 1) / 2).astype(np.int32)
     left, top, width, height = cv2.boundingRect(corners)
     rows, columns = self.label.shape
-    if left + width < 0 or top + height < 0:
+    if left + width < 0 or left >= columns * _SUBPIXELS:
       return None, None
-    if left >> _SUBPIXEL_BITS >= columns or top >> _SUBPIXEL_BITS >= rows:
+    if top + height < 0 or top >= rows * _SUBPIXELS:
       return None, None
-    return points, corners
+    return corners, depths
 
-  def _pixels(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns, int64 `[pixels]` each, within an outline."""
+  def _pixels(self, corners: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields rows and columns of the pixels in an outline, int64 `[pixels]`, in bands of rows.
+
+    Bands keep the arrays of a texture in the cache, and off the system's allocator.
+    """
     left, top, width, height = cv2.boundingRect(corners)
     left, right = left >> _SUBPIXEL_BITS, (left + width >> _SUBPIXEL_BITS) + 2
     top, bottom = top >> _SUBPIXEL_BITS, (top + height >> _SUBPIXEL_BITS) + 2
     left, top = max(left, 0), max(top, 0)
-    rows, columns = self.label.shape
-    mask = np.zeros((max(min(bottom, rows) - top, 1), max(min(right, columns) - left, 1)), np.uint8)
-    cv2.fillPoly(
-      mask, [corners - (np.int32((left, top)) << _SUBPIXEL_BITS)], 1, shift=_SUBPIXEL_BITS
-    )
-    rows, columns = mask.nonzero()
-    return rows + top, columns + left
+    right, bottom = min(right, self.label.shape[1]), min(bottom, self.label.shape[0])
+    mask = np.zeros((max(bottom - top, 1), max(right - left, 1)), np.uint8)
+    corners = corners - np.int32((left * _SUBPIXELS, top * _SUBPIXELS))
+    cv2.fillPoly(mask, [corners], 1, shift=_SUBPIXEL_BITS)
+    band = max(_BAND_PIXELS // mask.shape[1], 1)
+    for first in range(0, len(mask), band):
+      rows, columns = mask[first : first + band].nonzero()
+      if len(rows):
+        yield rows + (top + first), columns + left
 
-  def _paint_depth(self, view: "_View", points: np.ndarray, corners: np.ndarray) -> None:
+  def _paint_depth(self, view: "_View", corners: np.ndarray, depths: list[float]) -> None:
     """Fills in the depth: one for all pixels where it hardly differs."""
-    near, far = points[:, 2].min(), points[:, 2].max()
+    near, far = min(depths), max(depths)
     if far < 1.5 * near:
-      cv2.fillPoly(self.depth, [corners], float(near + far) / 2, shift=_SUBPIXEL_BITS)
+      cv2.fillPoly(self.depth, [corners], (near + far) / 2, shift=_SUBPIXEL_BITS)
     else:
-      rows, columns = self._pixels(corners)
-      self.depth[rows, columns] = view.locate(rows, columns)[2]
+      for rows, columns in self._pixels(corners):
+        self.depth[rows, columns] = view.locate(rows, columns)[2]
 
-  def _paint_texture(self, view: "_View", corners, color, light, holes) -> None:
+  def _paint_texture(
+    self,
+    view: "_View",
+    corners: np.ndarray,
+    color: Color | Texture,
+    light: np.ndarray,
+    holes: Holes | None,
+  ) -> None:
     """Paints a texture, or a colour with holes, pixel by pixel."""
-    rows, columns = self._pixels(corners)
-    u, v, depth = view.locate(rows, columns)
-    if holes is not None:
-      solid = ~holes(u, v)
-      rows, columns, u, v, depth = (array[solid] for array in (rows, columns, u, v, depth))
-    rgb = color(u, v) if callable(color) else np.asarray(color)
-    self.image[rows, columns] = rgb * light.astype(np.float32)
-    self.depth[rows, columns] = depth
+    light = light.astype(np.float32)
+    for rows, columns in self._pixels(corners):
+      u, v, depth = view.locate(rows, columns)
+      if holes is not None:
+        solid = ~holes(u, v)
+        rows, columns, u, v, depth = (array[solid] for array in (rows, columns, u, v, depth))
+      rgb = color(u, v) if callable(color) else np.asarray(color)
+      self.image[rows, columns] = rgb * light
+      self.depth[rows, columns] = depth
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -166,11 +188,15 @@ class _View:
   homography: np.ndarray
   light: np.ndarray
 
+  @functools.cached_property
+  def inverse(self) -> np.ndarray:
+    return np.linalg.inv(self.homography).astype(np.float32)
+
   def locate(
     self, rows: np.ndarray, columns: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns u, v and depth, float32 `[pixels]` each, in metres, of the plane at pixels."""
-    inverse = np.linalg.inv(self.homography).astype(np.float32)
+    inverse = self.inverse
     x, y = columns.astype(np.float32) + 0.5, rows.astype(np.float32) + 0.5
     # Since the last row of the homography gives depth, that of its inverse gives 1 / depth.
     depth = 1 / (inverse[2, 0] * x + inverse[2, 1] * y + inverse[2, 2])

@@ -12,10 +12,10 @@ def veil(canvas: Canvas) -> np.ndarray:
   Light from a surface at depth d reaches us with a share of exp(-haze * d); the rest is the sky's
   at the horizon (Koschmieder's law). The sky itself is painted as it is seen.
   """
-  lost = 1 - np.exp(-canvas.weather.haze * canvas.depth)
-  lost[np.isinf(canvas.depth)] = 0
-  air = canvas.weather.horizon.astype(np.float32)
-  return canvas.image + (air - canvas.image) * lost[..., None]
+  kept = np.exp(-canvas.weather.haze * canvas.depth)
+  kept[np.isinf(canvas.depth)] = 1
+  kept, air = kept[..., None], canvas.weather.horizon.astype(np.float32)
+  return canvas.image * kept + air * (1 - kept)
 
 
 def develop(canvas: Canvas, shrink: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -75,10 +75,11 @@ class Facade:
 
 def _paint_cornices(rgb, v, up, facade: Facade) -> None:
   """A plinth, a faint band at each storey, a cornice below the roof with its shadow."""
-  rgb[(up < 0.05) & (v > 0.5 * facade.storey)] *= 0.86
-  rgb[v < 0.6] *= 0.72
-  rgb[v > facade.height - 0.45] *= 1.12
-  rgb[(v > facade.height - 0.6) & (v < facade.height - 0.45)] *= 0.6
+  brightness = np.where(up < 0.05, np.float32(0.86), np.float32(1))
+  brightness[v < 0.6] = 0.72
+  brightness[v > facade.height - 0.6] = 0.6
+  brightness[v > facade.height - 0.45] = 1.12
+  rgb *= brightness[:, None]
 
 
 def _paint_windows(rgb, bay, storey, across, up, facade: Facade) -> None:
@@ -102,7 +103,7 @@ def _paint_windows(rgb, bay, storey, across, up, facade: Facade) -> None:
 def _glass(bay, storey, up, salt) -> np.ndarray:
   """Panes: dark, or lighter upwards where they mirror the sky, or half curtained."""
   kind = per_cell(bay, storey, salt)
-  brightness = 58 + 26 * np.tanh(kind) + 42 * up * (kind > -0.3)
+  brightness = 58 + 26 * np.clip(kind, -1, 1) + 42 * up * (kind > -0.3)
   rgb = tinted((0.86, 0.97, 1.06), brightness)
   fill(rgb, (kind > 1.1) & (up > 0.4), _CURTAIN)
   return rgb
@@ -116,7 +117,7 @@ def _paint_shops(rgb, u, v, facade: Facade) -> None:
   ground = v < top
   rgb[ground] *= 0.75
   pane = ground & (v > 0.5) & (v < top - 0.75) & (along > 0.07) & (along < 0.93)
-  goods = np.tanh(noise(u[pane], v[pane], 0.12)) * (v[pane] < 1.8)
+  goods = np.clip(noise(u[pane], v[pane], 0.12), -1, 1) * (v[pane] < 1.8)
   fill(rgb, pane, tinted((1.0, 0.95, 0.84), 92 + 26 * kind[pane] + 30 * goods))
   fill(rgb, pane & (np.abs(3 * along % 1 - 0.5) > 0.47), (46, 44, 42))
   fill(rgb, pane & (np.abs(along - 0.5) < 0.08), (40, 44, 48))

@@ -66,7 +66,7 @@ def _sample_garden(
   street: Street, side: Side, near: float, far: float, has_house: bool, rng: np.random.Generator
 ) -> Iterator[Item]:
   """Trees and bushes behind a barrier: small ones before a house, else large ones."""
-  for z in np.arange(near + 1, far - 1, 5.5):
+  for z in np.arange(near + 1, far - 1, 5.0 if near < 50 else 10.0):
     tall = rng.uniform(3.5, 5.5) if has_house else rng.uniform(5.5, 10)
     place = {"x": side.frontage + side.sign * rng.uniform(1.5, 4), "z": z, "tall": tall}
     draw = functools.partial(greenery.draw_tree, autumn=street.autumn, **place)

@@ -18,11 +18,12 @@ from flax_unet.data.street_scenes.geometry import (
 from flax_unet.data.street_scenes.solids import draw_shadow, draw_solid
 from flax_unet.data.street_scenes.textures import bricks, rough
 
-_STONES = np.array([(150, 92, 74), (150, 144, 134), (168, 166, 160), (176, 160, 132)], float)
+_STONES = np.array([(158, 150, 138), (176, 172, 164), (186, 166, 132)], float)
 _BINS = np.array([
   (88, 96, 92), (176, 60, 40), (196, 160, 50), (60, 92, 60), (120, 120, 122),
 ], float)  # fmt: skip
 _PLANKS = np.array([(150, 112, 76), (226, 222, 214), (104, 78, 58)], float)
+_RED = np.array([206.0, 44.0, 40.0])
 _STEEL = np.array([(128, 132, 134), (96, 100, 102), (70, 76, 74), (150, 150, 148)], float)
 
 
@@ -47,11 +48,11 @@ def draw_lamp_post(canvas: Canvas, x: float, z: float, rng: np.random.Generator)
 
 
 def draw_wall(canvas: Canvas, x: float, near: float, far: float, rng: np.random.Generator) -> None:
-  """Draws a free-standing wall along the street, of brick, stone or concrete, with a coping."""
+  """Draws a free-standing wall along the street, of large stones, with a coping."""
   height = rng.uniform(1.3, 2.4)
   color = pick(_STONES, rng, 0.18)
-  size = rng.choice([0.45, 0.7])
-  texture = bricks(color, color * 0.55, size, size * 0.45, rng.uniform(0, 50))
+  length = rng.uniform(0.7, 1.1)
+  texture = bricks(color, color * 0.5, length, 0.45 * length, rng.uniform(0, 50))
   place = Place(x + np.sign(x) * 0.2, (near + far) / 2)
   draw_solid(canvas, place, box(far - near, height), 0.4, texture, "wall")
   draw_solid(canvas, place, box(far - near, height + 0.12, height), 0.5, color * 1.12, "wall")
@@ -59,23 +60,29 @@ def draw_wall(canvas: Canvas, x: float, near: float, far: float, rng: np.random.
 
 @dataclasses.dataclass(frozen=True)
 class Fence:
-  """How a fence looks: metres, RGB; `gap` of each `period` is open, in a mesh both ways."""
+  """How a fence looks: metres, RGB; `gap` of each `period` is open, in a mesh both ways.
+
+  Boards with warning stripes have a second colour instead, in every other half period.
+  """
 
   height: float
   color: np.ndarray
   period: float
   gap: float
   mesh: bool = False
+  stripes: np.ndarray | None = None
 
 
 def sample_fence(rng: np.random.Generator) -> Fence:
-  """Draws the look of a fence: iron bars, planks, or a mesh."""
-  height, kind = rng.uniform(1.1, 1.8), rng.integers(3)
+  """Draws the look of a fence: iron bars, planks, a mesh, or boards round a building site."""
+  height, kind = rng.uniform(1.1, 1.8), rng.integers(4)
   if kind == 0:
-    return Fence(height, pick(_STEEL, rng) * 0.6, period=0.36, gap=0.2)
+    return Fence(height, pick(_STEEL, rng) * 0.6, period=0.36, gap=0.16)
   if kind == 1:
     return Fence(height, pick(_PLANKS, rng), period=0.4, gap=0.1)
-  return Fence(height, pick(_STEEL, rng), period=0.3, gap=0.18, mesh=True)
+  if kind == 2:
+    return Fence(height, pick(_STEEL, rng), period=0.3, gap=0.16, mesh=True)
+  return Fence(height, np.array([232.0, 228.0, 222.0]), period=1.2, gap=0.0, stripes=_RED)
 
 
 def draw_fence(
@@ -90,6 +97,11 @@ def draw_fence(
     return between & (v % look.period < look.gap) if look.mesh else between
 
   canvas.paint(plane, rectangle(near, 0, far, look.height), look.color, "fence", holes=holes)
+  if look.stripes is not None:
+    for z in np.arange(near, far, look.period):
+      foot, head = (z, 0.0), (z + 0.5 * look.period, look.height)
+      canvas.paint(plane, stroke(foot, head, 0.3 * look.period), look.stripes)
+    return
   for v in (0.15 * look.height, 0.86 * look.height):
     canvas.paint(plane, rectangle(near, v, far, v + 0.14), look.color * 0.85, "fence")
   for z in np.arange(near, far, 2.5):

@@ -80,6 +80,11 @@ class Plane:
     return b * camera.eye > a * x + b * y + c * z
 
 
+def nearest_in_view(x: float) -> float:
+  """The depth from which on a camera that looks straight along the street sees a point at `x`."""
+  return abs(x) * 2 * Camera.focal
+
+
 def upright(x: float, z: float, y: float = 0.0) -> Plane:
   """The vertical plane through a point that is parallel to the picture."""
   return Plane((x, y, z), RIGHT, UP)

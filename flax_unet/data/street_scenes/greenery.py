@@ -94,4 +94,4 @@ def draw_thicket(
   while z > near:
     beyond, tall = x + sign * rng.uniform(1, 3.5), height * rng.uniform(0.8, 1.15)
     draw_tree(canvas, beyond, z, tall, autumn, rng)
-    z -= rng.uniform(4, 7)
+    z -= rng.uniform(4, 7) * (1 + z / 60)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from flax_unet.data.street_scenes.canvas import Canvas, Color, Texture
-from flax_unet.data.street_scenes.geometry import along_street, ellipse, level, rectangle
+from flax_unet.data.street_scenes.geometry import along_street, ellipse, level, rectangle, upright
 from flax_unet.data.street_scenes.street import NEAR, Side, Street
 from flax_unet.data.street_scenes.textures import asphalt, grass, rough, slabs
 
@@ -59,7 +59,7 @@ def _draw_land(canvas: Canvas, street: Street, rng: np.random.Generator) -> None
     "sidewalk": slabs(np.array([150, 146, 142]) * rng.uniform(0.8, 1.15), 0.6),
   }[street.land]
   for side in street.sides:
-    _strip(canvas, side.kerb, side.sign * 200, land, street.land, NEAR, street.end)
+    _strip(canvas, side.frontage, side.sign * 200, land, street.land, NEAR, street.end)
   _strip(canvas, -400, 400, land, street.land, street.end, 600)
 
 
@@ -122,6 +122,8 @@ def _draw_pavement(
     _strip(canvas, inner, stop, _lawn(rng), "terrain", near, far, _KERB_HEIGHT)
   face = rectangle(near, 0, far, _KERB_HEIGHT)
   canvas.paint(along_street(side.kerb), face, stone * 0.8, "sidewalk")
+  low, high = sorted((side.kerb, outer))
+  canvas.paint(upright(0, near), rectangle(low, 0, high, _KERB_HEIGHT), stone * 0.8, "sidewalk")
 
 
 def _draw_track(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:

@@ -8,7 +8,7 @@ from flax_unet.data.street_scenes.geometry import Place, Plane, box, ellipse, re
 from flax_unet.data.street_scenes.solids import draw_shadow, draw_solid, draw_tyres, draw_wheels
 
 _CARGO = np.array([
-  (236, 236, 234), (214, 210, 198), (46, 92, 176), (40, 120, 150), (186, 48, 44),
+  (236, 236, 234), (46, 92, 176), (40, 124, 154), (186, 48, 44), (206, 150, 110),
 ], float)  # fmt: skip
 _CABS = np.array([(236, 236, 236), (186, 36, 36), (40, 78, 160), (44, 130, 150)], float)
 _LIVERIES = np.array([(232, 188, 36), (226, 128, 36), (120, 168, 52)], float)

@@ -14,11 +14,11 @@ _HAIRS = np.array([
   (40, 30, 24), (70, 48, 30), (120, 86, 50), (180, 150, 100), (150, 150, 150),
 ], float)  # fmt: skip
 _CLOTHES = np.array([
-  (34, 36, 42), (52, 56, 66), (46, 62, 100), (86, 110, 150), (150, 36, 40), (190, 70, 50),
-  (226, 222, 214), (170, 160, 140), (92, 100, 70), (216, 176, 70), (110, 70, 110), (60, 120, 120),
+  (46, 74, 170), (96, 130, 200), (186, 36, 44), (222, 96, 60), (236, 232, 224), (150, 60, 140),
+  (230, 180, 70), (40, 140, 140), (210, 90, 130), (48, 50, 60),
 ], float)  # fmt: skip
 _TROUSERS = np.array([
-  (32, 34, 40), (44, 52, 76), (70, 86, 120), (110, 100, 84), (60, 52, 46), (150, 146, 140),
+  (30, 32, 38), (40, 50, 80), (56, 76, 124), (62, 54, 48),
 ], float)  # fmt: skip
 # What cyclists and motorcyclists wear to be seen.
 _VESTS = np.array([(206, 230, 60), (246, 134, 40), (236, 226, 80)], float)
@@ -89,7 +89,7 @@ def _sample_rider_colors(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
   """The same for a rider: most wear something bright."""
   skin, hair, top, legs = _sample_colors(rng)
   vest = pick(_VESTS, rng)
-  return skin, hair, vest if rng.random() < 0.75 else top, legs
+  return skin, hair, vest if rng.random() < 0.85 else top, legs
 
 
 def draw_rider_aside(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from flax_unet.data.street_scenes import furniture, greenery, signals
-from flax_unet.data.street_scenes.geometry import Place
+from flax_unet.data.street_scenes.geometry import Place, nearest_in_view
 from flax_unet.data.street_scenes.items import Item
 from flax_unet.data.street_scenes.street import Side, Street
 
@@ -27,16 +27,17 @@ def _edge(side: Side) -> float:
 def _sample_posts(street: Street, side: Side, rng: np.random.Generator) -> Iterator[Item]:
   """Lamp posts in a row, a few signs, and traffic lights where streets cross."""
   x = _edge(side)
-  for z in np.arange(rng.uniform(8, 18), min(street.end, 60), rng.uniform(20, 30)):
+  first = nearest_in_view(x)
+  for z in np.arange(first + rng.uniform(-2, 12), min(street.end, 60), rng.uniform(24, 36)):
     yield Item(z, functools.partial(furniture.draw_lamp_post, x=x, z=z))
-  for _ in range(rng.integers(0, 3)):
-    z = rng.uniform(8, 20)
+  for _ in range(rng.binomial(2, 0.35)):
+    z = first + rng.uniform(0, 10)
     yield Item(z, functools.partial(signals.draw_sign, x=x, z=z))
   if street.crossing is not None and rng.random() < 0.8:
     z = street.crossing[0] - 1.5
     yield Item(z, functools.partial(signals.draw_traffic_light, x=x, z=z))
   elif rng.random() < 0.2:
-    z = rng.uniform(8, 18)
+    z = first + rng.uniform(0, 8)
     yield Item(z, functools.partial(signals.draw_traffic_light, x=x, z=z))
 
 
@@ -44,7 +45,8 @@ def _sample_trees(street: Street, side: Side, rng: np.random.Generator) -> Itera
   """Street trees at equal distances."""
   if rng.random() < {"city": 0.3, "suburb": 0.25, "avenue": 0.9}[street.kind]:
     x = _edge(side) + side.sign * 0.4
-    for z in np.arange(rng.uniform(6, 14), min(street.end, 100), rng.uniform(9, 14)):
+    first = nearest_in_view(x) - rng.uniform(0, 6)  # a crown is in view before its trunk is
+    for z in np.arange(first, min(street.end, 90), rng.uniform(9, 14)):
       tall = rng.uniform(6, 9)
       draw = functools.partial(greenery.draw_tree, x=x, z=z, tall=tall, autumn=street.autumn)
       yield Item(z, draw)
@@ -55,13 +57,14 @@ def _sample_small_things(side: Side, rng: np.random.Generator) -> Iterator[Item]
   if rng.random() < 0.25:
     yield from _sample_railing(side.kerb + side.sign * 0.25, rng)
   if rng.random() < 0.5:
-    place = Place(side.frontage - side.sign * 0.7, rng.uniform(7, 25))
+    x = side.frontage - side.sign * 0.7
+    place = Place(x, nearest_in_view(x) + rng.uniform(-1, 12))
     yield Item(place.z, functools.partial(furniture.draw_box, place=place))
 
 
 def _sample_railing(x: float, rng: np.random.Generator) -> Iterator[Item]:
   """A railing, panel by panel: each is short enough to be painted in its turn."""
-  near, panels = rng.uniform(6, 16), rng.integers(2, 6)
+  near, panels = nearest_in_view(x) + rng.uniform(-4, 5), rng.integers(2, 6)
   look = furniture.sample_fence(rng)
   for z in near + 2.5 * np.arange(panels):
     draw = functools.partial(furniture.draw_fence, x=x, near=z, far=z + 2.5, look=look)

@@ -24,6 +24,7 @@ def _noise_table(roughness: float) -> np.ndarray:
 
 
 _CLOUDY = _noise_table(1.4)
+_CLUMPED = np.tanh(1.5 * _CLOUDY)  # patches of two kinds, with narrow borders
 _GRAINY = _noise_table(0.0)
 
 
@@ -50,7 +51,7 @@ def fill(rgb: np.ndarray, mask: np.ndarray, color) -> None:
 
 
 def rough(color, amount: float, grain: float, offset: float = 0.0) -> Texture:
-  """A colour whose brightness varies: plaster, concrete, asphalt."""
+  """A colour whose brightness varies: plaster, concrete, bark."""
 
   def texture(u, v):
     blotches = noise(u + offset, v, 8 * grain)
@@ -62,6 +63,7 @@ def rough(color, amount: float, grain: float, offset: float = 0.0) -> Texture:
 
 def bricks(color, mortar, length: float, height: float, offset: float = 0.0) -> Texture:
   """Courses of bricks or blocks, each course shifted by half a brick."""
+  length, height = float(length), float(height)
 
   def texture(u, v):
     course = np.floor(v / height)
@@ -79,6 +81,7 @@ def bricks(color, mortar, length: float, height: float, offset: float = 0.0) -> 
 
 def slabs(color, size: float, offset: float = 0.0) -> Texture:
   """Paving slabs with dark joints."""
+  size = float(size)
 
   def texture(u, v):
     column, row = np.floor(u / size), np.floor(v / size)
@@ -91,14 +94,17 @@ def slabs(color, size: float, offset: float = 0.0) -> Texture:
 
 
 def leaves(color, top: float, size: float, offset: float) -> Texture:
-  """Foliage: clumps of leaves, light above (around the height `top`) and dark in the gaps."""
+  """Foliage: clumps of leaves, light above the height `top`, dark below and in the gaps."""
+  top, size = float(top), float(size)  # NumPy's scalars would turn all into float64
 
   def texture(u, v):
     # Turned out of the upright, the squares of the noise look like leaves.
-    clumps = noise(0.8 * u + 0.6 * v + offset, 0.8 * v - 0.6 * u, 0.07 * size)
-    single = noise(0.6 * u + 0.8 * v - offset, 0.6 * v - 0.8 * u, 0.05 * size, _GRAINY)
-    lit = 0.86 + 0.3 * np.tanh((v - top) / size) + 0.3 * np.tanh(1.5 * clumps) + 0.1 * single
-    return tinted(color, np.maximum(lit, 0.25)) + 14 * np.maximum(single - 1, 0)[:, None]
+    turned_u, turned_v = 0.8 * u + 0.6 * v + offset, 0.8 * v - 0.6 * u
+    clumps = noise(turned_u, turned_v, 0.07 * size, _CLUMPED)
+    single = noise(turned_v, turned_u, 0.05 * size, _GRAINY)
+    height = np.clip((v - top) * (1 / size), -1, 1)
+    lit = 0.86 + 0.26 * height + 0.3 * clumps + 0.1 * single
+    return tinted(color, np.maximum(lit, 0.25))
 
   return texture
 
@@ -107,7 +113,7 @@ def grass(color, offset: float) -> Texture:
   """A lawn, with worn and dry patches."""
 
   def texture(u, v):
-    patches = np.tanh(noise(u + offset, v, 0.25))
+    patches = noise(u + offset, v, 0.25, _CLUMPED)
     blades = noise(u, v + offset, 0.06, _GRAINY)
     rgb = tinted(color, 1 + 0.13 * patches + 0.12 * blades)
     rgb[:, 0] += 14 * np.maximum(patches, 0)

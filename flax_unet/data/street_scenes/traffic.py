@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flax_unet.data.street_scenes.geometry import Place
+from flax_unet.data.street_scenes.geometry import Place, nearest_in_view
 from flax_unet.data.street_scenes.items import Item
 from flax_unet.data.street_scenes.large_vehicles import draw_bus, draw_truck
 from flax_unet.data.street_scenes.people import draw_person
@@ -39,10 +39,10 @@ class _User(NamedTuple):
 
 _USERS = {
   "car": _User(draw_car, 4.6, 0, 80, lane=0.66, crossing=0.4),
-  "truck": _User(draw_truck, 9.0, 18, 38, lane=0.08, crossing=0.1),
+  "truck": _User(draw_truck, 9.0, 18, 38, lane=0.1, crossing=0.1),
   "bus": _User(draw_bus, 12.0, 18, 38, lane=0.1, crossing=0.12),
-  "bicycle": _User(functools.partial(draw_bicycle, ridden=True), 2.0, 0, 19, 0.16, 0.22),
-  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 19, 0.09, 0.11),
+  "bicycle": _User(functools.partial(draw_bicycle, ridden=True), 2.0, 0, 19, 0.18, 0.24),
+  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 19, 0.085, 0.1),
 }
 
 
@@ -67,7 +67,7 @@ def _pick_user(shares: list[float], rng: np.random.Generator) -> str:
 def _sample_lane(street: Street, x: float, yaw: float, rng: np.random.Generator) -> Iterator[Item]:
   """A queue in one lane; riders keep to no line and may be turning."""
   z = rng.uniform(8, 24)
-  while z < min(street.end, 70):
+  while z < min(street.end, 60):
     kind = _pick_user([user.lane for user in _USERS.values()], rng)
     if not _USERS[kind].nearest < z < _USERS[kind].farthest:
       kind = "car"
@@ -82,13 +82,13 @@ def _sample_lane(street: Street, x: float, yaw: float, rng: np.random.Generator)
 def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iterator[Item]:
   """Cars, now and then motorcycles, in the parking bays."""
   x = side.kerb - side.sign * side.parking / 2
-  z = rng.uniform(5, 12)
-  while z < min(street.end, 60):
+  z = nearest_in_view(x) - rng.uniform(0, 6)
+  while z < min(street.end, 50):
     free = street.crossing is None or not street.crossing[0] - 8 < z < street.crossing[1]
-    if free and rng.random() < 0.42:
+    if free and rng.random() < 0.3:
       yaw = _AWAY if side.sign == 1 else _TOWARDS
       yield Item(z, functools.partial(draw_car, place=Place(x, z + 2.3, yaw)))
-    elif free and z < 16 and rng.random() < 0.15:
+    elif free and z < 16 and rng.random() < 0.09:
       place = Place(x, z + 1, side.sign * rng.uniform(0.8, 1.6))
       yield Item(z, functools.partial(draw_motorcycle, place=place))
     z += rng.uniform(5.4, 7)
@@ -96,19 +96,21 @@ def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iter
 
 def _sample_walkers(side: Side, rng: np.random.Generator) -> Iterator[Item]:
   """People on the pavement, and bicycles that lean there."""
-  for _ in range(rng.poisson(2.3)):
-    z, x = rng.uniform(6.5, 17), side.walk + rng.normal(0, 0.5)
+  for _ in range(rng.poisson(2.0)):
+    x = side.walk + rng.normal(0, 0.5)
+    z = nearest_in_view(x) + rng.uniform(-0.5, 8)
     yield Item(z, functools.partial(draw_person, place=Place(x, z)))
-  if rng.random() < 0.35:
-    z = rng.uniform(7, 14)
+  if rng.random() < 0.25:
+    x = side.kerb + side.sign * 1.3
+    z = nearest_in_view(x) + rng.uniform(0, 5)
     for offset in range(rng.integers(1, 4)):
-      place = Place(side.kerb + side.sign * 1.3, z + 0.7 * offset, rng.uniform(1.2, 1.9))
+      place = Place(x, z + 0.7 * offset, rng.uniform(1.2, 1.9))
       yield Item(place.z, functools.partial(draw_bicycle, place=place))
 
 
 def _sample_tram(street: Street, rng: np.random.Generator) -> Iterator[Item]:
   """A tram of two or three parts, each an item of its own: it is long, and things stand beside."""
-  near, parts = rng.uniform(15, 32), int(rng.integers(2, 4))
+  near, parts = rng.uniform(20, 36), int(rng.integers(2, 4))
   livery = int(rng.integers(1 << 30))
   for part in range(parts):
     place = Place(street.track, near + 4.3 + 9.0 * part, _TOWARDS)

@@ -9,8 +9,9 @@ from flax_unet.data.street_scenes.people import draw_rider_aside, draw_rider_fro
 from flax_unet.data.street_scenes.solids import draw_shadow
 
 _FRAMES = np.array([
-  (30, 32, 36), (176, 34, 34), (36, 84, 170), (50, 130, 80), (214, 214, 210), (60, 60, 66),
+  (30, 32, 36), (176, 34, 34), (36, 84, 170), (50, 130, 80), (214, 214, 210),
 ], float)  # fmt: skip
+_TANKS = np.array([(196, 30, 32), (30, 84, 190), (40, 150, 70), (236, 120, 30)], float)
 _TYRE, _GRIP, _SADDLE = (26, 26, 28), (36, 36, 38), (38, 32, 28)
 _STEEL, _IRON = (146, 148, 152), (64, 64, 68)
 
@@ -81,7 +82,7 @@ def draw_motorcycle(
   canvas: Canvas, place: Place, rng: np.random.Generator, ridden: bool = False
 ) -> None:
   """Draws a motorcycle, with a helmeted rider if ridden."""
-  color = pick(_FRAMES, rng)
+  color = pick(_TANKS, rng)
   draw_shadow(canvas, place, 2.0, 0.6, 1.5 if ridden else 0.8)
   if _is_seen_aside(place):
     plane = place.side()

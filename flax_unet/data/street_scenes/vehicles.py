@@ -24,7 +24,7 @@ _PAINTS = np.array([
   (62, 66, 72), (30, 32, 36), (24, 24, 28), (36, 54, 96), (52, 76, 120), (132, 26, 30),
   (98, 30, 40), (214, 204, 170), (72, 88, 80), (112, 98, 84),
 ], float)  # fmt: skip
-_DETAILED = 45.0  # metres; farther away, lines and reflections are too fine to be seen
+_DETAILED = 35.0  # metres; farther away, lines and reflections are too fine to be seen
 
 
 @dataclasses.dataclass(frozen=True)
