@@ -8,14 +8,13 @@ import cv2
 import numpy as np
 
 from flax_unet.data.label_spaces import CITYSCAPES_IDS
+from flax_unet.data.street_scenes.colors import Color
 from flax_unet.data.street_scenes.geometry import Camera, Plane
+from flax_unet.data.street_scenes.textures import Texture
 from flax_unet.data.street_scenes.weather import Weather
 
-# Where a texture is evaluated, in metres on its plane, `[pixels]` each, to colours `[pixels, 3]`.
-Texture = Callable[[np.ndarray, np.ndarray], np.ndarray]
-# The same to booleans `[pixels]`: True where one can see through.
+# Places on a plane, in metres, `[pixels]` each, to booleans `[pixels]`: where one can see through.
 Holes = Callable[[np.ndarray, np.ndarray], np.ndarray]
-Color = tuple[float, float, float] | np.ndarray
 
 _NEAR = 0.4  # metres; nothing nearer to the camera is drawn
 _SUBPIXEL_BITS = 4

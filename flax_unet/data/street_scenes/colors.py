@@ -2,6 +2,8 @@
 
 import numpy as np
 
+Color = tuple[float, float, float] | np.ndarray
+
 GLASS = np.array([42.0, 50.0, 58.0])
 AMBER = (255, 176, 40)
 TAIL_LIGHT = (186, 20, 22)

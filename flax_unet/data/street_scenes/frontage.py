@@ -41,14 +41,14 @@ def _sample_stretch(
     yield _house(x + setback, near, far, street.kind, storeys)
   elif kind == "thicket":
     draw = functools.partial(greenery.draw_thicket, x=x, autumn=street.autumn, **stretch)
-    yield Item(near, draw, True)
+    yield Item(near, draw, frontage=True)
   else:
     draw = {
       "wall": furniture.draw_wall,
       "fence": functools.partial(furniture.draw_fence, look=furniture.sample_fence(rng)),
       "hedge": greenery.draw_hedge,
     }[kind]
-    yield Item(near - 0.1, functools.partial(draw, x=x, **stretch), True)
+    yield Item(near - 0.1, functools.partial(draw, x=x, **stretch), frontage=True)
     has_house = rng.random() < 0.5
     if has_house:
       yield _house(x + side.sign * rng.uniform(5, 8), near, far, "suburb", storeys)
@@ -59,7 +59,7 @@ def _house(x: float, near: float, far: float, kind: str, storeys: int) -> Item:
   draw = functools.partial(
     buildings.draw_building, x=x, near=near, far=far, kind=kind, storeys=storeys
   )
-  return Item(near, draw, True)
+  return Item(near, draw, frontage=True)
 
 
 def _sample_garden(
@@ -76,7 +76,7 @@ def _sample_garden(
     elif has_house and other < 0.4:
       draw = functools.partial(greenery.draw_bush, autumn=street.autumn, **place)
     # Nearer than the house and the trees behind, farther than the barrier.
-    yield Item(near - 0.09 + (z - near) * 1e-3, draw, True)
+    yield Item(near - 0.09 + (z - near) * 1e-3, draw, frontage=True)
 
 
 def _sample_end(street: Street, rng: np.random.Generator) -> Iterator[Item]:
@@ -84,9 +84,9 @@ def _sample_end(street: Street, rng: np.random.Generator) -> Iterator[Item]:
   z = street.end + 12
   if rng.random() < 0.7:
     draw = functools.partial(buildings.draw_row_of_houses, z=z, kind=street.kind)
-    yield Item(z, draw, True)
+    yield Item(z, draw, frontage=True)
   for _ in range(rng.integers(3, 12)):
     x, near = rng.uniform(-0.3, 0.3) * z, z - rng.uniform(0.5, 3)
     tall = rng.uniform(6, 13)
     draw = functools.partial(greenery.draw_tree, x=x, z=near, tall=tall, autumn=street.autumn)
-    yield Item(near, draw, True)
+    yield Item(near, draw, frontage=True)

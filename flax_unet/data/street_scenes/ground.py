@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from flax_unet.data.street_scenes.canvas import Canvas, Color, Texture
+from flax_unet.data.street_scenes.canvas import Canvas
+from flax_unet.data.street_scenes.colors import Color
 from flax_unet.data.street_scenes.geometry import along_street, ellipse, level, rectangle, upright
 from flax_unet.data.street_scenes.street import NEAR, Side, Street
-from flax_unet.data.street_scenes.textures import asphalt, grass, rough, slabs
+from flax_unet.data.street_scenes.textures import Texture, asphalt, grass, rough, slabs
 
 _WHITE = np.array([225.0, 225.0, 220.0])
 _GREEN = np.array([98.0, 126.0, 56.0])

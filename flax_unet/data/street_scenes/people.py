@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from flax_unet.data.street_scenes.canvas import Canvas
-from flax_unet.data.street_scenes.colors import pick
+from flax_unet.data.street_scenes.colors import Color, pick
 from flax_unet.data.street_scenes.geometry import Place, Plane, ellipse, stroke, upright
 from flax_unet.data.street_scenes.solids import draw_shadow
 
@@ -34,7 +34,7 @@ _BACK = np.array([
 ])  # fmt: skip
 
 Point = tuple[float, float]
-Brush = Callable[[np.ndarray, tuple[float, float, float] | np.ndarray], None]  # outline, colour
+Brush = Callable[[np.ndarray, Color], None]  # outline, colour
 
 
 def _sample_colors(rng: np.random.Generator) -> tuple[np.ndarray, ...]:

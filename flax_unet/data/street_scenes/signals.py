@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from flax_unet.data.street_scenes.canvas import Canvas
+from flax_unet.data.street_scenes.colors import Color
 from flax_unet.data.street_scenes.furniture import draw_post
 from flax_unet.data.street_scenes.geometry import Plane, ellipse, rectangle, stroke, upright
 
@@ -13,7 +14,7 @@ _WHITE, _BLACK = (236, 236, 232), (30, 30, 30)
 _GREEN_LIGHT, _AMBER_LIGHT, _RED_LIGHT = (40, 230, 120), (255, 190, 40), (250, 44, 36)
 _ARM = (104, 108, 110)
 
-Brush = Callable[[np.ndarray, tuple[float, float, float]], None]  # outline, colour
+Brush = Callable[[np.ndarray, Color], None]  # outline, colour
 
 
 def draw_traffic_light(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:

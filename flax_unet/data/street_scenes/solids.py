@@ -5,7 +5,8 @@ import math
 import cv2
 import numpy as np
 
-from flax_unet.data.street_scenes.canvas import Canvas, Color, Texture
+from flax_unet.data.street_scenes.canvas import Canvas
+from flax_unet.data.street_scenes.colors import Color
 from flax_unet.data.street_scenes.geometry import (
   Place,
   Plane,
@@ -15,6 +16,7 @@ from flax_unet.data.street_scenes.geometry import (
   rectangle,
   visible_faces,
 )
+from flax_unet.data.street_scenes.textures import Texture
 
 
 def draw_solid(

@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from flax_unet.data.street_scenes.colors import Color
+
+# Places (u, v) on a plane, in metres, `[pixels]` each, to RGB `[pixels, 3]`.
 Texture = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _SIZE = 256  # entries of the tables along either axis
@@ -40,17 +43,17 @@ def per_cell(columns: np.ndarray, rows: np.ndarray, salt: int = 0) -> np.ndarray
   return noise(columns + salt, rows + 7 * salt, 1.0, _GRAINY)
 
 
-def tinted(color, brightness: np.ndarray) -> np.ndarray:
+def tinted(color: Color, brightness: np.ndarray) -> np.ndarray:
   """A colour at every pixel's own brightness, `[pixels, 3]`."""
   return np.asarray(color, np.float32) * brightness[:, None]
 
 
-def fill(rgb: np.ndarray, mask: np.ndarray, color) -> None:
+def fill(rgb: np.ndarray, mask: np.ndarray, color: Color) -> None:
   """Overwrites `rgb` `[pixels, 3]` within a mask; one colour, or one for each pixel in the mask."""
   rgb[mask] = color
 
 
-def rough(color, amount: float, grain: float, offset: float = 0.0) -> Texture:
+def rough(color: Color, amount: float, grain: float, offset: float = 0.0) -> Texture:
   """A colour whose brightness varies: plaster, concrete, bark."""
 
   def texture(u, v):
@@ -61,7 +64,9 @@ def rough(color, amount: float, grain: float, offset: float = 0.0) -> Texture:
   return texture
 
 
-def bricks(color, mortar, length: float, height: float, offset: float = 0.0) -> Texture:
+def bricks(
+  color: Color, mortar: Color, length: float, height: float, offset: float = 0.0
+) -> Texture:
   """Courses of bricks or blocks, each course shifted by half a brick."""
   length, height = float(length), float(height)
 
@@ -79,7 +84,7 @@ def bricks(color, mortar, length: float, height: float, offset: float = 0.0) -> 
   return texture
 
 
-def slabs(color, size: float, offset: float = 0.0) -> Texture:
+def slabs(color: Color, size: float, offset: float = 0.0) -> Texture:
   """Paving slabs with dark joints."""
   size = float(size)
 
@@ -93,7 +98,7 @@ def slabs(color, size: float, offset: float = 0.0) -> Texture:
   return texture
 
 
-def leaves(color, top: float, size: float, offset: float) -> Texture:
+def leaves(color: Color, top: float, size: float, offset: float) -> Texture:
   """Foliage: clumps of leaves, light above the height `top`, dark below and in the gaps."""
   top, size = float(top), float(size)  # NumPy's scalars would turn all into float64
 
@@ -109,7 +114,7 @@ def leaves(color, top: float, size: float, offset: float) -> Texture:
   return texture
 
 
-def grass(color, offset: float) -> Texture:
+def grass(color: Color, offset: float) -> Texture:
   """A lawn, with worn and dry patches."""
 
   def texture(u, v):
@@ -122,7 +127,7 @@ def grass(color, offset: float) -> Texture:
   return texture
 
 
-def asphalt(color, offset: float) -> Texture:
+def asphalt(color: Color, offset: float) -> Texture:
   """Asphalt: fine grains, stains, and the lighter tracks of wheels along the street."""
 
   def texture(u, v):
