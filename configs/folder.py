@@ -72,6 +72,9 @@ def get_config(arg=None):
     f"label_map|random_scale(0.5, 2.0)|random_crop({arg.res.replace('x', ', ')})"
     "|flip_lr|photometric"
   )
+  config.input.batch_size = 8
+  config.class_weights = None
+  config.evals.val.batch_size = 8
   config.evals.val.pp = "label_map|pad_to_multiple(128)"  # few shapes, so few compilations
   config.evals.val.log_steps = 500
   config.ckpt_steps = 500

@@ -33,6 +33,8 @@ def get_config(arg=None):
   )
   config.input.batch_size = 16
   config.input.workers = 8
+  config.class_weights = None
+  config.evals.val.batch_size = 8
   config.evals.val.split = "train[90%:]"
   # A few pictures are much larger than the rest; multiples of 256 keep the compilations few.
   config.evals.val.pp = "label_map|pad_to_multiple(256)"
