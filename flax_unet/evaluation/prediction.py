@@ -22,7 +22,6 @@ from flax_unet.evaluation import evaluator, inference, tiles
 from flax_unet.models.unet import UNet
 
 _LARGEST_PASS = 2**22  # pixels; a U-Net of width 64 takes some 4 GB for them
-_MULTIPLE = 128  # pixels; pictures are mirrored up to a multiple, so that there are fewer shapes
 
 Key = TypeVar("Key")
 # Maps variables and uint8 windows `[devices, 1, height, width, 3]` to `[devices, 1, ...]`.
@@ -81,7 +80,9 @@ class Predictor:
     model: UNet,
     variables: Mapping[str, Any],
     options: inference.Options,
+    *,
     resize: tuple[int, int] | None = None,
+    multiple: int = 128,
   ):
     """Sends the model to the devices.
 
@@ -91,12 +92,15 @@ class Predictor:
       options: how to predict.
       resize: height and width to which pictures are resampled before; masks are of a picture's own
         size all the same.
+      multiple: without `resize`, pictures that go in one pass are mirrored up to a multiple of so
+        many pixels, at the bottom and on the right: fewer shapes, and so fewer compilations.
     """
     self._devices = jax.local_devices()
     self._variables = jax.device_put(jax.device_get(variables), devices.replicated_locally())
     self._model = model
     self._options = options
     self._resize = resize
+    self._multiple = multiple
     self._tile_step = self._map(tiles.window_scores, options=options)
     self._whole_steps: dict[tuple[int, int], _Step] = {}
 
@@ -164,7 +168,7 @@ class Predictor:
       # Scores are enlarged before the class is chosen, as in evaluation, where they fit.
       part = size if math.prod(size) <= _LARGEST_PASS else self._resize
       return _Whole(self._whole_step(part), image, part, size)
-    border = (0, -size[0] % _MULTIPLE, 0, -size[1] % _MULTIPLE)
+    border = (0, -size[0] % self._multiple, 0, -size[1] % self._multiple)
     image = cv2.copyMakeBorder(image, *border, cv2.BORDER_REFLECT_101)
     return _Whole(self._whole_step(image.shape[:2]), image, size, size)
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import ml_collections
@@ -14,7 +15,7 @@ import tqdm
 from absl import logging
 
 from flax_unet import errors
-from flax_unet.data import label_spaces, ops, picture_files
+from flax_unet.data import label_spaces, ops, padding, picture_files
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation import inference, mask_files
 from flax_unet.evaluation.prediction import Predictor
@@ -141,9 +142,12 @@ def _load(
   model = experiment.make_model(config, label_space)
   first, eval_config = next(iter(config.evals.items()))
   options = experiment.make_inference(config, first)
-  op = experiment.make_op(f"evals.{first}", eval_config.pp, label_space)
-  resizes = [op for op in op.ops if isinstance(op, ops.Resize | ops.ResizeImage)]
-  resize = (resizes[-1].height, resizes[-1].width) if resizes else None
+  sizes: dict[str, Any] = {}
+  for op in experiment.make_op(f"evals.{first}", eval_config.pp, label_space).ops:
+    if isinstance(op, ops.Resize | ops.ResizeImage):
+      sizes["resize"] = (op.height, op.width)
+    elif isinstance(op, padding.PadToMultiple):
+      sizes["multiple"] = op.multiple
 
   checkpoints = checkpoint.Checkpoints(folder, read_only=True)
   step = checkpoints.best if which == "best" else checkpoints.newest
@@ -162,7 +166,7 @@ def _load(
   )
   restored, _ = checkpoints.restore(step, template)
   logging.info("Predicting with step %d of %s", step, folder)
-  return Predictor(model, restored.eval_variables, options, resize)
+  return Predictor(model, restored.eval_variables, options, **sizes)
 
 
 def _check_same_model(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:

@@ -55,6 +55,13 @@ def test_pictures_of_all_sizes_come_out_in_order(variables):
   assert len(np.unique(masks[1][1])) > 1
 
 
+def test_pictures_are_mirrored_up_to_the_multiple_asked_for(variables):
+  (image,) = _pictures((30, 41))
+  ((_, mask),) = prediction.Predictor(MODEL, variables, WHOLE, multiple=16)([(0, image)])
+  mirrored = np.pad(image, ((0, 2), (0, 7), (0, 0)), mode="reflect")
+  np.testing.assert_array_equal(mask, _whole_mask(variables, mirrored)[:30, :41])
+
+
 def test_pictures_are_resampled_before_and_masks_are_not(variables):
   (image,) = _pictures((90, 150))
   predictor = prediction.Predictor(MODEL, variables, WHOLE, resize=(40, 60))

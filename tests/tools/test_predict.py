@@ -87,6 +87,19 @@ def test_pictures_are_resampled_as_evaluation_does(run, pictures, tmp_path):
   np.testing.assert_array_equal(mask, expected)
 
 
+def test_pictures_are_mirrored_as_evaluation_does(run, pictures, tmp_path):
+  image = cv2.imread(str(pictures / "a.png"), cv2.IMREAD_COLOR_RGB)[:30, :50]
+  cv2.imwrite(str(pictures / "a.png"), image[..., ::-1])
+  config = _config()
+  config.evals.val.pp = "label_map|pad_to_multiple(32)"
+  _predict(run, pictures / "a.png", tmp_path / "out", config)
+  _, model, made = run
+  mirrored = np.pad(image, ((0, 2), (0, 14), (0, 0)), mode="reflect")
+  expected = evaluator.predict(model, made.eval_variables, mirrored[None], (32, 64))[0, :30, :50]
+  mask = cv2.imread(str(tmp_path / "out" / "a.png"), cv2.IMREAD_UNCHANGED)
+  np.testing.assert_array_equal(mask, expected)
+
+
 def test_packs_what_the_cityscapes_server_takes(run, pictures, tmp_path):
   _predict(run, pictures / "ulm*", tmp_path / "out", formats=["color", "cityscapes"], make_zip=True)
   with zipfile.ZipFile(tmp_path / "out" / "cityscapes.zip") as archive:
