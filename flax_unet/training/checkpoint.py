@@ -93,7 +93,7 @@ class Checkpoints:
     Args:
       state: what to save.
       step: the number of steps taken.
-      place: where the run is in its data.
+      place: where the run is in its data and its log, as JSON has it.
       config: the configuration.
       mean_iou: the score at this step, or None where it was not evaluated.
 

@@ -44,10 +44,10 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   checkpoints = checkpoint.Checkpoints(folder)
   state = run.init_state()
   start = checkpoints.newest or 0
-  skipped = set()  # the errors of examples that could not be used
+  skipped, unwritten = set(), []  # the errors of examples that could not be used; see `TrainLog`
   if start:
     state, place = checkpoints.restore(start, state)
-    skipped |= set(place["skipped"])
+    skipped, unwritten = set(place["skipped"]), place["unwritten_metrics"]
     logging.info("Going on from step %d of %d", start, run.total_steps)
   events.forget_after(folder, start)
 
@@ -72,6 +72,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
     config.log_training_steps,
     config.input.batch_size,
     config.skip_nonfinite,
+    unwritten,
   )
 
   results, stopped = {}, False
@@ -97,6 +98,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
           place={
             "examples_seen": step * config.input.batch_size,
             "skipped": sorted(skipped),
+            "unwritten_metrics": log.unwritten,
           },
           config=config.to_dict(),
           mean_iou=_score(run, results if due else {}),

@@ -1,6 +1,7 @@
 """What is told about training while it runs, to the terminal and to TensorBoard."""
 
 import time
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -25,6 +26,7 @@ class TrainLog:
     every_steps: int,
     batch_size: int,
     skip_nonfinite: int = 0,
+    unwritten: Sequence[Mapping[str, float]] = (),
   ):
     """Sets the log up.
 
@@ -35,16 +37,22 @@ class TrainLog:
       batch_size: pictures a step, over all devices.
       skip_nonfinite: how many steps in a row may be skipped because loss or gradient are not
         finite.
+      unwritten: what the log of a run that goes on had in `unwritten`.
     """
     self._writer = writer
     self._schedule = schedule
     self._every_steps = every_steps
     self._batch_size = batch_size
     self._pending: tuple[int, dict[str, jax.Array]] | None = None
-    self._metrics: list[dict[str, np.ndarray]] = []
+    self._metrics = [dict(metrics) for metrics in unwritten]
     self._skip_nonfinite = skip_nonfinite
     self._nonfinite = 0  # steps in a row
     self.restart_clock()
+
+  @property
+  def unwritten(self) -> list[dict[str, float]]:
+    """The metrics of the steps since the last time: part of a checkpoint, for their means."""
+    return list(self._metrics)
 
   def restart_clock(self) -> None:
     """Leaves out of the speed what took place since the last step."""
@@ -77,7 +85,7 @@ class TrainLog:
     if self._pending is None:
       return
     (step, metrics, ids), self._pending = self._pending, None
-    metrics = jax.device_get(metrics)
+    metrics = {key: float(x) for key, x in jax.device_get(metrics).items()}
     if np.isfinite(metrics["loss"]) and np.isfinite(metrics["grad_norm"]):
       self._nonfinite = 0
       self._metrics.append(metrics)
@@ -104,7 +112,7 @@ class TrainLog:
     self._metrics.clear()
     self.restart_clock()
 
-  def _refuse_or_skip(self, step: int, metrics: dict[str, np.ndarray], ids: np.ndarray) -> None:
+  def _refuse_or_skip(self, step: int, metrics: dict[str, float], ids: np.ndarray) -> None:
     """Says which step had a loss or a gradient that is not finite."""
     what = (
       f"step {step}: loss {metrics['loss']}, gradient norm {metrics['grad_norm']}, learning rate "
