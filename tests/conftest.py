@@ -79,25 +79,29 @@ def street_scenes_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
   return folder
 
 
-@pytest.fixture
-def tiny_config(street_scenes_dir: pathlib.Path) -> ml_collections.ConfigDict:
-  """Thirty steps of a tiny network on `street_scenes_dir`, in crops of 32 x 64 pixels."""
-  config = street_scenes.get_config("runlocal")
-  config.update_from_flattened_dict(
-    {
-      "total_steps": 30,
-      "input.data.data_dir": str(street_scenes_dir),
-      "input.pp": "label_map|random_crop(32, 64)|flip_lr|photometric",
-      "input.batch_size": 4,
-      "model.width": 4,
-      "model.depth": 2,
-      "ema_decay": 0.9,
-      "evals.val.pp": "label_map|resize(32, 64)",
-      "evals.val.batch_size": 4,
-      "evals.val.log_steps": 15,
-      "evals.val.num_pictures": 1,
-      "log_training_steps": 5,
-      "ckpt_steps": 17,
-    }
-  )
-  return config
+@pytest.fixture(scope="session")
+def tiny_config(street_scenes_dir: pathlib.Path) -> Callable[..., ml_collections.ConfigDict]:
+  """Makes the configuration of thirty steps of a tiny network, in crops of 32 x 64 pixels."""
+
+  def make(**changes: Any) -> ml_collections.ConfigDict:
+    config = street_scenes.get_config("runlocal")
+    config.update_from_flattened_dict(
+      {
+        "total_steps": 30,
+        "input.data.data_dir": str(street_scenes_dir),
+        "input.pp": "label_map|random_crop(32, 64)|flip_lr|photometric",
+        "input.batch_size": 4,
+        "model.width": 4,
+        "model.depth": 2,
+        "ema_decay": 0.9,
+        "evals.val.batch_size": 4,
+        "evals.val.log_steps": 15,
+        "evals.val.num_pictures": 1,
+        "log_training_steps": 5,
+        "ckpt_steps": 17,
+        **changes,
+      }
+    )
+    return config
+
+  return make

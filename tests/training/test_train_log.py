@@ -1,3 +1,4 @@
+import json
 import time
 
 import jax.numpy as jnp
@@ -54,6 +55,21 @@ def test_settling_writes_what_is_due():
   _add(log, 2, 2.0)
   log.settle()
   assert writer.written[2]["train/loss"] == 3.0
+
+
+def test_a_log_that_goes_on_writes_the_means_of_one_that_did_not_stop():
+  writer, other = _Writer(), _Writer()
+  log = _log(writer, every_steps=4)
+  for step, loss in enumerate([0.1, 0.2, 0.7], start=1):
+    _add(log, step, loss)
+  log.settle()
+  unwritten = json.loads(json.dumps(log.unwritten))  # as a checkpoint keeps it
+  assert len(unwritten) == 3
+  for going_on in (log, _log(other, every_steps=4, unwritten=unwritten)):
+    _add(going_on, 4, 0.3)
+    going_on.settle()
+    assert going_on.unwritten == []
+  assert writer.written[4]["train/loss"] == other.written[4]["train/loss"]
 
 
 def test_speed_and_waiting(monkeypatch):

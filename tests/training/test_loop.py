@@ -1,0 +1,169 @@
+"""The loop in this process; real kills and signals are in `test_faults.py`."""
+
+import json
+import pathlib
+import shutil
+import signal
+
+import numpy as np
+import pytest
+
+from flax_unet.data import pipeline
+from flax_unet.errors import UserError
+from flax_unet.training import checkpoint, events, feed, loop, stopping
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny_config, tmp_path_factory) -> pathlib.Path:
+  """The folder of a run of thirty steps."""
+  folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+  assert loop.train(tiny_config(), folder) == 0
+  return folder
+
+
+@pytest.fixture
+def copy_of_run(uninterrupted, tmp_path) -> pathlib.Path:
+  return pathlib.Path(shutil.copytree(uninterrupted, tmp_path / "run"))
+
+
+def _json(path):
+  return json.loads(path.read_text())
+
+
+def _curves(folder):
+  """The curves that follow from the configuration: all but those of speed."""
+  speed = ("train/steps_per_second", "train/images_per_second", "train/waiting_for_data")
+  return {tag: curve for tag, curve in events.scalars(folder).items() if tag not in speed}
+
+
+def _checkpoints(folder):
+  checkpoints = checkpoint.Checkpoints(folder, read_only=True)
+  newest, best = checkpoints.newest, checkpoints.best
+  checkpoints.close()
+  return newest, best
+
+
+def _assert_same_result(folder, expected):
+  digests = [_json(path / "run.json")["params_digest"] for path in (folder, expected)]
+  assert digests[0] == digests[1]
+  assert _curves(folder) == _curves(expected)
+  scores = [_json(path / "report" / "metrics.json") for path in (folder, expected)]
+  assert scores[0] == scores[1]
+
+
+def test_a_run_leaves_what_it_promises(uninterrupted):
+  assert _json(uninterrupted / "config.json")["total_steps"] == 30
+  info = _json(uninterrupted / "run.json")
+  assert info["steps"] == 30
+  assert info["data"]["splits"]["train"]["examples"] == 16
+  assert info["parameters"] > 1000
+  assert info["flops_per_step"] > 1e6
+  curves = _curves(uninterrupted)
+  assert curves["train/loss"][0] == [5, 10, 15, 20, 25, 30]
+  assert curves["val/mean_iou"][0] == [15, 30]
+  assert np.mean(curves["train/loss"][1][-2:]) < curves["train/loss"][1][0]
+
+  report = _json(uninterrupted / "report" / "metrics.json")
+  assert report["step"] == 30
+  assert report["evals"]["val"]["mean_iou"] == pytest.approx(curves["val/mean_iou"][1][-1])
+  with np.load(uninterrupted / "report" / "confusions.npz") as arrays:
+    assert arrays["val/confusions"].shape == (7, 19, 19)
+
+
+def test_the_best_checkpoint_is_that_of_the_best_evaluation(uninterrupted):
+  steps, scores = _curves(uninterrupted)["val/mean_iou"]
+  assert _checkpoints(uninterrupted) == (30, steps[int(np.argmax(scores))])
+
+
+def test_thirty_steps_equal_seventeen_and_thirteen(
+  uninterrupted, tiny_config, tmp_path, monkeypatch
+):
+  folder = tmp_path / "run"
+  reached = stopping.StopSignal.reached
+
+  def signal_at_17(self, step):
+    if step == 17:
+      signal.raise_signal(signal.SIGTERM)
+    return reached(self, step)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(stopping.StopSignal, "reached", signal_at_17)
+    assert loop.train(tiny_config(), folder) == 128 + signal.SIGTERM
+  assert _checkpoints(folder)[0] == 17
+  assert not (folder / "run.json").exists()
+
+  starts = []
+
+  def train_batches(*args, start, **kwargs):
+    starts.append(start)
+    return original(*args, start=start, **kwargs)
+
+  original = pipeline.train_batches
+  monkeypatch.setattr(pipeline, "train_batches", train_batches)
+  assert loop.train(tiny_config(), folder) == 0
+  assert starts == [17]
+  _assert_same_result(folder, uninterrupted)
+
+
+def test_a_finished_run_is_only_evaluated_again(
+  copy_of_run, uninterrupted, tiny_config, monkeypatch
+):
+  shutil.rmtree(copy_of_run / "report")
+  monkeypatch.setattr(feed, "timed_next", lambda *args: pytest.fail("trained on"))
+  assert loop.train(tiny_config(), copy_of_run) == 0
+  _assert_same_result(copy_of_run, uninterrupted)
+
+
+def test_epochs_are_turned_into_steps(tiny_config, tmp_path):
+  # 3 epochs of 16 pictures in batches of 8 are 6 steps; of 12 pictures, 4.5 steps.
+  changes = {"total_steps": None, "input.batch_size": 8, "schedule.warmup_steps": 0}
+  config = tiny_config(total_epochs=3, **changes)
+  assert loop.experiment.build(config).total_steps == 6
+  config.input.data.split = "train[:12]"
+  assert loop.experiment.build(config).total_steps == 5
+
+
+@pytest.mark.parametrize("which", ["newest", "best"])
+def test_a_checkpoint_is_evaluated(copy_of_run, tiny_config, which):
+  newest, best = _checkpoints(copy_of_run)
+  shutil.rmtree(copy_of_run / "report")
+  loop.evaluate(tiny_config(), copy_of_run, which)
+  report = _json(copy_of_run / "report" / "metrics.json")
+  steps, scores = _curves(copy_of_run)["val/mean_iou"]
+  assert report["step"] == {"newest": newest, "best": best}[which]
+  expected = scores[steps.index(report["step"])]
+  assert report["evals"]["val"]["mean_iou"] == pytest.approx(expected)
+
+
+def test_the_average_of_the_parameters_is_what_is_scored(uninterrupted, tiny_config):
+  run = loop.experiment.build(tiny_config())
+  checkpoints = checkpoint.Checkpoints(uninterrupted, read_only=True)
+  state, place = checkpoints.restore(30, run.init_state())
+  checkpoints.close()
+  assert place["examples_seen"] == 30 * 4
+  averaged, last = (
+    run.evaluators["val"]({"params": params, "batch_stats": state.batch_stats})
+    for params in (state.ema_params, state.params)
+  )
+  with np.load(uninterrupted / "report" / "confusions.npz") as arrays:
+    np.testing.assert_array_equal(arrays["val/confusions"], averaged.confusions)
+    assert (arrays["val/confusions"] != last.confusions).any()
+
+
+def test_without_a_checkpoint_there_is_nothing_to_evaluate(tiny_config, tmp_path):
+  with pytest.raises(UserError, match="checkpoints holds no checkpoint: train first"):
+    loop.evaluate(tiny_config(), tmp_path / "run", "newest")
+
+
+def test_a_folder_with_another_run_is_left_alone(copy_of_run, tiny_config):
+  before = {path: path.stat().st_mtime_ns for path in copy_of_run.rglob("*")}
+  with pytest.raises(UserError, match=r"another configuration \(lr: 0.003 there, 0.1 now\)"):
+    loop.train(tiny_config(lr=0.1), copy_of_run)
+  assert {path: path.stat().st_mtime_ns for path in copy_of_run.rglob("*")} == before
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_bad_examples_are_named(tiny_config, tmp_path, monkeypatch, workers):
+  config = tiny_config(**{"label_space": "oxford_iiit_pet", "input.workers": workers})
+  with pytest.raises(UserError, match=r"example 'train_\d+': label value .* is not in label space"):
+    loop.train(config, tmp_path / "run")
