@@ -14,27 +14,25 @@ Arguments after the colon:
 
 from ml_collections.config_dict import placeholder
 
-from configs import street_scenes
+from configs import folder
 from configs.common import parse_arg
 
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
   arg = parse_arg(arg, res="256x256", width=32)
-  config = street_scenes.get_config(f"width={arg.width}")
+  config = folder.get_config(f"images=-,labels=-,num_classes=3,res={arg.res},width={arg.width}")
 
   config.label_space = "oxford_iiit_pet"
-  config.total_steps, config.total_epochs = placeholder(int), 50
-  config.input.data.name = "oxford_iiit_pet"
-  config.input.data.split = "train[:90%]"
-  config.input.pp = (
-    f"label_map|random_scale(0.5, 1.5)|random_crop({arg.res.replace('x', ', ')})"
-    "|flip_lr|photometric"
-  )
+  config.total_epochs = 50
+  config.input.data = {
+    "name": "oxford_iiit_pet",
+    "split": "train[:90%]",
+    "data_dir": placeholder(str),  # where prepared data lies; None: ~/tensorflow_datasets
+    "manual_dir": placeholder(str),
+  }
   config.input.batch_size = 16
   config.input.workers = 8
-  config.class_weights = None
-  config.evals.val.batch_size = 8
   config.evals.val.split = "train[90%:]"
   # A few pictures are much larger than the rest; multiples of 256 keep the compilations few.
   config.evals.val.pp = "label_map|pad_to_multiple(256)"
