@@ -61,64 +61,70 @@ def learning_curves(history: Mapping[str, Curve]) -> list[Chart]:
 
   Args:
     history: steps and values of `loss`, `learning_rate` and, for every eval, `<eval>/mean_iou`.
+      Values that are not finite are left out.
   """
+  finite = {name: _finite(curve) for name, curve in history.items()}
+  curves = {name: curve for name, curve in finite.items() if len(curve[0])}
   scores = {
     name.removesuffix("/mean_iou"): curve
-    for name, curve in history.items()
+    for name, curve in curves.items()
     if name.endswith("/mean_iou")
   }
-  charts = [
-    ("Loss", {"loss": history["loss"]} if "loss" in history else {}, False),
-    ("Mean IoU", scores, True),
-    (
-      "Learning rate",
-      {"learning rate": history["learning_rate"]} if "learning_rate" in history else {},
-      False,
-    ),
+  groups = {
+    "Loss": {"loss": curves["loss"]} if "loss" in curves else {},
+    "Mean IoU": scores,
+    "Learning rate": {"rate": curves["learning_rate"]} if "learning_rate" in curves else {},
+  }
+  last_step = max(
+    (steps[-1] for group in groups.values() for steps, _ in group.values()), default=0
+  )
+  return [
+    _chart(title, group, int(last_step), mark_best=group is scores)
+    for title, group in groups.items()
+    if group
   ]
-  last_step = max((curve[0][-1] for _, curves, _ in charts for curve in curves.values()), default=0)
-  return [_chart(title, curves, last_step, best) for title, curves, best in charts if curves]
 
 
-def _chart(title: str, curves: Mapping[str, Curve], last_step: int, mark_best: bool) -> Chart:
+def _finite(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+  steps, values = np.asarray(curve[0]), np.asarray(curve[1], np.float64)
+  keep = np.isfinite(values)
+  return steps[keep], values[keep]
+
+
+def _chart(
+  title: str,
+  curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+  last_step: int,
+  mark_best: bool,
+) -> Chart:
   """Lays out curves over the steps `0..last_step`; values start at 0."""
-  layout = Chart(title, [], [], [])
-  highest = max(np.nanmax(values) for _, values in curves.values())
-  y_values = matplotlib.ticker.MaxNLocator(4).tick_values(0, highest or 1)
-  y_max = y_values[-1]
+  chart = Chart(title, [], [], [])
+  highest = max(values.max() for _, values in curves.values())
+  y_values = matplotlib.ticker.MaxNLocator(4).tick_values(0, highest if highest > 0 else 1)
   x_values = matplotlib.ticker.MaxNLocator(5, integer=True).tick_values(0, max(last_step, 1))
-  right, floor = layout.width - layout.right, layout.height - layout.bottom
+  right, floor = chart.width - chart.right, chart.height - chart.bottom
 
   def x_of(step: float) -> float:
-    return round(layout.left + (right - layout.left) * step / max(last_step, 1), 1)
+    return round(chart.left + (right - chart.left) * step / max(last_step, 1), 1)
 
   def y_of(value: float) -> float:
-    return round(floor - (floor - layout.top) * value / y_max, 1)
+    return round(floor - (floor - chart.top) * value / y_values[-1], 1)
 
-  lines = []
   for name, (steps, values) in curves.items():
-    drawn = _thinned(np.asarray(steps), np.asarray(values, np.float64))
-    points = " ".join(f"{x_of(step)},{y_of(value)}" for step, value in zip(*drawn, strict=True))
-    best = int(np.nanargmax(values))
-    text = f"{values[best]:.4f}"
-    lines.append(
-      Line(name, points, (x_of(steps[best]), y_of(values[best]), text) if mark_best else None)
-    )
+    drawn = zip(*_thinned(steps, values), strict=True)
+    points = " ".join(f"{x_of(step)},{y_of(value)}" for step, value in drawn)
+    at = np.argmax(values)
+    best = (x_of(steps[at]), y_of(values[at]), f"{values[at]:.4f}") if mark_best else None
+    chart.lines.append(Line(name, points, best))
   number = matplotlib.ticker.EngFormatter(sep="")
-  return dataclasses.replace(
-    layout,
-    lines=lines,
-    x_ticks=[Tick(x_of(x), number(x)) for x in x_values if 0 <= x <= last_step],
-    y_ticks=[Tick(y_of(y), f"{y:g}") for y in y_values if y >= 0],
-  )
+  chart.x_ticks.extend(Tick(x_of(x), number(x)) for x in x_values if 0 <= x <= last_step)
+  chart.y_ticks.extend(Tick(y_of(y), f"{y:g}") for y in y_values if y >= 0)
+  return chart
 
 
 def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Averages neighbours, until there are few enough points; leaves out what is not finite."""
-  finite = np.isfinite(values)
-  steps, values = steps[finite], values[finite]
-  group = math.ceil(len(values) / _MAX_POINTS)
-  starts = np.arange(0, len(values), max(group, 1))
+  """Averages neighbours, until there are few enough points."""
+  starts = np.arange(0, len(values), math.ceil(len(values) / _MAX_POINTS))
   counts = np.diff([*starts, len(values)])
   return np.add.reduceat(steps, starts) / counts, np.add.reduceat(values, starts) / counts
 

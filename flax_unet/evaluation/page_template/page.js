@@ -16,12 +16,12 @@ const svg = document.querySelector(".matrix svg");
 const { names, counts } = JSON.parse(document.getElementById("counts").textContent);
 const cursor = svg.querySelector(".cursor");
 const readout = document.querySelector(".readout");
-const [left, top_, side] = [svg.dataset.left, svg.dataset.top, svg.dataset.side].map(Number);
+const [left, above, side] = [svg.dataset.left, svg.dataset.top, svg.dataset.side].map(Number);
 
 function show(event) {
   const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
   const column = Math.floor((point.x - left) / side);
-  const row = Math.floor((point.y - top_) / side);
+  const row = Math.floor((point.y - above) / side);
   if (!(counts[row] && column in counts[row])) return;
   const total = counts[row].reduce((sum, count) => sum + count, 0);
   const share = total ? `${((100 * counts[row][column]) / total).toFixed(2)} % of ${names[row]}` : "no pixels";
