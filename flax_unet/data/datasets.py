@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 import ml_collections
 
-from flax_unet.data import sources
+from flax_unet.data import tfds_source
 from flax_unet.data.folder import FolderDataset
 from flax_unet.data.label_space import LabelSpace
 
@@ -45,7 +45,7 @@ def open_dataset(data: ml_collections.ConfigDict, label_space: LabelSpace) -> Da
 
   Args:
     data: `config.input.data`. Its `name` is "folder", for one's own pictures (`FolderDataset`), or
-      that of a data set in TFDS (`sources.open_builder`).
+      that of a data set in TFDS (`tfds_source.open_builder`).
     label_space: what the labels hold.
 
   Raises:
@@ -53,4 +53,4 @@ def open_dataset(data: ml_collections.ConfigDict, label_space: LabelSpace) -> Da
   """
   if data.name == "folder":
     return FolderDataset(data, label_space)
-  return sources.TfdsDataset(data)
+  return tfds_source.TfdsDataset(data)

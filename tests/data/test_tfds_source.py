@@ -7,12 +7,12 @@ import ml_collections
 import numpy as np
 import pytest
 
-from flax_unet.data import label_spaces, sources
+from flax_unet.data import label_spaces, tfds_source
 from flax_unet.errors import UserError
 
 
 def _open(name, data_dir, manual_dir=None):
-  return sources.open_builder(
+  return tfds_source.open_builder(
     ml_collections.ConfigDict(
       {"name": name, "data_dir": str(data_dir), "manual_dir": manual_dir and str(manual_dir)}
     )
@@ -37,10 +37,10 @@ def cityscapes(cityscapes_zips, tmp_path_factory):
 
 def test_street_scenes_have_the_features_of_cityscapes(street_scenes):
   lengths = [
-    len(sources.open_split(street_scenes, split)) for split in ("train", "validation", "test")
+    len(tfds_source.open_split(street_scenes, split)) for split in ("train", "validation", "test")
   ]
   assert lengths == [16, 7, 4]
-  examples = _examples(sources.open_split(street_scenes, "validation"))
+  examples = _examples(tfds_source.open_split(street_scenes, "validation"))
   assert sorted(example["id"] for example in examples) == [
     f"validation_{index:06d}" for index in range(7)
   ]
@@ -52,7 +52,7 @@ def test_street_scenes_have_the_features_of_cityscapes(street_scenes):
 
 
 def test_image_is_rgb_and_label_as_stored(street_scenes):
-  source = sources.open_split(street_scenes, "train")
+  source = tfds_source.open_split(street_scenes, "train")
   record = source.records[2]
   decoded = cv2.imdecode(np.frombuffer(record["image_left"], np.uint8), cv2.IMREAD_UNCHANGED)
   np.testing.assert_array_equal(source[2]["image"], decoded[..., ::-1])  # OpenCV has BGR
@@ -61,12 +61,12 @@ def test_image_is_rgb_and_label_as_stored(street_scenes):
 
 
 def test_a_part_of_a_split(street_scenes):
-  part, whole = (sources.open_split(street_scenes, split) for split in ("train[4:6]", "train"))
+  part, whole = (tfds_source.open_split(street_scenes, split) for split in ("train[4:6]", "train"))
   assert [example["id"] for example in _examples(part)] == [whole[4]["id"], whole[5]["id"]]
 
 
 def test_fingerprint_tells_version_and_sizes(street_scenes):
-  fingerprint = sources.fingerprint(street_scenes)
+  fingerprint = tfds_source.fingerprint(street_scenes)
   assert fingerprint["name"] == f"street_scenes/tiny/{street_scenes.version}"
   counts = {name: split["examples"] for name, split in fingerprint["splits"].items()}
   assert counts == {"test": 4, "train": 16, "validation": 7}
@@ -75,20 +75,20 @@ def test_fingerprint_tells_version_and_sizes(street_scenes):
 
 def test_prepared_data_are_not_prepared_again(street_scenes, street_scenes_dir):
   files = {path: path.stat().st_mtime_ns for path in street_scenes_dir.rglob("*")}
-  dataset = sources.TfdsDataset(
+  dataset = tfds_source.TfdsDataset(
     ml_collections.ConfigDict(
       {"name": "street_scenes/tiny", "data_dir": str(street_scenes_dir), "manual_dir": None}
     )
   )
   assert len(dataset.split("train")) == 16
-  assert dataset.fingerprint() == sources.fingerprint(street_scenes)
+  assert dataset.fingerprint() == tfds_source.fingerprint(street_scenes)
   assert {path: path.stat().st_mtime_ns for path in street_scenes_dir.rglob("*")} == files
 
 
 def test_cityscapes_sample(cityscapes, cityscapes_zips):
   ids = {}
   for split in ("train", "validation", "test"):
-    examples = _examples(sources.open_split(cityscapes, split))
+    examples = _examples(tfds_source.open_split(cityscapes, split))
     ids[split] = [example["id"] for example in examples]
     for example in examples:
       assert example["image"].shape == (1024, 2048, 3)
@@ -101,7 +101,7 @@ def test_cityscapes_sample(cityscapes, cityscapes_zips):
 
 
 def test_cityscapes_pixels_are_those_of_the_archives(cityscapes, cityscapes_zips):
-  example = sources.open_split(cityscapes, "validation")[0]
+  example = tfds_source.open_split(cityscapes, "validation")[0]
   for archive, ending, got in (
     ("leftImg8bit_trainvaltest.zip", "_leftImg8bit.png", example["image"][..., ::-1]),
     ("gtFine_trainvaltest.zip", "_gtFine_labelIds.png", example["label"]),
@@ -153,7 +153,7 @@ def test_unknown_data_sets_are_refused(tmp_path, name, message):
 )
 def test_unknown_and_empty_splits_are_refused(street_scenes, split, message):
   with pytest.raises(UserError, match=message) as error:
-    sources.open_split(street_scenes, split)
+    tfds_source.open_split(street_scenes, split)
   assert "\n" not in str(error.value)
 
 
@@ -165,7 +165,7 @@ def test_unknown_and_empty_splits_are_refused(street_scenes, split, message):
   ("feature", "what"), [("image_left", "image"), ("segmentation_label", "label")]
 )
 def test_an_example_that_cannot_be_decoded_is_named(street_scenes, feature, what, content, reason):
-  source = sources.open_split(street_scenes, "test")
+  source = tfds_source.open_split(street_scenes, "test")
   damaged = dataclasses.replace(source, records=[{**source.records[1], feature: content}])
   example_id = source[1]["id"]
   message = f"example '{example_id}' of street_scenes test: {what} cannot be decoded {reason}"

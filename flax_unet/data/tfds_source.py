@@ -40,7 +40,7 @@ _CITYSCAPES_ARCHIVES = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class TfdsSource:
   """The examples of one split, see `datasets.Source`.
 
   Attributes:
@@ -99,7 +99,7 @@ def open_builder(data: ml_collections.ConfigDict) -> Any:
   tfds = tensorflow_datasets()
   dataset = data.name.split("/")[0]
   if dataset not in _FEATURES:
-    raise errors.unknown("data set in config.input.data.name", dataset, _FEATURES)
+    raise errors.unknown("data set in config.input.data.name", dataset, [*_FEATURES, "folder"])
   if dataset == "street_scenes":
     import flax_unet.data.street_scenes  # noqa: F401 (importing makes it known to TFDS)
   _, _, config_name = data.name.partition("/")
@@ -145,7 +145,7 @@ def _check_archives(manual_dir: pathlib.Path) -> None:
     )
 
 
-def open_split(builder: Any, split: str) -> Source:
+def open_split(builder: Any, split: str) -> TfdsSource:
   """Opens one split of a prepared data set.
 
   Args:
@@ -168,7 +168,7 @@ def open_split(builder: Any, split: str) -> Source:
     ) from error
   if not num_examples:
     raise errors.UserError(f"{name}: the split is empty")
-  return Source(name, builder.as_data_source(split, decoders=encoded), features)
+  return TfdsSource(name, builder.as_data_source(split, decoders=encoded), features)
 
 
 def fingerprint(builder: Any) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class TfdsDataset:
     """Opens it; see `open_builder`."""
     self._builder = open_builder(data)
 
-  def split(self, name: str) -> Source:
+  def split(self, name: str) -> TfdsSource:
     """See `open_split`."""
     return open_split(self._builder, name)
 
