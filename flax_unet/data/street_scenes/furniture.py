@@ -23,6 +23,7 @@ _BINS = np.array([
   (88, 96, 92), (176, 60, 40), (196, 160, 50), (60, 92, 60), (120, 120, 122),
 ], float)  # fmt: skip
 _PLANKS = np.array([(150, 112, 76), (226, 222, 214), (104, 78, 58)], float)
+_PANELS = np.array([(120, 150, 130), (150, 160, 176), (196, 190, 170)], float)
 _RED = np.array([206.0, 44.0, 40.0])
 _STEEL = np.array([(128, 132, 134), (96, 100, 102), (70, 76, 74), (150, 150, 148)], float)
 
@@ -60,28 +61,32 @@ def draw_wall(canvas: Canvas, x: float, near: float, far: float, rng: np.random.
 
 @dataclasses.dataclass(frozen=True)
 class Fence:
-  """How a fence looks: metres, RGB; `gap` of each `period` is open, in a mesh both ways.
+  """How a fence looks.
 
-  Boards with warning stripes have a second colour instead, in every other half period.
+  Attributes:
+    height: metres.
+    color: RGB of bars, planks or panels.
+    period: distance of bars or planks, metres.
+    gap: share of it that is open.
+    stripes: RGB of slanting warning stripes, or None.
   """
 
   height: float
   color: np.ndarray
   period: float
   gap: float
-  mesh: bool = False
   stripes: np.ndarray | None = None
 
 
 def sample_fence(rng: np.random.Generator) -> Fence:
-  """Draws the look of a fence: iron bars, planks, a mesh, or boards round a building site."""
+  """Draws the look of a fence: iron bars, planks, panels, or boards round a building site."""
   height, kind = rng.uniform(1.1, 1.8), rng.integers(4)
   if kind == 0:
-    return Fence(height, pick(_STEEL, rng) * 0.6, period=0.36, gap=0.16)
+    return Fence(height, pick(_STEEL, rng) * 0.6, period=0.36, gap=0.45)
   if kind == 1:
-    return Fence(height, pick(_PLANKS, rng), period=0.4, gap=0.1)
+    return Fence(height, pick(_PLANKS, rng), period=0.4, gap=0.22)
   if kind == 2:
-    return Fence(height, pick(_STEEL, rng), period=0.3, gap=0.16, mesh=True)
+    return Fence(height, pick(_PANELS, rng), period=0.5, gap=0.0)
   return Fence(height, np.array([232.0, 228.0, 222.0]), period=1.2, gap=0.0, stripes=_RED)
 
 
@@ -90,18 +95,20 @@ def draw_fence(
 ) -> None:
   """Draws a fence along the street: what one sees through it is labelled fence too."""
   del rng
-  plane = along_street(x)
+  plane, whole = along_street(x), rectangle(near, 0, far, look.height)
 
-  def holes(u, v):
-    between = (u - near) % look.period < look.gap
-    return between & (v % look.period < look.gap) if look.mesh else between
+  def between_bars(u, v):
+    return (u - near) % look.period < look.gap * look.period
 
-  canvas.paint(plane, rectangle(near, 0, far, look.height), look.color, "fence", holes=holes)
+  canvas.paint(plane, whole, look.color, "fence", holes=between_bars if look.gap else None)
   if look.stripes is not None:
     for z in np.arange(near, far, look.period):
-      foot, head = (z, 0.0), (z + 0.5 * look.period, look.height)
-      canvas.paint(plane, stroke(foot, head, 0.3 * look.period), look.stripes)
+      stripe = stroke((z, 0.0), (z + 0.5 * look.period, look.height), 0.3 * look.period)
+      canvas.paint(plane, stripe, look.stripes)
     return
+  if not look.gap:
+    for z in np.arange(near, far, look.period):
+      canvas.tint(plane, rectangle(z, 0, z + 0.4 * look.period, look.height), 0.72)
   for v in (0.15 * look.height, 0.86 * look.height):
     canvas.paint(plane, rectangle(near, v, far, v + 0.14), look.color * 0.85, "fence")
   for z in np.arange(near, far, 2.5):

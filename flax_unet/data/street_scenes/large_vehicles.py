@@ -8,9 +8,9 @@ from flax_unet.data.street_scenes.geometry import Place, Plane, box, ellipse, re
 from flax_unet.data.street_scenes.solids import draw_shadow, draw_solid, draw_tyres, draw_wheels
 
 _CARGO = np.array([
-  (236, 236, 234), (46, 92, 176), (40, 124, 154), (186, 48, 44), (206, 150, 110),
+  (46, 92, 176), (186, 48, 44), (206, 150, 110), (90, 110, 150),
 ], float)  # fmt: skip
-_CABS = np.array([(236, 236, 236), (186, 36, 36), (40, 78, 160), (44, 130, 150)], float)
+_CABS = np.array([(236, 236, 236), (186, 36, 36), (40, 78, 160)], float)
 _LIVERIES = np.array([(232, 188, 36), (226, 128, 36), (120, 168, 52)], float)
 _BANDS = np.array([(240, 238, 230), (60, 64, 70), (176, 34, 36)], float)
 _CAB_LENGTH = 2.1

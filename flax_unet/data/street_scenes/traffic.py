@@ -39,10 +39,10 @@ class _User(NamedTuple):
 
 _USERS = {
   "car": _User(draw_car, 4.6, 0, 80, lane=0.66, crossing=0.4),
-  "truck": _User(draw_truck, 9.0, 18, 38, lane=0.1, crossing=0.1),
-  "bus": _User(draw_bus, 12.0, 18, 38, lane=0.1, crossing=0.12),
-  "bicycle": _User(functools.partial(draw_bicycle, ridden=True), 2.0, 0, 19, 0.18, 0.24),
-  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 19, 0.085, 0.1),
+  "truck": _User(draw_truck, 9.0, 14, 32, lane=0.08, crossing=0.1),
+  "bus": _User(draw_bus, 12.0, 16, 34, lane=0.1, crossing=0.12),
+  "bicycle": _User(functools.partial(draw_bicycle, ridden=True), 2.0, 0, 17, 0.24, 0.3),
+  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 17, 0.16, 0.18),
 }
 
 
@@ -54,7 +54,7 @@ def sample_traffic(street: Street, rng: np.random.Generator) -> Iterator[Item]:
     if side.parking:
       yield from _sample_parked(street, side, rng)
     yield from _sample_walkers(side, rng)
-  if street.track is not None and rng.random() < 0.75:
+  if street.track is not None and rng.random() < 0.55:
     yield from _sample_tram(street, rng)
   if street.crossing is not None:
     yield from _sample_crossing(street, rng)
@@ -66,13 +66,13 @@ def _pick_user(shares: list[float], rng: np.random.Generator) -> str:
 
 def _sample_lane(street: Street, x: float, yaw: float, rng: np.random.Generator) -> Iterator[Item]:
   """A queue in one lane; riders keep to no line and may be turning."""
-  z = rng.uniform(8, 24)
+  z = rng.uniform(7, 22)
   while z < min(street.end, 60):
     kind = _pick_user([user.lane for user in _USERS.values()], rng)
     if not _USERS[kind].nearest < z < _USERS[kind].farthest:
       kind = "car"
     user, turn = _USERS[kind], 0.0
-    if kind in ("bicycle", "motorcycle") and rng.random() < 0.6:
+    if kind in ("bicycle", "motorcycle") and rng.random() < 0.8:
       turn = rng.choice([-1, 1]) * rng.uniform(0.6, 1.3)
     place = Place(x + rng.normal(0, 0.15), z + user.length / 2, yaw + turn)
     yield Item(z, functools.partial(user.draw, place=place))
@@ -88,7 +88,7 @@ def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iter
     if free and rng.random() < 0.3:
       yaw = _AWAY if side.sign == 1 else _TOWARDS
       yield Item(z, functools.partial(draw_car, place=Place(x, z + 2.3, yaw)))
-    elif free and z < 16 and rng.random() < 0.09:
+    elif free and z < 16 and rng.random() < 0.1:
       place = Place(x, z + 1, side.sign * rng.uniform(0.8, 1.6))
       yield Item(z, functools.partial(draw_motorcycle, place=place))
     z += rng.uniform(5.4, 7)
@@ -98,9 +98,9 @@ def _sample_walkers(side: Side, rng: np.random.Generator) -> Iterator[Item]:
   """People on the pavement, and bicycles that lean there."""
   for _ in range(rng.poisson(2.0)):
     x = side.walk + rng.normal(0, 0.5)
-    z = nearest_in_view(x) + rng.uniform(-0.5, 8)
+    z = nearest_in_view(x) + rng.uniform(-0.5, 5)
     yield Item(z, functools.partial(draw_person, place=Place(x, z)))
-  if rng.random() < 0.25:
+  if rng.random() < 0.35:
     x = side.kerb + side.sign * 1.3
     z = nearest_in_view(x) + rng.uniform(0, 5)
     for offset in range(rng.integers(1, 4)):
@@ -110,7 +110,7 @@ def _sample_walkers(side: Side, rng: np.random.Generator) -> Iterator[Item]:
 
 def _sample_tram(street: Street, rng: np.random.Generator) -> Iterator[Item]:
   """A tram of two or three parts, each an item of its own: it is long, and things stand beside."""
-  near, parts = rng.uniform(20, 36), int(rng.integers(2, 4))
+  near, parts = rng.uniform(15, 28), int(rng.integers(2, 4))
   livery = int(rng.integers(1 << 30))
   for part in range(parts):
     place = Place(street.track, near + 4.3 + 9.0 * part, _TOWARDS)

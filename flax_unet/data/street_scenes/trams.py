@@ -7,7 +7,7 @@ from flax_unet.data.street_scenes.colors import AMBER, GLASS, TAIL_LIGHT
 from flax_unet.data.street_scenes.geometry import Place, Plane, ellipse, rectangle, stroke
 from flax_unet.data.street_scenes.solids import draw_shadow, draw_solid
 
-_BANDS = np.array([(150, 30, 60), (30, 120, 116), (104, 60, 130)], float)
+_BANDS = np.array([(28, 136, 116), (116, 60, 140)], float)
 
 
 def draw_tram_part(

@@ -122,10 +122,12 @@ def _draw_motorcycle_aside(canvas: Canvas, plane: Plane, color: np.ndarray) -> N
 def _draw_motorcycle_end(
   canvas: Canvas, plane: Plane, color: np.ndarray, from_behind: bool
 ) -> None:
-  """A fat tyre below a body that widens upwards, handlebar with mirrors, one light."""
+  """A fat tyre below a body between two cases, handlebar with mirrors, one light."""
   label = "motorcycle"
   body = [(-0.2, 0.4), (0.2, 0.4), (0.27, 0.75), (0.17, 0.98), (-0.17, 0.98), (-0.27, 0.75)]
-  canvas.paint(plane, rectangle(-0.11, 0, 0.11, 0.64), _TYRE, label)
+  canvas.paint(plane, rectangle(-0.12, 0, 0.12, 0.64), _TYRE, label)
+  for left in (-0.46, 0.2):
+    canvas.paint(plane, rectangle(left, 0.36, left + 0.26, 0.76), _IRON, label)
   canvas.paint(plane, np.array(body), color, label)
   canvas.paint(plane, rectangle(-0.42, 0.98, 0.42, 1.05), _GRIP, label)
   for aside in (-0.42, 0.42):
