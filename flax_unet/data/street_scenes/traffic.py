@@ -39,10 +39,10 @@ class _User(NamedTuple):
 
 _USERS = {
   "car": _User(draw_car, 4.6, 0, 80, lane=0.66, crossing=0.4),
-  "truck": _User(draw_truck, 9.0, 14, 32, lane=0.08, crossing=0.1),
-  "bus": _User(draw_bus, 12.0, 16, 34, lane=0.1, crossing=0.12),
+  "truck": _User(draw_truck, 9.0, 15, 34, lane=0.1, crossing=0.1),
+  "bus": _User(draw_bus, 12.0, 17, 36, lane=0.1, crossing=0.12),
   "bicycle": _User(functools.partial(draw_bicycle, ridden=True), 2.0, 0, 17, 0.24, 0.3),
-  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 17, 0.16, 0.18),
+  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 17, 0.14, 0.12),
 }
 
 
@@ -88,7 +88,7 @@ def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iter
     if free and rng.random() < 0.3:
       yaw = _AWAY if side.sign == 1 else _TOWARDS
       yield Item(z, functools.partial(draw_car, place=Place(x, z + 2.3, yaw)))
-    elif free and z < 16 and rng.random() < 0.1:
+    elif free and z < 16 and rng.random() < 0.06:
       place = Place(x, z + 1, side.sign * rng.uniform(0.8, 1.6))
       yield Item(z, functools.partial(draw_motorcycle, place=place))
     z += rng.uniform(5.4, 7)
@@ -110,7 +110,7 @@ def _sample_walkers(side: Side, rng: np.random.Generator) -> Iterator[Item]:
 
 def _sample_tram(street: Street, rng: np.random.Generator) -> Iterator[Item]:
   """A tram of two or three parts, each an item of its own: it is long, and things stand beside."""
-  near, parts = rng.uniform(15, 28), int(rng.integers(2, 4))
+  near, parts = rng.uniform(18, 32), int(rng.integers(2, 4))
   livery = int(rng.integers(1 << 30))
   for part in range(parts):
     place = Place(street.track, near + 4.3 + 9.0 * part, _TOWARDS)
