@@ -3,9 +3,9 @@
 from absl import flags
 from ml_collections import config_flags
 
-from flax_unet import errors, terminal
+from flax_unet import config_flag, errors
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: FILE[:ARGUMENTS].")
+_CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder (default: runs/CONFIG).")
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "predict"], "What to do.")
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "Which to use.")
@@ -21,8 +21,11 @@ _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this process, from 0.")
 
 
-def main(_):
+def main(arguments):
+  if arguments[1:]:
+    raise errors.UserError(f"unexpected argument '{arguments[1]}': settings begin with --config.")
   # Imported here, so that --help and the data's worker processes start fast.
+  from flax_unet import terminal
   from flax_unet.tools import predict
   from flax_unet.training import loop, processes, workdir
 

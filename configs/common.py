@@ -5,6 +5,8 @@ from typing import Any
 
 import ml_collections
 
+from flax_unet import errors
+
 
 def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
   """Parses what stands after the colon of `--config=FILE:ARG`.
@@ -17,7 +19,7 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
     **defaults: every argument that the configuration knows, False for a switch.
 
   Raises:
-    ValueError: an unknown argument or a value of another type; names those there are.
+    UserError: an unknown argument or a value of another type; names those there are.
   """
   values = dict(defaults)
   for item in (arg or "").split(","):
@@ -25,15 +27,19 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
     if not name:
       continue
     if name not in defaults:
-      raise ValueError(f"unknown argument '{name}': there are {', '.join(defaults)}")
+      raise errors.unknown("argument of the configuration", name, defaults)
     default = defaults[name]
     if not is_pair and default is not False:
-      raise ValueError(f"argument '{name}' needs a value, for example {name}={default}")
+      raise errors.UserError(
+        f"argument '{name}' of the configuration needs a value, for example {name}={default}"
+      )
     try:
       value = ast.literal_eval(text) if is_pair and not isinstance(default, str) else text or True
     except (SyntaxError, ValueError):
       value = text
     if type(value) is not type(default):
-      raise ValueError(f"argument {item}: give a value like {name}={default}")
+      raise errors.UserError(
+        f"argument {item} of the configuration: give a value like {name}={default}"
+      )
     values[name] = value
   return ml_collections.ConfigDict(values)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
-from absl import app
+from absl import app, flags
 
 
 class UserError(ValueError):
@@ -28,11 +28,47 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
   are ours, and keep their traceback.
   """
   try:
-    app.run(main, **kwargs)
+    app.run(main, flags_parser=_parse_flags, **kwargs)
   except BrokenPipeError:  # what reads our output has seen enough
     sys.stdout = None  # nor is there anything to flush on the way out
     raise SystemExit(0) from None
   except (UserError, OSError) as error:
-    raise SystemExit(f"error: {error}") from None
+    raise SystemExit(f"error: {_one_line(error)}") from None
   except KeyboardInterrupt:
     raise SystemExit(130) from None
+
+
+def _parse_flags(arguments: list[str]) -> list[str]:
+  """Parses flags, among them `--config` with its settings.
+
+  Returns:
+    What is left of the arguments.
+
+  Raises:
+    UserError: a flag or a setting is unknown, a value malformed, or the configuration refuses its
+      arguments.
+  """
+  try:
+    return flags.FLAGS(arguments)
+  except (AttributeError, KeyError) as error:
+    raise UserError(_unknown_setting(error)) from error
+  except flags.Error as error:
+    if "Error whilst parsing config file" in str(error):
+      # What `get_config` raised; ml_collections and absl have wrapped it once each.
+      raise error.__context__.__context__ from None
+    raise UserError(str(error)) from error
+
+
+def _unknown_setting(error: AttributeError | KeyError) -> str:
+  """Takes the name, and the nearest one, out of what ml_collections raises for an unknown key."""
+  (reason,) = error.args
+  reason = reason.args[0] if isinstance(reason, KeyError) else reason
+  name, _, hint = reason.partition("\n")
+  if not name.startswith("'"):
+    return reason
+  return f"the configuration has no setting {name}. {hint}"
+
+
+def _one_line(error: Exception) -> str:
+  """The message; of several lines the last, which ml_collections says the reason in."""
+  return str(error).splitlines()[-1].strip()

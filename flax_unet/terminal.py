@@ -11,15 +11,16 @@ _PACKAGE = str(pathlib.Path(__file__).parent)
 
 
 class _OwnMessages(logging.Filter):
-  """Lets through this package's messages, libraries' warnings and orbax's errors.
+  """Lets through this package's messages, and libraries' warnings.
 
-  Orbax warns of what is meant here, such as a checkpoint without a score.
+  Orbax, and asyncio for it, tell in many lines of failures that reach us as exceptions.
   """
 
   def filter(self, record: logging.LogRecord) -> bool:
     if record.pathname.startswith(_PACKAGE):
       return True
-    return record.levelno >= (logging.ERROR if "/orbax/" in record.pathname else logging.WARNING)
+    quiet = "/orbax/" in record.pathname or "/asyncio/" in record.pathname
+    return record.levelno >= logging.WARNING and not quiet
 
 
 def set_up() -> None:

@@ -23,6 +23,7 @@ from flax_unet.data.ops import Example
 from flax_unet.errors import UserError
 
 Batch = dict[str, Any]
+_EPOCHS = 10**9  # without end; but grain's own endless repetition cannot be cut in batches of one
 _HOST_ONLY = ("id", "index", "size", "skipped")  # which pictures these are
 
 
@@ -113,7 +114,7 @@ def train_batches(
   Returns:
     An iterator over `Batch`es of this process.
   """
-  places = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
+  places = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(_EPOCHS)
   examples = places.random_map(_LoadOrNext(source, op, skip_bad_examples))
   share = examples[jax.process_index() :: jax.process_count()]
   stack = _Stack(jax.local_device_count())

@@ -19,12 +19,12 @@ import tqdm
 from absl import flags
 from ml_collections import config_flags
 
-from flax_unet import errors, files, terminal
+from flax_unet import config_flag, errors, files, terminal
 from flax_unet.data import datasets, inspection, label_spaces, op_spec, pipeline
 from flax_unet.evaluation import contact_sheet, data_report
 from flax_unet.training import experiment, workdir
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: FILE[:ARGUMENTS].")
+_CONFIG = config_flag.define()
 _OUTPUT = flags.DEFINE_string(
   "output", None, "PNG of training examples (default: runs/CONFIG/training_examples.png)."
 )

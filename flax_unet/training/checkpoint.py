@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import pathlib
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -147,7 +148,9 @@ class Checkpoints:
     try:
       yield
     except Exception as error:  # tensorstore and orbax raise various types for a full disk
-      reason = str(error).splitlines()[0]
+      # Of a long chain, what the system said, such as "No space left on device".
+      system = re.search(r": ([A-Z][a-z ]+) \[[^\]]*os_error_code", str(error))
+      reason = system[1] if system else str(error).splitlines()[0]
       raise errors.UserError(
         f"the checkpoint of step {self._saving} could not be written to {self._directory} "
         f"({reason}). What was saved before is intact: make room, and the same command goes on"

@@ -1,11 +1,14 @@
 """Refuses configurations that cannot be run, before anything is opened or built."""
 
+import flax
 import jax
 import ml_collections
 
 from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.training import experiment, losses, optimizer
+
+_MAY_BE_NONE = ("total_steps", "total_epochs", "class_weights", "grad_clip_norm", "ema_decay")
 
 
 def check(config: ml_collections.ConfigDict) -> None:
@@ -14,6 +17,7 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     UserError: one line that names the key, what it holds and what it may hold.
   """
+  _check_present(config)
   label_space = label_spaces.get(config.label_space)
   losses.get(config.loss)
   _check_length(config)
@@ -41,6 +45,12 @@ def check(config: ml_collections.ConfigDict) -> None:
     experiment.check_image_size(model, size)
   for name in config.evals:
     experiment.make_inference(config, name)
+
+
+def _check_present(config: ml_collections.ConfigDict) -> None:
+  for key, value in flax.traverse_util.flatten_dict(config.to_dict(), sep=".").items():
+    if value is None and key not in _MAY_BE_NONE and not key.startswith("input.data."):
+      raise errors.UserError(f"config.{key} = None: it needs a value")
 
 
 def _check_length(config: ml_collections.ConfigDict) -> None:

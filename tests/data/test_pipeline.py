@@ -292,3 +292,9 @@ def test_evaluation_leaves_out_bad_examples_and_reports_them():
   ids = [str(name) for batch in batches for name in batch["id"][batch["mask"]]]
   assert ids == [f"picture_{index}" for index in (0, 1, 2, 5, 6)]
   assert errors == ["example 3 cannot be read", "example 4 cannot be read"]
+
+
+def test_batches_of_one():
+  with_one_device = pipeline._Stack(1)
+  places = pipeline.grain.MapDataset.range(5).repeat(pipeline._EPOCHS)
+  assert len(places.batch(1, batch_fn=with_one_device)[3:]) == 5 * pipeline._EPOCHS - 3

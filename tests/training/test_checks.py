@@ -7,7 +7,13 @@ from flax_unet.training import checks
 
 def _config(**changes):
   config = street_scenes.get_config()
-  config.update_from_flattened_dict(changes)
+  fixed = {
+    "total_steps": 600,
+    "input.batch_size": 8,
+    "input.pp": "label_map|random_crop(128, 256)",
+    "evals.val.batch_size": 8,
+  }
+  config.update_from_flattened_dict(fixed | changes)
   return config
 
 
@@ -26,6 +32,8 @@ def test_configurations_pass(module, arg):
       {"label_space": "cityscapes_91"},
       "unknown label space 'cityscapes_91': did you mean 'cityscapes_19'",
     ),
+    ({"lr": None}, "config.lr = None: it needs a value"),
+    ({"evals.val.pp": None}, "config.evals.val.pp = None: it needs a value"),
     ({"loss": "cross_entrpy"}, "unknown loss 'cross_entrpy': did you mean 'cross_entropy'"),
     (
       {"total_epochs": 3},

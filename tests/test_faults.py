@@ -1,0 +1,141 @@
+"""What can happen to a run, with real processes: signals, kills, a full disk, a lost neighbour."""
+
+import json
+import os
+import pathlib
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory) -> pathlib.Path:
+  return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def start(data_dir, tmp_path) -> Callable[..., subprocess.Popen]:
+  """Starts the program on tiny street scenes; what it says goes to `log.txt`."""
+  processes = []
+
+  def start(*arguments: str, workdir: str = "run", devices: int = 1, **kwargs) -> subprocess.Popen:
+    command = [
+      sys.executable,
+      str(ROOT / "main.py"),
+      f"--config={ROOT / 'configs/street_scenes.py'}:runlocal",
+      f"--config.input.data.data_dir={data_dir}",
+      f"--config.total_steps={STEPS}",
+      "--config.ckpt_steps=10",
+      f"--workdir={tmp_path / workdir}",
+      *arguments,
+    ]
+    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=1"
+    environment = os.environ | {"XLA_FLAGS": flags}
+    with (tmp_path / "log.txt").open("a") as log:
+      processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment, **kwargs))
+    return processes[-1]
+
+  yield start
+  for process in processes:
+    process.kill()
+
+
+def _wait_for(text: str, log: pathlib.Path, process: subprocess.Popen, seconds: int = 120) -> None:
+  deadline = time.monotonic() + seconds
+  while text not in log.read_text():
+    assert process.poll() is None, log.read_text()
+    assert time.monotonic() < deadline, log.read_text()
+    time.sleep(0.05)
+
+
+def _digest(workdir: pathlib.Path) -> str:
+  return json.loads((workdir / "run.json").read_text())["params_digest"]
+
+
+def _checkpoints(workdir: pathlib.Path) -> list[int]:
+  names = (path.name for path in (workdir / "checkpoints").iterdir())
+  return sorted(int(name) for name in names if name.isdigit())
+
+
+def test_signals_stop_between_two_steps_and_the_same_command_goes_on(start, tmp_path):
+  assert start(workdir="calm").wait(300) == 0
+  log = tmp_path / "log.txt"
+  for signum in (signal.SIGTERM, signal.SIGINT):
+    log.write_text("")
+    process = start()
+    _wait_for("  loss ", log, process)
+    process.send_signal(signum)
+    assert process.wait(60) == 128 + signum
+    last = log.read_text().splitlines()[-1]
+    assert (
+      f"Stopped at step {_checkpoints(tmp_path / 'run')[-1]} of {STEPS}. To go on: python" in last
+    )
+  assert start().wait(300) == 0
+  assert _digest(tmp_path / "run") == _digest(tmp_path / "calm")
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_intact(start, tmp_path):
+  """Files may not grow past a size that the events stay under, and the parameters do not."""
+  log = tmp_path / "log.txt"
+  process = start()
+  _wait_for("  loss ", log, process)
+  process.terminate()
+  process.wait(60)
+  saved = _checkpoints(tmp_path / "run")
+
+  limit = 300_000
+  process = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+  assert process.wait(300) == 1
+  (error,) = (line for line in log.read_text().splitlines() if line.startswith("error: "))
+  assert error.startswith("error: the checkpoint of step ")
+  assert "could not be written to" in error and "(File too large)" in error
+  assert "the same command goes on" in error
+  assert set(saved) <= set(_checkpoints(tmp_path / "run"))
+  assert start().wait(300) == 0
+
+
+def test_kills_at_any_moment_change_nothing(tmp_path):
+  command = [sys.executable, str(ROOT / "benchmarks/kill.py"), "--kills=5", f"--folder={tmp_path}"]
+  result = subprocess.run(command, capture_output=True, text=True, check=False)
+  assert result.stdout.splitlines()[-1:] == ["survived 5 of 5"], result.stdout + result.stderr
+
+
+def _free_address() -> str:
+  with socket.socket() as free:
+    free.bind(("localhost", 0))
+    return f"localhost:{free.getsockname()[1]}"
+
+
+def _start_two(start, **kwargs) -> list[subprocess.Popen]:
+  address = _free_address()
+  flags = [f"--coordinator_address={address}", "--num_processes=2"]
+  return [start(*flags, f"--process_id={index}", **kwargs) for index in range(2)]
+
+
+def test_two_processes_train_as_one_with_two_devices_does(start, data_dir, tmp_path):
+  assert start(workdir="one", devices=2).wait(300) == 0
+  assert [process.wait(300) for process in _start_two(start, workdir="two")] == [0, 0]
+  one, two = (
+    json.loads((tmp_path / name / "report/metrics.json").read_text())["evals"]["val"]
+    for name in ("one", "two")
+  )
+  assert two["pictures"] == one["pictures"] == 7
+  assert two["mean_iou"] == pytest.approx(one["mean_iou"], abs=0.01)
+
+
+def test_a_lost_process_ends_the_other_in_bounded_time(start, tmp_path):
+  first, second = _start_two(start)
+  _wait_for("  loss ", tmp_path / "log.txt", first)
+  second.kill()
+  started = time.monotonic()
+  assert first.wait(120) != 0
+  assert time.monotonic() - started < 100
