@@ -10,17 +10,19 @@ from clu import metric_writers
 _PACKAGE = str(pathlib.Path(__file__).parent)
 
 
-class _OwnMessages(logging.Filter):
-  """Lets through this package's messages, and libraries' warnings.
+# Orbax, and asyncio for it, tell in many lines of failures that reach us as exceptions;
+# tensorflow-datasets warns of data that it has not prepared yet.
+_TALKATIVE = ("/orbax/", "/asyncio/", "/tensorflow_datasets/")
 
-  Orbax, and asyncio for it, tell in many lines of failures that reach us as exceptions.
-  """
+
+class _OwnMessages(logging.Filter):
+  """Lets through this package's messages, and libraries' warnings."""
 
   def filter(self, record: logging.LogRecord) -> bool:
     if record.pathname.startswith(_PACKAGE):
       return True
-    quiet = "/orbax/" in record.pathname or "/asyncio/" in record.pathname
-    return record.levelno >= logging.WARNING and not quiet
+    talkative = any(name in record.pathname for name in _TALKATIVE)
+    return record.levelno >= logging.WARNING and not talkative
 
 
 def set_up() -> None:
