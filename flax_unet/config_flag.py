@@ -20,7 +20,7 @@ class _OrNone(flags.ArgumentParser):
     return f"{self._parser.flag_type()} or None"
 
 
-def define() -> flags.FlagHolder:
+def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:
   """Defines the flag `config`. Settings can be emptied, as in `--config.total_steps=None`."""
   for kind, parser in (
     (int, flags.IntegerParser()),
@@ -28,4 +28,6 @@ def define() -> flags.FlagHolder:
     (str, flags.ArgumentParser()),
   ):
     config_flags.register_flag_parser_for_type(kind, _OrNone(parser))
-  return config_flags.DEFINE_config_file("config", None, "The experiment: FILE[:ARGUMENTS].")
+  return config_flags.DEFINE_config_file(
+    "config", None, "The experiment: FILE[:ARGUMENTS].", flag_values
+  )

@@ -71,4 +71,5 @@ def _unknown_setting(error: AttributeError | KeyError) -> str:
 
 def _one_line(error: Exception) -> str:
   """The message; of several lines the last, which ml_collections says the reason in."""
-  return str(error).splitlines()[-1].strip()
+  lines = str(error).splitlines() or [type(error).__name__]
+  return lines[-1].strip()
