@@ -1,0 +1,66 @@
+import sys
+import textwrap
+
+import pytest
+from absl import flags
+
+from flax_unet import config_flag, errors
+
+FILE = textwrap.dedent(
+  """
+  import ml_collections
+
+  def get_config(arg=None):
+    if arg == "bug":
+      return 1 + "a"
+    return ml_collections.ConfigDict({"steps": 3, "lr": 0.1, "input": {"name": "x"}})
+  """
+)
+
+
+@pytest.fixture
+def parse(tmp_path, monkeypatch):
+  """Parses a command line, with FILE as its configuration."""
+  (tmp_path / "config.py").write_text(FILE)
+  values = flags.FlagValues()
+  monkeypatch.setattr(flags, "FLAGS", values)
+
+  def parse(*arguments, arg=""):
+    command = ["main.py", f"--config={tmp_path / 'config.py'}{arg}", *arguments]
+    monkeypatch.setattr(sys, "argv", command)  # where ml_collections looks for settings
+    holder = config_flag.define(values)
+    assert errors._parse_flags(command) == ["main.py"]
+    return holder.value
+
+  return parse
+
+
+def test_settings_are_changed_and_emptied(parse):
+  config = parse("--config.steps=None", "--config.lr=0.5", "--config.input.name=None")
+  assert config.to_dict() == {"steps": None, "lr": 0.5, "input": {"name": None}}
+
+
+def test_values_keep_their_type(parse):
+  config = parse("--config.steps=7", "--config.lr=1", "--config.input.name=3")
+  assert config.to_dict() == {"steps": 7, "lr": 1.0, "input": {"name": "3"}}
+  assert isinstance(config.lr, float)
+
+
+@pytest.mark.parametrize(
+  ("argument", "message"),
+  [
+    ("--config.step=1", """the configuration has no setting 'step'. Did you mean "steps" """),
+    ("--config.lr.x=1", "lr.x"),
+    ("--config.steps=none", "flag --config.steps=none: invalid literal for int"),
+    ("--confg.steps=1", "Unknown command line flag 'confg.steps'"),
+  ],
+)
+def test_what_is_not_understood_is_refused(parse, argument, message):
+  with pytest.raises(errors.UserError, match=message):
+    parse(argument)
+
+
+def test_a_bug_in_the_file_keeps_its_traceback(parse, tmp_path):
+  with pytest.raises(TypeError) as caught:
+    parse(arg=":bug")
+  assert caught.traceback[-1].path == tmp_path / "config.py"

@@ -1,0 +1,45 @@
+import pytest
+from absl import app
+
+from flax_unet import errors
+
+
+def _run(monkeypatch, error):
+  """Runs a command that fails, and returns what it exits with."""
+  monkeypatch.setattr(app, "run", lambda main, **kwargs: main([]))
+
+  def main(arguments):
+    raise error
+
+  with pytest.raises(SystemExit) as caught:
+    errors.run(main)
+  return caught.value.code
+
+
+@pytest.mark.parametrize(
+  ("error", "code"),
+  [
+    (errors.UserError("what to do"), "error: what to do"),  # Python prints it, and exits with 1
+    (FileNotFoundError(2, "No such file", "x.png"), "error: [Errno 2] No such file: 'x.png'"),
+    (OSError("Failed loading\n  Attempted:\n    the reason"), "error: the reason"),
+    (OSError(), "error: OSError"),
+    (KeyboardInterrupt(), 130),
+    (BrokenPipeError(), 0),
+  ],
+)
+def test_failures_that_the_user_can_mend_are_one_line(monkeypatch, error, code):
+  assert _run(monkeypatch, error) == code
+
+
+def test_mistakes_of_ours_keep_their_traceback(monkeypatch):
+  monkeypatch.setattr(app, "run", lambda main, **kwargs: main([]))
+  with pytest.raises(ZeroDivisionError):
+    errors.run(lambda arguments: 1 / 0)
+
+
+@pytest.mark.parametrize(
+  ("name", "hint"), [("dise", "did you mean 'dice'? there are"), ("focal", "there are")]
+)
+def test_an_unknown_name_comes_with_the_nearest(name, hint):
+  message = f"unknown loss '{name}': {hint} cross_entropy, dice"
+  assert str(errors.unknown("loss", name, ["dice", "cross_entropy"])) == message
