@@ -1,0 +1,80 @@
+"""The command line, with real processes where only they can tell."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIG = f"--config={ROOT / 'configs/street_scenes.py'}:runlocal"
+
+
+def _run(*arguments):
+  environment = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=1"}  # one device
+  return subprocess.run(
+    [sys.executable, ROOT / "main.py", *map(str, arguments)],
+    capture_output=True,
+    text=True,
+    env=environment,
+    check=False,
+  )
+
+
+def _error(*arguments):
+  """The one line that a command which cannot be run leaves."""
+  result = _run(*arguments)
+  assert result.returncode == 1
+  (line,) = result.stderr.splitlines()
+  return line
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    ([CONFIG, "--config.lrr=1"], """no setting 'lrr'. Did you mean "lr" instead of "lrr"?"""),
+    (
+      [CONFIG, "--config.evals.vall.log_steps=1"],
+      """no setting 'vall'. Did you mean "val" instead of "vall"?""",
+    ),
+    ([CONFIG, "--config.lr=abc"], "flag --config.lr=abc: could not convert string to float: 'abc'"),
+    ([CONFIG, "--wrokdir=x"], "Unknown command line flag 'wrokdir'. Did you mean: workdir ?"),
+    ([CONFIG, "config.lr=1"], "unexpected argument 'config.lr=1'"),
+    ([CONFIG + "l"], "unknown argument of the configuration 'runlocall': did you mean 'runlocal'"),
+    (["--config=no/file.py", "--config.lr=1"], "No such file or directory: 'no/file.py'"),
+    ([], "Flag --config must have a value other than None."),
+  ],
+)
+def test_a_command_line_that_is_not_understood_is_refused_in_one_line(arguments, message):
+  line = _error(*arguments)
+  assert line.startswith("error: ")
+  assert message in line
+
+
+def test_missing_archives_are_named_in_one_line(tmp_path):
+  line = _error(
+    f"--config={ROOT / 'configs/cityscapes.py'}:runlocal",
+    f"--config.input.data.data_dir={tmp_path}",
+    f"--workdir={tmp_path / 'run'}",
+  )
+  assert line.startswith(
+    "error: Cityscapes: leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip not found in "
+    f"{tmp_path}/downloads/manual. "
+  )
+
+
+def test_trains_for_an_epoch(street_scenes_dir, tmp_path):
+  result = _run(
+    CONFIG,
+    f"--config.input.data.data_dir={street_scenes_dir}",
+    "--config.total_steps=None",
+    "--config.total_epochs=1",
+    "--config.model.depth=2",
+    f"--workdir={tmp_path / 'run'}",
+  )
+  assert result.returncode == 0, result.stderr
+  assert "step 8/8" in result.stderr
+  assert "arning" not in result.stderr  # of no library
+  assert json.loads((tmp_path / "run/report/metrics.json").read_text())["step"] == 8
