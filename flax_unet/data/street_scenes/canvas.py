@@ -189,7 +189,7 @@ class _View:
 
   @functools.cached_property
   def inverse(self) -> np.ndarray:
-    return cv2.invert(self.homography)[1].astype(np.float32)
+    return np.linalg.inv(self.homography).astype(np.float32)
 
   def locate(
     self, rows: np.ndarray, columns: np.ndarray

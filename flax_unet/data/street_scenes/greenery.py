@@ -41,7 +41,7 @@ def draw_tree(
   canvas.paint(plane, trunk, rough(pick(_BARK, rng), 0.2, 0.06, x), "vegetation")
   clumps = [(0.0, middle, spread)]
   # Far away one clump does; near, smaller ones before it give the crown its depth.
-  for angle in rng.uniform(0, 2 * np.pi, 4)[: 4 if z < 25 else 2 if z < 45 else 0]:
+  for angle in rng.uniform(0, 2 * np.pi, 4)[: 4 if z < 30 else 2 if z < 60 else 0]:
     u, v = 0.5 * spread * np.cos(angle), middle + 0.12 * tall * np.sin(angle)
     clumps.append((u, v, spread * rng.uniform(0.5, 0.7)))
   for u, v, size in clumps:

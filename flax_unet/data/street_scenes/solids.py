@@ -71,6 +71,5 @@ def draw_shadow(canvas: Canvas, place: Place, length: float, width: float, heigh
     cast = foot - np.array([x, z]) * min(height / y, 1.2 * height / math.hypot(x, z))
     hull = cv2.convexHull(np.concatenate([foot, cast]).astype(np.float32))[:, 0]
     canvas.tint(level(), hull, 1 - 0.45 * strength)
-  if length > 1:  # where little light gets below it
-    below = rectangle(-width / 2 - 0.1, -length / 2 - 0.1, width / 2 + 0.1, length / 2 + 0.1)
-    canvas.tint(place.top(0.0), below, 0.64)
+  below = rectangle(-width / 2 - 0.1, -length / 2 - 0.1, width / 2 + 0.1, length / 2 + 0.1)
+  canvas.tint(place.top(0.0), below, 0.64)
