@@ -53,7 +53,7 @@ class Chart:
   left: int = 46
   bottom: int = 26
   top: int = 14
-  right: int = 12
+  right: int = 16
 
 
 def learning_curves(history: Mapping[str, Curve]) -> list[Chart]:

@@ -5,6 +5,7 @@ What `run.json` does not have is left out: a page must never be what a long run 
 
 import datetime
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,7 +41,9 @@ def columns(run_info: Mapping[str, Any], history: Mapping[str, Curve]) -> list[F
     run_info: as in `run.json`.
     history: steps and values, of which `images_per_second` and `waiting_for_data` are used.
   """
-  run = [(title, show(run_info[key])) for key, title, show in _OF_RUN if key in run_info]
+  run = [
+    (title, show(run_info[key])) for key, title, show in _OF_RUN if run_info.get(key) is not None
+  ]
   for where, size in run_info.get("peak_memory", {}).items():
     run.append((f"Peak memory, {where}", f"{amount(size)}B"))
   if "images_per_second" in history:
@@ -49,11 +52,11 @@ def columns(run_info: Mapping[str, Any], history: Mapping[str, Curve]) -> list[F
     share = np.median(history["waiting_for_data"][1])
     run.append(("Waiting for data", f"{100 * share:.1f} % of the time (median)"))
   data = run_info.get("data", {})
+  named = [("Data", data["name"])] if data else []
   splits = [
-    (split, f"{facts['examples']:,} examples, {amount(facts['bytes'])}B")
+    (f"Examples in {split}", f"{facts['examples']:,} ({amount(facts['bytes'])}B)")
     for split, facts in data.get("splits", {}).items()
   ]
-  named = [("Data", data["name"])] if data else []
   versions = list(run_info.get("versions", {}).items())
   return [column for column in (run, named + splits, versions) if column]
 
@@ -64,7 +67,7 @@ def command(run_info: Mapping[str, Any]) -> str:
   if commit := run_info.get("git_commit"):
     lines.append(f"git checkout {commit.removesuffix('-dirty')}")
   if arguments := run_info.get("command"):
-    lines.append(f"python {arguments}".replace(" --", " \\\n  --"))
+    lines.append(re.sub(r" ('?--)", r" \\\n  \1", f"python {arguments}"))
   return "\n".join(lines)
 
 
