@@ -114,11 +114,12 @@ def test_a_fence_is_labelled_whole_but_can_be_seen_through():
   canvas = _canvas()
   canvas.paint(upright(0, 60), rectangle(-99, 0, 99, 99), (10, 200, 10), "building")
   behind = canvas.image.copy()
-  look = Fence(height=1.5, color=np.array([200.0, 10, 10]), period=0.4, gap=0.3)
+  look = Fence(height=1.5, color=np.array([200.0, 10, 10]), period=0.4, gap=0.6)
   draw_fence(canvas, 3.0, 6.0, 12.0, look, _rng(0))
   fence = canvas.label == CITYSCAPES_IDS["fence"]
   unchanged = (canvas.image == behind).all(axis=-1)
-  assert 0.3 < unchanged[fence].mean() < 0.8
+  open_share = 0.6 * (1 - 2 * 0.14 / 1.5) * (1 - 0.2 / 2.5)  # between bars, rails and posts
+  assert unchanged[fence].mean() == pytest.approx(open_share, abs=0.08)
   middle = fence[:, fence.any(axis=0)].any(axis=0)
   assert middle.all()
 
