@@ -47,6 +47,7 @@ def start(data_dir, tmp_path) -> Callable[..., subprocess.Popen]:
   yield start
   for process in processes:
     process.kill()
+    process.wait()
 
 
 def _wait_for(text: str, log: pathlib.Path, process: subprocess.Popen, seconds: int = 120) -> None:

@@ -72,11 +72,17 @@ def _sample_lane(street: Street, x: float, yaw: float, rng: np.random.Generator)
     if not _USERS[kind].nearest < z < _USERS[kind].farthest:
       kind = "car"
     user, turn = _USERS[kind], 0.0
+    if kind in ("truck", "bus") and _blocks_crossing(street, z, z + user.length):
+      z = street.crossing[1]
     if kind in ("bicycle", "motorcycle") and rng.random() < 0.8:
       turn = rng.choice([-1, 1]) * rng.uniform(0.6, 1.3)
     place = Place(x + rng.normal(0, 0.15), z + user.length / 2, yaw + turn)
     yield Item(z, functools.partial(user.draw, place=place))
     z += user.length + rng.uniform(8, 36)
+
+
+def _blocks_crossing(street: Street, near: float, far: float) -> bool:
+  return street.crossing is not None and near < street.crossing[1] and far > street.crossing[0]
 
 
 def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iterator[Item]:
