@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import resource
 import signal
 import socket
 import subprocess
@@ -27,8 +26,11 @@ def start(data_dir, tmp_path) -> Callable[..., subprocess.Popen]:
   """Starts the program on tiny street scenes; what it says goes to `log.txt`."""
   processes = []
 
-  def start(*arguments: str, workdir: str = "run", devices: int = 1, **kwargs) -> subprocess.Popen:
+  def start(
+    *arguments: str, workdir: str = "run", devices: int = 1, largest_file: str = "unlimited"
+  ) -> subprocess.Popen:
     command = [
+      *("bash", "-c", f'ulimit -f {largest_file}; exec "$@"', "bash"),  # in KiB
       sys.executable,
       str(ROOT / "main.py"),
       f"--config={ROOT / 'configs/street_scenes.py'}:runlocal",
@@ -41,7 +43,7 @@ def start(data_dir, tmp_path) -> Callable[..., subprocess.Popen]:
     flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=1"
     environment = os.environ | {"XLA_FLAGS": flags}
     with (tmp_path / "log.txt").open("a") as log:
-      processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment, **kwargs))
+      processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
     return processes[-1]
 
   yield start
@@ -93,8 +95,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_intact(start, tmp_path):
   process.wait(60)
   saved = _checkpoints(tmp_path / "run")
 
-  limit = 300_000
-  process = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+  process = start(largest_file="300")
   assert process.wait(300) == 1
   (error,) = (line for line in log.read_text().splitlines() if line.startswith("error: "))
   assert error.startswith("error: the checkpoint of step ")
@@ -110,10 +111,10 @@ def _free_address() -> str:
     return f"localhost:{free.getsockname()[1]}"
 
 
-def _start_two(start, **kwargs) -> list[subprocess.Popen]:
+def _start_two(start, **options) -> list[subprocess.Popen]:
   address = _free_address()
   flags = [f"--coordinator_address={address}", "--num_processes=2"]
-  return [start(*flags, f"--process_id={index}", **kwargs) for index in range(2)]
+  return [start(*flags, f"--process_id={index}", **options) for index in range(2)]
 
 
 def test_two_processes_train_as_one_with_two_devices_does(start, data_dir, tmp_path):

@@ -149,7 +149,7 @@ class Checkpoints:
       yield
     except Exception as error:  # tensorstore and orbax raise various types for a full disk
       # Of a long chain, what the system said, such as "No space left on device".
-      system = re.search(r": ([A-Z][a-z ]+) \[[^\]]*os_error_code", str(error))
+      system = re.search(r": ([A-Z][a-z ]+) \[.*os_error_code", str(error), re.DOTALL)
       reason = system[1] if system else str(error).splitlines()[0]
       raise errors.UserError(
         f"the checkpoint of step {self._saving} could not be written to {self._directory} "

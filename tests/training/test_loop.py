@@ -164,6 +164,8 @@ def test_a_folder_with_another_run_is_left_alone(copy_of_run, tiny_config):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_bad_examples_are_named(tiny_config, tmp_path, monkeypatch, workers):
-  config = tiny_config(**{"label_space": "oxford_iiit_pet", "input.workers": workers})
+  config = tiny_config(
+    **{"label_space": "oxford_iiit_pet", "class_weights": None, "input.workers": workers}
+  )
   with pytest.raises(UserError, match=r"example 'train_\d+': label value .* is not in label space"):
     loop.train(config, tmp_path / "run")
