@@ -7,9 +7,10 @@ from flax_unet.data.street_scenes.colors import AMBER, GLASS, HEADLIGHT, TAIL_LI
 from flax_unet.data.street_scenes.geometry import Place, Plane, box, ellipse, rectangle, stroke
 from flax_unet.data.street_scenes.solids import draw_shadow, draw_solid, draw_tyres, draw_wheels
 
-_CARGO = np.array([(40, 88, 184), (196, 44, 40), (52, 110, 200)], float)
-_CABS = np.array([(196, 34, 34), (36, 76, 168)], float)
-_STRIPES = np.array([(238, 238, 234), (240, 200, 60)], float)
+_CARGO = np.array([
+  (46, 92, 176), (186, 48, 44), (206, 150, 110), (90, 110, 150),
+], float)  # fmt: skip
+_CABS = np.array([(236, 236, 236), (186, 36, 36), (40, 78, 160)], float)
 _LIVERIES = np.array([(232, 188, 36), (226, 128, 36), (120, 168, 52)], float)
 _BANDS = np.array([(240, 238, 230), (60, 64, 70), (176, 34, 36)], float)
 _CAB_LENGTH = 2.1
@@ -18,7 +19,7 @@ _CAB_LENGTH = 2.1
 def draw_truck(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
   """Draws a truck: a cab, and behind it a plain box, high above the wheels."""
   length, width, height = rng.uniform(7, 9), 2.45, rng.uniform(3.2, 3.8)
-  cab_color, cargo_color, stripe = pick(_CABS, rng), pick(_CARGO, rng), pick(_STRIPES, rng)
+  cab_color, cargo_color, stripe = pick(_CABS, rng), pick(_CARGO, rng), pick(_CABS, rng)
   axles = (0.33 * length, -0.2 * length, -0.36 * length)
   draw_shadow(canvas, place, length, width, height)
   for axle in axles:

@@ -14,8 +14,8 @@ _HAIRS = np.array([
   (40, 30, 24), (70, 48, 30), (120, 86, 50), (180, 150, 100), (150, 150, 150),
 ], float)  # fmt: skip
 _CLOTHES = np.array([
-  (46, 74, 170), (96, 130, 200), (186, 36, 44), (236, 232, 224), (150, 60, 140), (40, 140, 140),
-  (210, 90, 130), (48, 50, 60),
+  (46, 74, 170), (96, 130, 200), (186, 36, 44), (222, 96, 60), (236, 232, 224), (150, 60, 140),
+  (230, 180, 70), (40, 140, 140), (210, 90, 130), (48, 50, 60),
 ], float)  # fmt: skip
 _TROUSERS = np.array([
   (30, 32, 38), (40, 50, 80), (56, 76, 124), (62, 54, 48),
@@ -89,7 +89,7 @@ def _sample_rider_colors(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
   """The same for a rider: most wear something bright."""
   skin, hair, top, legs = _sample_colors(rng)
   vest = pick(_VESTS, rng)
-  return skin, hair, vest if rng.random() < 0.95 else top, legs
+  return skin, hair, vest if rng.random() < 0.85 else top, legs
 
 
 def draw_rider_aside(

@@ -41,8 +41,8 @@ _USERS = {
   "car": _User(draw_car, 4.6, 0, 80, lane=0.66, crossing=0.4),
   "truck": _User(draw_truck, 9.0, 15, 34, lane=0.1, crossing=0.1),
   "bus": _User(draw_bus, 12.0, 17, 36, lane=0.1, crossing=0.12),
-  "bicycle": _User(functools.partial(draw_bicycle, ridden=True), 2.0, 8, 17, 0.24, 0.3),
-  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 8, 18, 0.17, 0.15),
+  "bicycle": _User(functools.partial(draw_bicycle, ridden=True), 2.0, 0, 17, 0.24, 0.3),
+  "motorcycle": _User(functools.partial(draw_motorcycle, ridden=True), 2.2, 0, 17, 0.14, 0.12),
 }
 
 
@@ -72,17 +72,11 @@ def _sample_lane(street: Street, x: float, yaw: float, rng: np.random.Generator)
     if not _USERS[kind].nearest < z < _USERS[kind].farthest:
       kind = "car"
     user, turn = _USERS[kind], 0.0
-    if kind in ("truck", "bus") and _blocks_crossing(street, z, z + user.length):
-      z = street.crossing[1]
     if kind in ("bicycle", "motorcycle") and rng.random() < 0.8:
       turn = rng.choice([-1, 1]) * rng.uniform(0.6, 1.3)
     place = Place(x + rng.normal(0, 0.15), z + user.length / 2, yaw + turn)
     yield Item(z, functools.partial(user.draw, place=place))
     z += user.length + rng.uniform(8, 36)
-
-
-def _blocks_crossing(street: Street, near: float, far: float) -> bool:
-  return street.crossing is not None and near < street.crossing[1] and far > street.crossing[0]
 
 
 def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iterator[Item]:
@@ -94,7 +88,7 @@ def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iter
     if free and rng.random() < 0.3:
       yaw = _AWAY if side.sign == 1 else _TOWARDS
       yield Item(z, functools.partial(draw_car, place=Place(x, z + 2.3, yaw)))
-    elif free and 9 < z < 18 and rng.random() < 0.06:
+    elif free and z < 16 and rng.random() < 0.06:
       place = Place(x, z + 1, side.sign * rng.uniform(0.8, 1.6))
       yield Item(z, functools.partial(draw_motorcycle, place=place))
     z += rng.uniform(5.4, 7)

@@ -8,7 +8,9 @@ from flax_unet.data.street_scenes.geometry import Place, Plane, ellipse, rectang
 from flax_unet.data.street_scenes.people import draw_rider_aside, draw_rider_from_behind
 from flax_unet.data.street_scenes.solids import draw_shadow
 
-_FRAMES = np.array([(30, 32, 36), (120, 124, 130), (224, 224, 220)], float)
+_FRAMES = np.array([
+  (30, 32, 36), (176, 34, 34), (36, 84, 170), (50, 130, 80), (214, 214, 210),
+], float)  # fmt: skip
 _TANKS = np.array([(196, 30, 32), (30, 84, 190), (40, 150, 70), (236, 120, 30)], float)
 _TYRE, _GRIP, _SADDLE = (26, 26, 28), (36, 36, 38), (38, 32, 28)
 _STEEL, _IRON = (146, 148, 152), (64, 64, 68)
