@@ -1,0 +1,166 @@
+"""Times the train step and the forward pass, against PyTorch's on the same machine.
+
+    python benchmarks/train_step.py --width=32 --batch_size=2 --image_size=256x512 --peer=torch
+
+Ours is the step that the training loop runs (`flax_unet.training.steps.train_step`, mapped over one
+device). The peer is a U-Net of the same layers, loss and optimizer in PyTorch, once with PyTorch's
+own memory layout (NCHW) and once with channels last; the faster one counts. The programs take turns
+in one process, and what is reported is the median of the turns' ratios, so that whatever else the
+machine does disturbs both alike.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl import app, flags
+
+from flax_unet.evaluation import inference
+from flax_unet.models.unet import UNet
+from flax_unet.training import losses, state, steps
+
+_WIDTH = flags.DEFINE_integer("width", 32, "Channels of the first block.")
+_DEPTH = flags.DEFINE_integer("depth", 4, "Number of poolings.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Pictures a step.")
+_IMAGE_SIZE = flags.DEFINE_string("image_size", "256x512", "HEIGHTxWIDTH in pixels.")
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Type of the computation.")
+_NORM = flags.DEFINE_enum("norm", "batch", ["batch", "none"], "Normalisation.")
+_STEPS = flags.DEFINE_integer("steps", 7, "Turns that are timed.", lower_bound=1)
+_PEER = flags.DEFINE_enum("peer", None, ["torch"], "What to compare with; nothing by default.")
+_JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of a table.")
+
+_NUM_CLASSES = 19
+
+
+def _seconds(function: Callable[[], None]) -> float:
+  start = time.perf_counter()
+  function()
+  return time.perf_counter() - start
+
+
+def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Callable], dict]:
+  """Compiles our train step and forward pass; also returns what compiling tells."""
+  model = UNet(
+    _NUM_CLASSES,
+    width=_WIDTH.value,
+    depth=_DEPTH.value,
+    norm=_NORM.value,
+    dtype=jnp.dtype(_DTYPE.value),
+  )
+  train_state = state.create(
+    model.clone(axis_name="batch"),
+    optax.sgd(0.01, momentum=0.9),
+    image_size=image.shape[1:3],
+    seed=0,
+    ema=False,
+  )
+  variables = jax.tree.map(jnp.copy, train_state.eval_variables)  # the step's own are donated
+  batch = {"image": jnp.array(image)[None], "label": jnp.array(label)[None]}
+  start = time.perf_counter()
+  train_step = steps.map_train_step(losses.cross_entropy).lower(train_state, batch).compile()
+  compiled = {
+    "compile_seconds": time.perf_counter() - start,
+    "flops": train_step.cost_analysis()["flops"],
+  }
+  forward = jax.jit(lambda image: model.apply(variables, inference.normalize(image), train=False))
+  image = batch["image"][0]
+
+  def train():
+    nonlocal train_state
+    train_state, metrics = train_step(train_state, batch)
+    jax.block_until_ready((train_state, metrics))
+
+  return {"train": train, "forward": lambda: forward(image).block_until_ready()}, compiled
+
+
+def _torch_programs(image: np.ndarray, label: np.ndarray) -> dict[str, dict[str, Callable]]:
+  """The same of PyTorch, by memory layout."""
+  import torch
+  import torch_unet
+
+  labels = torch.tensor(label, dtype=torch.long)
+  mean, stddev = (torch.tensor(x).reshape(3, 1, 1) for x in (inference.MEAN, inference.STDDEV))
+
+  def programs(layout: torch.memory_format) -> dict[str, Callable]:
+    model = torch_unet.TorchUNet(3, _NUM_CLASSES, _WIDTH.value, _DEPTH.value, _NORM.value)
+    model = model.to(memory_format=layout)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    images = torch.tensor(image.transpose(0, 3, 1, 2)).contiguous(memory_format=layout)
+
+    def logits() -> torch.Tensor:
+      with torch.autocast("cpu", torch.bfloat16, enabled=_DTYPE.value == "bfloat16"):
+        return model((images.float() / 255 - mean) / stddev).float()
+
+    def train():
+      model.train()
+      optimizer.zero_grad()
+      torch.nn.functional.cross_entropy(logits(), labels, ignore_index=255).backward()
+      optimizer.step()
+
+    def forward():
+      model.eval()
+      with torch.inference_mode():
+        logits()
+
+    return {"train": train, "forward": forward}
+
+  return {
+    "NCHW": programs(torch.contiguous_format),
+    "channels last": programs(torch.channels_last),
+  }
+
+
+def _measure_peak() -> float:
+  """The rate of a large float32 matrix product on this machine, in FLOP/s; the best of ten."""
+  size = 2048
+  product = jax.jit(jnp.matmul)
+  x = jnp.ones((size, size))
+  product(x, x).block_until_ready()
+  return 2 * size**3 / min(_seconds(lambda: product(x, x).block_until_ready()) for _ in range(10))
+
+
+def main(argv):
+  del argv
+  random = np.random.default_rng(0)
+  size = [_BATCH_SIZE.value, *map(int, _IMAGE_SIZE.value.split("x"))]
+  image = random.integers(256, size=(*size, 3), dtype=np.uint8)
+  label = random.integers(_NUM_CLASSES, size=size, dtype=np.uint8)
+  ours, result = _our_programs(image, label)
+  programs = {"ours": ours}
+  if _PEER.value == "torch":
+    programs |= _torch_programs(image, label)
+
+  for work in ("train", "forward"):
+    times = {name: [] for name in programs}
+    for turn in range(_STEPS.value + 1):
+      for name, program in programs.items():
+        time.sleep(0.1)  # PyTorch's threads spin for a while before they leave the cores
+        seconds = _seconds(program[work])
+        if turn > 0:  # the first one warms up
+          times[name].append(seconds)
+    result[f"{work}_seconds"] = statistics.median(times["ours"])
+    peers = {name: statistics.median(times[name]) for name in programs if name != "ours"}
+    if peers:
+      best = min(peers, key=peers.get)
+      result[f"{work}_peer"] = f"{_PEER.value} {best}"
+      result[f"{work}_peer_seconds"] = peers[best]
+      result[f"{work}_ratio"] = statistics.median(
+        ours / peer for ours, peer in zip(times["ours"], times[best], strict=True)
+      )
+  result["peak_flops"] = _measure_peak()
+  result["peak_share"] = result["flops"] / result["train_seconds"] / result["peak_flops"]
+
+  if _JSON.value:
+    print(json.dumps(result))
+  else:
+    for name, value in result.items():
+      print(f"{name:22s} {value if isinstance(value, str) else format(value, '.4g')}")
+
+
+if __name__ == "__main__":
+  app.run(main)
