@@ -40,17 +40,20 @@ class Dataset(Protocol):
     """What identifies the data a run has seen: `name`, and facts about each of the `splits`."""
 
 
-def open_dataset(data: ml_collections.ConfigDict, label_space: LabelSpace) -> Dataset:
+def open_dataset(
+  data: ml_collections.ConfigDict, label_space: LabelSpace, skip_bad_examples: bool = False
+) -> Dataset:
   """Opens a data set.
 
   Args:
     data: `config.input.data`. Its `name` is "folder", for one's own pictures (`FolderDataset`), or
       that of a data set in TFDS (`tfds_source.open_builder`).
     label_space: what the labels hold.
+    skip_bad_examples: whether a folder with some of them can be opened.
 
   Raises:
     UserError: there is no such data set, or its files cannot be used.
   """
   if data.name == "folder":
-    return FolderDataset(data, label_space)
+    return FolderDataset(data, label_space, skip_bad_examples)
   return tfds_source.TfdsDataset(data)

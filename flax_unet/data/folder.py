@@ -7,6 +7,7 @@ before the training has begun.
 
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -93,12 +94,18 @@ def _read(path: pathlib.Path) -> bytes:
 class FolderDataset:
   """The splits of a folder, see `datasets.Dataset`."""
 
-  def __init__(self, data: ml_collections.ConfigDict, label_space: LabelSpace):
+  def __init__(
+    self,
+    data: ml_collections.ConfigDict,
+    label_space: LabelSpace,
+    skip_bad_examples: bool = False,
+  ):
     """Finds the files.
 
     Args:
       data: `split`, the one to train on; the rest see `folder_pairs.find`.
       label_space: what the masks hold.
+      skip_bad_examples: whether to warn of examples that cannot be used, and no more.
 
     Raises:
       UserError: a file has no partner, or a list cannot be used.
@@ -106,6 +113,7 @@ class FolderDataset:
     self._pairs = folder_pairs.find(data)
     self._train_split = data.split
     self._label_space = label_space
+    self._skip_bad_examples = skip_bad_examples
     self._fingerprints: dict[str, dict[str, Any]] = {}
 
   def split(self, name: str) -> FolderSource:
@@ -125,19 +133,30 @@ class FolderDataset:
     """Reads every file of a split, and returns what identifies it."""
     logging.info("Checking the %d pictures of %s", len(source), name)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-      facts = list(pool.map(source.inspect, range(len(source))))
+      inspect = functools.partial(self._inspect, source)
+      facts = [item for item in pool.map(inspect, range(len(source))) if item]
     present = np.flatnonzero(sum(item.pixels for item in facts))
     if name == self._train_split and len(present) < min(2, self._label_space.num_classes):
-      found = ", ".join(self._label_space.class_names[index] for index in present)
+      names = (self._label_space.class_names[index] for index in present)
+      found = next(names, "ignored pixels")
       raise errors.UserError(
         f"the masks of {name} hold no class of label space '{self._label_space.name}' but "
         f"'{found}': do the ids or colours in its classes file fit them?"
       )
     return {
-      "examples": len(source),
+      "examples": len(facts),
       "bytes": sum(item.bytes for item in facts),
       "sha256": hashlib.sha256(b"".join(item.sha256 for item in facts)).hexdigest(),
     }
+
+  def _inspect(self, source: FolderSource, index: int) -> _Facts | None:
+    try:
+      return source.inspect(index)
+    except errors.UserError as error:
+      if not self._skip_bad_examples:
+        raise
+      logging.warning("Left out: %s", error)
+      return None
 
   def fingerprint(self) -> dict[str, Any]:
     """What identifies the data that were opened: the size and content of each split."""

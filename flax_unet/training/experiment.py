@@ -87,7 +87,8 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     UserError: the data are missing, or do not fit the configuration.
   """
   label_space = label_spaces.get(config.label_space)
-  dataset = datasets.open_dataset(config.input.data, label_space)
+  skip_bad_examples = config.input.on_bad_example == "skip"
+  dataset = datasets.open_dataset(config.input.data, label_space, skip_bad_examples)
   source = dataset.split(config.input.data.split)
   train_op = make_op("input", config.input.pp, label_space)
   model = make_model(config, label_space)
@@ -114,7 +115,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         workers=config.input.workers,
         num_pictures=eval_config.num_pictures,
         options=make_inference(config, name),
-        skip_bad_examples=config.input.on_bad_example == "skip",
+        skip_bad_examples=skip_bad_examples,
       )
       for name, eval_config in config.evals.items()
     },

@@ -192,6 +192,16 @@ def test_mistakes_are_found_before_training(root, spoil, message):
   assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("spoil", [_other_size, _out_of_range, _damaged_image, _damaged_mask])
+def test_bad_examples_can_be_left_out(root, spoil, caplog):
+  spoil(root)
+  dataset = folder.FolderDataset(_data(root), THREE, skip_bad_examples=True)
+  sources = [dataset.split(name) for name in ("train", "validation")]
+  assert sum(split["examples"] for split in dataset.fingerprint()["splits"].values()) == 7
+  assert len([message for message in caplog.messages if message.startswith("Left out: /")]) == 1
+  assert sum(map(len, sources)) == 8  # whoever reads them leaves it out again
+
+
 @pytest.mark.parametrize(
   ("train", "validation", "message"),
   [

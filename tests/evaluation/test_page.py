@@ -273,6 +273,14 @@ def test_curves_reach_from_the_first_to_the_last_step(run):
   assert best["text"] == "0.5000"
 
 
+def test_facts_that_are_not_known_are_left_out(tmp_path):
+  """Several processes cannot tell the FLOPs, and older runs have fewer facts."""
+  page, _ = _write(
+    tmp_path / "run", _pictures(1, 32, 32), run_info={"flops_per_step": None, "cpus": 2}
+  )
+  assert [e["text"] for e in page.all("dt", "repeat")][:1] == ["CPU cores"]
+
+
 def test_without_run_info_history_and_audit(tmp_path):
   page, _ = _write(tmp_path / "run", _pictures(1, 32, 32), run_info=None, history={})
   assert not page.all("pre") and not page.all("polyline")
