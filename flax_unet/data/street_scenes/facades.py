@@ -112,19 +112,22 @@ def _glass(bay, storey, up, salt) -> np.ndarray:
 def _paint_shops(rgb, u, v, facade: Facade) -> None:
   """The ground floor: every two bays a shop window with a door, and a sign above it."""
   top, length = facade.storey - 0.35, 2 * facade.bay
+  ground = np.flatnonzero(v < top)
+  if not len(ground):
+    return
+  u, v, floor = u[ground], v[ground], rgb[ground] * np.float32(0.75)
   shop = np.floor(u / length)
   along, kind = u / length - shop, per_cell(shop, shop, facade.salt + 5)
-  ground = v < top
-  rgb[ground] *= 0.75
-  pane = ground & (v > 0.5) & (v < top - 0.75) & (along > 0.07) & (along < 0.93)
+  pane = (v > 0.5) & (v < top - 0.75) & (along > 0.07) & (along < 0.93)
   goods = np.clip(noise(u[pane], v[pane], 0.12), -1, 1) * (v[pane] < 1.8)
-  fill(rgb, pane, tinted((1.0, 0.95, 0.84), 92 + 26 * kind[pane] + 30 * goods))
-  fill(rgb, pane & (np.abs(3 * along % 1 - 0.5) > 0.47), (46, 44, 42))
-  fill(rgb, pane & (np.abs(along - 0.5) < 0.08), (40, 44, 48))
-  sign = ground & (v > top - 0.65) & (along > 0.03) & (along < 0.97)
-  fill(rgb, sign, tinted(facade.shop, np.clip(0.95 + 0.3 * kind[sign], 0.5, 1.4)))
+  fill(floor, pane, tinted((1.0, 0.95, 0.84), 92 + 26 * kind[pane] + 30 * goods))
+  fill(floor, pane & (np.abs(3 * along % 1 - 0.5) > 0.47), (46, 44, 42))
+  fill(floor, pane & (np.abs(along - 0.5) < 0.08), (40, 44, 48))
+  sign = (v > top - 0.65) & (along > 0.03) & (along < 0.97)
+  fill(floor, sign, tinted(facade.shop, np.clip(0.95 + 0.3 * kind[sign], 0.5, 1.4)))
   line = sign & (np.abs(v - top + 0.34) < 0.14) & (np.abs(along - 0.5) < 0.3)
-  fill(rgb, line & (noise(u, shop, 0.22) > 0), _LETTERS)
+  fill(floor, line & (noise(u, shop, 0.22) > 0), _LETTERS)
+  rgb[ground] = floor
 
 
 def sample_facade(rng: np.random.Generator, height: float, kind: str) -> Facade:

@@ -191,15 +191,17 @@ def stroke(start: tuple[float, float], stop: tuple[float, float], width: float) 
   return np.array([(u0 + du, v0 + dv), (u1 + du, v1 + dv), (u1 - du, v1 - dv), (u0 - du, v0 - dv)])
 
 
+_ANGLES = np.arange(40) * (2 * np.pi / 40)
+_WAVES = np.arange(2, 12)
+_WAVE_ANGLES = _ANGLES[:, None] * _WAVES
+
+
 def blob(
   rng: np.random.Generator, u: float, v: float, radius_u: float, radius_v: float, rough: float
 ) -> np.ndarray:
   """Outline `[40, 2]` of an ellipse whose radius varies by a share of about `rough`."""
-  angles = np.arange(40) * (2 * np.pi / 40)
-  waves = np.arange(2, 12)
-  phases = rng.uniform(0, 2 * np.pi, len(waves))
-  ripple = (np.sin(angles[:, None] * waves + phases) / np.sqrt(waves)).sum(axis=1)
-  radius = 1 + rough * ripple
-  return np.stack(
-    [u + radius_u * radius * np.cos(angles), v + radius_v * radius * np.sin(angles)], axis=1
-  )
+  phases = rng.uniform(0, 2 * np.pi, len(_WAVES))
+  radius = 1 + rough * (np.sin(_WAVE_ANGLES + phases) / np.sqrt(_WAVES)).sum(axis=1)
+  outline_u = u + radius_u * radius * np.cos(_ANGLES)
+  outline_v = v + radius_v * radius * np.sin(_ANGLES)
+  return np.array([outline_u, outline_v]).T
