@@ -17,8 +17,7 @@ class PadToMultiple(Op):
   The image goes on mirrored and the label as `IGNORED`, so every pixel is still scored once, at its
   own resolution. A picture's shape depends on that picture alone, and so does its prediction:
   neither on its batch nor on the number of devices. The steps of an evaluation are compiled once a
-  shape. For PASCAL VOC (sides up to 500 pixels, most pictures 500 x 375 or 375 x 500), multiples of
-  128 leave fewer than ten.
+  shape: for PASCAL VOC, whose sides are up to 500 pixels, multiples of 128 leave 16 shapes at most.
 
   The example also gets `size`, int `[2]`: height and width of the picture proper.
 
