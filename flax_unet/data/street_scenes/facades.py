@@ -121,7 +121,8 @@ def _paint_shops(rgb, u, v, facade: Facade) -> None:
   pane = (v > 0.5) & (v < top - 0.75) & (along > 0.07) & (along < 0.93)
   goods = np.clip(noise(u[pane], v[pane], 0.12), -1, 1) * (v[pane] < 1.8)
   fill(floor, pane, tinted((1.0, 0.95, 0.84), 92 + 26 * kind[pane] + 30 * goods))
-  fill(floor, pane & (np.abs(3 * along % 1 - 0.5) > 0.47), (46, 44, 42))
+  third = 3 * along
+  fill(floor, pane & (np.abs(third - np.floor(third) - 0.5) > 0.47), (46, 44, 42))
   fill(floor, pane & (np.abs(along - 0.5) < 0.08), (40, 44, 48))
   sign = (v > top - 0.65) & (along > 0.03) & (along < 0.97)
   fill(floor, sign, tinted(facade.shop, np.clip(0.95 + 0.3 * kind[sign], 0.5, 1.4)))
