@@ -1,0 +1,156 @@
+"""State dicts of milesial/Pytorch-UNet give the same logits here, and ours the same there."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from flax_unet.models import torch_weights
+from flax_unet.models.unet import UNet
+
+torch = pytest.importorskip("torch")
+
+from benchmarks.torch_unet import TorchUNet  # noqa: E402 (needs torch)
+
+DEPTH, WIDTH, CLASSES = 3, 4, 5
+# The peer's names and those of the public layout, for a depth of 3.
+NAMES = {
+  "encoder.0.": "inc.double_conv.",
+  "encoder.1.": "down1.maxpool_conv.1.double_conv.",
+  "encoder.2.": "down2.maxpool_conv.1.double_conv.",
+  "encoder.3.": "down3.maxpool_conv.1.double_conv.",
+  "upsample.2.": "up1.up.",
+  "upsample.1.": "up2.up.",
+  "upsample.0.": "up3.up.",
+  "decoder.2.": "up1.conv.double_conv.",
+  "decoder.1.": "up2.conv.double_conv.",
+  "decoder.0.": "up3.conv.double_conv.",
+  "logits.": "outc.conv.",
+}
+
+
+def _peer(seed=0):
+  """A network whose statistics are not those that it begins with."""
+  torch.manual_seed(seed)
+  peer = TorchUNet(3, CLASSES, WIDTH, DEPTH, "batch")
+  for name, value in peer.state_dict().items():
+    if name.endswith(("running_mean", "running_var")) or value.ndim == 1:
+      value.uniform_(0.2, 1.5)
+  return peer.eval()
+
+
+def _renamed(state_dict, names):
+  pattern = re.compile("|".join(map(re.escape, names)))
+  return {
+    pattern.sub(lambda m: names[m[0]], name, count=1): value for name, value in state_dict.items()
+  }
+
+
+def _state_dict(peer):
+  return {name: x.numpy() for name, x in _renamed(peer.state_dict(), NAMES).items()}
+
+
+def _variables(seed=0):
+  """Variables with all values random, and variances positive."""
+  model = UNet(CLASSES, width=WIDTH, depth=DEPTH)
+  shapes = jax.eval_shape(
+    lambda key: model.init(key, np.zeros((1, 8, 8, 3), np.float32), train=False), jax.random.key(0)
+  )
+  random = np.random.default_rng(seed)
+  variables = jax.tree.map(lambda x: random.normal(0, 0.3, x.shape).astype(np.float32), shapes)
+  for block in variables["batch_stats"].values():
+    for norm in block.values():
+      norm["var"] = 1 + np.abs(norm["var"])
+  return variables
+
+
+def _images():
+  return np.random.default_rng(1).normal(size=(2, 16, 24, 3)).astype(np.float32)
+
+
+def _logits(variables):
+  model = UNet(CLASSES, width=WIDTH, depth=DEPTH)
+  return jax.jit(
+    lambda images: model.apply(variables, images, train=False),
+    # conftest has networks compiled in a hurry, and they round more than the tolerance allows.
+    compiler_options={"xla_backend_optimization_level": 3},
+  )(_images())
+
+
+def _peer_logits(peer):
+  with torch.no_grad():
+    return peer(torch.tensor(_images().transpose(0, 3, 1, 2))).permute(0, 2, 3, 1).numpy()
+
+
+def test_a_state_dict_gives_the_logits_of_pytorch():
+  peer = _peer()
+  expected = _peer_logits(peer)
+  assert expected.std() > 0.1
+  got = _logits(torch_weights.from_torch(_state_dict(peer)))
+  np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
+
+
+def test_biases_in_front_of_batch_norms_are_taken_into_account():
+  plain, peer = _state_dict(_peer()), _peer()
+  with_biases = dict(plain)
+  for block in (*peer.encoder, *peer.decoder):
+    for place in (0, 3):
+      block[place].bias = torch.nn.Parameter(torch.rand(block[place].out_channels))
+  with_biases = _state_dict(peer)
+  assert len(with_biases) == len(plain) + 2 * (2 * DEPTH + 1)
+  got = _logits(torch_weights.from_torch(with_biases))
+  np.testing.assert_allclose(got, _peer_logits(peer), rtol=0, atol=1e-4)
+  assert np.abs(got - _peer_logits(_peer())).max() > 1e-2
+
+
+def test_our_variables_give_the_same_logits_in_pytorch():
+  variables = _variables()
+  state_dict = {name: torch.from_numpy(x) for name, x in torch_weights.to_torch(variables).items()}
+  peer = _peer()
+  back = {theirs: ours for ours, theirs in NAMES.items()}
+  peer.load_state_dict(_renamed(state_dict, back), strict=True)
+  expected = _logits(variables)
+  assert np.std(expected) > 0.1
+  np.testing.assert_allclose(_peer_logits(peer), expected, rtol=0, atol=1e-4)
+
+
+def test_there_and_back_nothing_changes():
+  variables = _variables()
+  back = torch_weights.from_torch(torch_weights.to_torch(variables))
+  jax.tree.map(np.testing.assert_array_equal, back, variables)
+  state_dict = _state_dict(_peer())
+  there = torch_weights.to_torch(torch_weights.from_torch(state_dict))
+  assert there.keys() == state_dict.keys()
+  jax.tree.map(np.testing.assert_array_equal, there, state_dict)
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (lambda d: d.pop("up2.conv.double_conv.3.weight"), "has no 'up2.conv.double_conv.3.weight'"),
+    (lambda d: d.clear(), "has no 'inc.double_conv.0.weight'"),
+    (lambda d: d.update(attention=0), "1 of its names are unknown, 'attention'"),
+    (lambda d: d.update({"outc.conv.weight": np.zeros(3)}), r"'outc.conv.weight' is \(3,\)"),
+    (
+      lambda d: [
+        d.pop(f"up{level}.up.{name}") for level in (1, 2, 3) for name in ("weight", "bias")
+      ],
+      "bilinear variant .* only the one with transposed convolutions fits",
+    ),
+  ],
+)
+def test_another_layout_is_refused_in_one_line(change, message):
+  state_dict = _state_dict(_peer())
+  change(state_dict)
+  with pytest.raises(ValueError, match=message) as info:
+    torch_weights.from_torch(state_dict)
+  assert "\n" not in str(info.value)
+
+
+def test_a_network_without_a_counterpart_is_refused():
+  torch_weights.check(UNet(3))
+  with pytest.raises(ValueError, match=r"norm='group', upsample='bilinear' is none of milesial"):
+    torch_weights.check(UNet(3, norm="group", upsample="bilinear"))
+  with pytest.raises(ValueError, match="padding='valid'"):
+    torch_weights.check(UNet(3, padding="valid"))
