@@ -61,14 +61,14 @@ def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     variables: `params` and `batch_stats` of `UNet`.
 
   Returns:
-    float32 arrays by PyTorch's names, in memory as they are read; and `num_batches_tracked`, 0,
-    which plays no part in a BatchNorm with a momentum.
+    float32 arrays by PyTorch's names, copies in C order, which PyTorch can use as they are; and
+    `num_batches_tracked`, 0, which plays no part in a BatchNorm with a momentum.
   """
   flat = flax.traverse_util.flatten_dict(dict(variables))
   depth = sum(name.startswith("upsample_") for name in variables["params"])
   state_dict = {}
   for name, path, (axes, _) in _arrays(depth):
-    state_dict[name] = np.ascontiguousarray(np.asarray(flat[path], np.float32).transpose(axes))
+    state_dict[name] = np.asarray(flat[path], np.float32).transpose(axes).copy()
     if name.endswith("running_var"):
       state_dict[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
   return state_dict
