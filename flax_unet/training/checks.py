@@ -11,12 +11,17 @@ from flax_unet.training import experiment, losses, optimizer
 _MAY_BE_NONE = ("total_steps", "total_epochs", "class_weights", "grad_clip_norm", "ema_decay")
 
 
-def check(config: ml_collections.ConfigDict) -> None:
+def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> None:
   """Checks what can be known without the data.
+
+  Args:
+    config: the configuration.
+    num_devices: how many devices of all processes it is for; None: those there are.
 
   Raises:
     UserError: one line that names the key, what it holds and what it may hold.
   """
+  num_devices = num_devices or jax.device_count()
   _check_present(config)
   label_space = label_spaces.get(config.label_space)
   losses.get(config.loss)
@@ -32,10 +37,10 @@ def check(config: ml_collections.ConfigDict) -> None:
     raise errors.unknown(
       "choice in config.input.on_bad_example", config.input.on_bad_example, ("raise", "skip")
     )
-  _check_batch_size("input", config.input.batch_size)
-  _check_accumulation(config)
+  _check_batch_size("input", config.input.batch_size, num_devices)
+  _check_accumulation(config, num_devices)
   for name, eval_config in config.evals.items():
-    _check_batch_size(f"evals.{name}", eval_config.batch_size)
+    _check_batch_size(f"evals.{name}", eval_config.batch_size, num_devices)
     experiment.make_op(f"evals.{name}", eval_config.pp, label_space)
   if config.total_steps is not None:
     optimizer.make_optimizer(config, config.total_steps)
@@ -76,8 +81,7 @@ def _check_length(config: ml_collections.ConfigDict) -> None:
       raise errors.UserError(f"config.{key} = {count}: it must be at least 1")
 
 
-def _check_batch_size(where: str, batch_size: int) -> None:
-  devices = jax.device_count()
+def _check_batch_size(where: str, batch_size: int, devices: int) -> None:
   if batch_size < 1 or batch_size % devices:
     below = batch_size // devices * devices
     near = f"{below} or {below + devices}" if below > 0 else f"{devices}"
@@ -87,8 +91,8 @@ def _check_batch_size(where: str, batch_size: int) -> None:
     )
 
 
-def _check_accumulation(config: ml_collections.ConfigDict) -> None:
-  parts, per_device = config.accumulate_steps, config.input.batch_size // jax.device_count()
+def _check_accumulation(config: ml_collections.ConfigDict, devices: int) -> None:
+  parts, per_device = config.accumulate_steps, config.input.batch_size // devices
   if per_device % parts:
     raise errors.UserError(
       f"config.accumulate_steps = {parts} does not divide the {per_device} pictures that each "

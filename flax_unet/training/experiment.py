@@ -51,30 +51,15 @@ class Experiment:
 
   def init_state(self) -> state.TrainState:
     """The state before the first step."""
-    return state.create(
-      self.model,
-      optimizer.make_optimizer(self.config, self.total_steps),
-      image_size=self.image_size,
-      seed=self.config.seed,
-      ema=self.config.ema_decay is not None,
-    )
-
-  @property
-  def batch_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
-    """The shapes of this process's part of a training batch, as the train step takes it."""
-    devices = jax.local_device_count()
-    batch = (devices, self.config.input.batch_size // jax.device_count(), *self.image_size)
-    return {
-      "image": jax.ShapeDtypeStruct((*batch, 3), jnp.uint8),
-      "label": jax.ShapeDtypeStruct(batch, jnp.uint8),
-    }
+    return init_state(self.config, self.model, self.image_size, self.total_steps)
 
   def flops_per_step(self, train_state: state.TrainState) -> float | None:
     """Floating-point operations of a train step, by XLA's count; None with several processes."""
     if jax.process_count() > 1:  # pmap lowers shapes for the devices of one process only
       return None
-    lowered = map_train_step(self.config).lower(train_state, self.batch_shapes)
-    return lowered.cost_analysis()["flops"]
+    batch = batch_shapes(self.config.input.batch_size, self.image_size, jax.device_count())
+    lowered = map_train_step(self.config).lower(train_state, batch)
+    return lowered.cost_analysis()["flops"] * jax.device_count()  # XLA counts those of one
 
 
 def build(config: ml_collections.ConfigDict) -> Experiment:
@@ -171,6 +156,33 @@ def make_model(config: ml_collections.ConfigDict, label_space: LabelSpace) -> un
     return unet.UNet(num_classes=label_space.num_classes, axis_name="batch", **arguments)
   except TypeError as error:
     raise errors.UserError(f"config.model: {error}") from error
+
+
+def init_state(
+  config: ml_collections.ConfigDict,
+  model: unet.UNet,
+  image_size: tuple[int, int],
+  total_steps: int,
+) -> state.TrainState:
+  """The state before the first step, see `state.create`."""
+  return state.create(
+    model,
+    optimizer.make_optimizer(config, total_steps),
+    image_size=image_size,
+    seed=config.seed,
+    ema=config.ema_decay is not None,
+  )
+
+
+def batch_shapes(
+  batch_size: int, image_size: tuple[int, int], num_devices: int
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """The shapes of a training batch, as the train step on the devices of one process takes it."""
+  batch = (num_devices, batch_size // num_devices, *image_size)
+  return {
+    "image": jax.ShapeDtypeStruct((*batch, 3), jnp.uint8),
+    "label": jax.ShapeDtypeStruct(batch, jnp.uint8),
+  }
 
 
 def check_image_size(model: unet.UNet, size: tuple[int, int]) -> None:
