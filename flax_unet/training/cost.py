@@ -24,8 +24,8 @@ class Cost:
   """What one device needs for one step.
 
   Attributes:
-    flops: floating-point operations, those of recomputation included.
-    traffic: bytes that kernels read and write.
+    flops: floating-point operations, see `experiment.count_flops`.
+    traffic: bytes that kernels read and write; on CPUs, which have loops in them, too low.
     arguments: bytes of state and batch, as they lie in memory. The next state takes the place of
       the old one.
     temporaries: bytes of what lives during the step: activations and gradients.
@@ -38,12 +38,12 @@ class Cost:
   temporaries: int
   total: int
 
-  def fastest_seconds(self, chip: Chip) -> float:
-    """The time that no step can be faster than: all at peak rate, and waiting for nothing.
+  def seconds_at_peak(self, chip: Chip) -> dict[str, float]:
+    """The time that operations and traffic take at peak rate: the larger one bounds the step.
 
-    Williams et al. (2009), "Roofline".
+    Williams, Waterman and Patterson (2009), "Roofline".
     """
-    return max(self.flops / chip.flops, self.traffic / chip.bandwidth)
+    return {"FLOPs": self.flops / chip.flops, "memory traffic": self.traffic / chip.bandwidth}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,10 +97,12 @@ class StepPlan:
         f"{batch_size // len(self.devices)} pictures a device do not fit its memory"
         + (f" ({used[0].lower()})" if used else "")
       ) from error
-    operations, memory = compiled.cost_analysis(), compiled.memory_analysis()
+    memory = compiled.memory_analysis()
+    per_device = batch_size // len(self.devices)
     return Cost(
-      flops=operations["flops"],
-      traffic=operations["bytes accessed"],
+      flops=experiment.count_flops(self.config, self.state, per_device, self.image_size),
+      # Accumulation is a loop, whose body is counted once.
+      traffic=compiled.cost_analysis()["bytes accessed"] * self.config.accumulate_steps,
       arguments=memory.argument_size_in_bytes,
       temporaries=memory.temp_size_in_bytes,
       total=memory.argument_size_in_bytes

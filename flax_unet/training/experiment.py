@@ -57,9 +57,7 @@ class Experiment:
     """Floating-point operations of a train step, by XLA's count; None with several processes."""
     if jax.process_count() > 1:  # pmap lowers shapes for the devices of one process only
       return None
-    batch = batch_shapes(self.config.input.batch_size, self.image_size, jax.device_count())
-    lowered = map_train_step(self.config).lower(train_state, batch)
-    return lowered.cost_analysis()["flops"] * jax.device_count()  # XLA counts those of one
+    return count_flops(self.config, train_state, self.config.input.batch_size, self.image_size)
 
 
 def build(config: ml_collections.ConfigDict) -> Experiment:
@@ -183,6 +181,29 @@ def batch_shapes(
     "image": jax.ShapeDtypeStruct((*batch, 3), jnp.uint8),
     "label": jax.ShapeDtypeStruct(batch, jnp.uint8),
   }
+
+
+def count_flops(
+  config: ml_collections.ConfigDict,
+  train_state: state.TrainState,
+  batch_size: int,
+  image_size: tuple[int, int],
+) -> float:
+  """Floating-point operations of a train step, by XLA's count of the program for GPUs.
+
+  That program has plain convolutions. Others may have loops instead, whose body XLA counts once.
+
+  Args:
+    config: the configuration.
+    train_state: the state, or its shapes.
+    batch_size: number of pictures.
+    image_size: their height and width, in pixels.
+  """
+  step = jax.jit(map_train_step(config, jax.local_devices(backend="cpu")[:1]))
+  shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), train_state)
+  traced = step.trace(shapes, batch_shapes(batch_size, image_size, num_devices=1))
+  lowered = traced.lower(lowering_platforms=("cuda",))
+  return lowered.cost_analysis()["flops"] * config.accumulate_steps  # which is a loop as well
 
 
 def check_image_size(model: unet.UNet, size: tuple[int, int]) -> None:
