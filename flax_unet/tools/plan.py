@@ -1,0 +1,147 @@
+"""Says what a train step needs before the hardware is rented, and whether it fits.
+
+    python -m flax_unet.tools.plan --config=configs/cityscapes.py --topology=v5e:2x4 --search
+
+Compiles the train step that `main.py` would run, for a TPU topology that need not be there (with
+libtpu: pip install -e '.[tpu]') or for this machine's devices, and lowers it for CUDA. Prints
+the compiler's account of operations and memory; `--search` looks for the largest batch that fits. A
+compilation takes minutes. Needs no data. Does not look at evaluation, which keeps no activations
+for a backward pass but may work on larger pictures.
+"""
+
+import os
+import re
+import sys
+
+import jax
+import ml_collections
+from absl import flags
+
+from flax_unet import config_flag, errors, terminal
+from flax_unet.data import label_spaces
+from flax_unet.evaluation.page_facts import amount
+from flax_unet.training import checks, chips, cost, experiment, processes
+from flax_unet.training.state import num_params
+
+_CONFIG = config_flag.define()
+_TOPOLOGY = flags.DEFINE_string(
+  "topology", None, "TPU topology, such as v5e:2x4 (default: this machine's devices)."
+)
+_IMAGE_SIZE = flags.DEFINE_string(
+  "image_size", None, "HEIGHTxWIDTH of the data's pictures, where training takes them whole."
+)
+_MEMORY = flags.DEFINE_float(
+  "memory_gib", None, "Memory of a device, in GiB (default: all it has).", lower_bound=0
+)
+_SEARCH = flags.DEFINE_bool("search", False, "Look for the largest batch that fits.")
+
+
+def main(_) -> int:
+  if _TOPOLOGY.value:
+    jax.config.update("jax_platforms", "cpu")  # leaves this machine's accelerators alone
+    devices = chips.topology_devices(_TOPOLOGY.value)
+  else:
+    devices = jax.devices()
+  processes.keep_compiled_programs()
+  config = _CONFIG.value
+  checks.check(config, len(devices))
+  plan = cost.StepPlan(config, _image_size(config), devices)
+  limit = round(_MEMORY.value * 2**30) if _MEMORY.value else _memory(devices[0])
+
+  per_device = config.input.batch_size // len(devices)
+  _print("devices", f"{len(devices)} x {devices[0].device_kind}")
+  _print("pictures", f"{per_device} a device, {plan.image_size[0]} x {plan.image_size[1]} pixels")
+  _print("parameters", f"{num_params(plan.state):,}")
+  lowered = plan.export("cuda", config.input.batch_size).mlir_module()
+  custom = ", ".join(sorted(set(re.findall(r"custom_call @(\w+)", lowered)))) or "none"
+  _print("on GPUs", f"lowers for CUDA; custom kernels: {custom}")
+  fits = _print_cost(plan, config.input.batch_size, limit)
+  if _SEARCH.value:
+    batch_size = _search(plan, limit)
+    _print("largest batch", f"{batch_size} ({batch_size // len(devices)} a device)")
+    fits = batch_size > 0
+  return 0 if fits else 1
+
+
+def _image_size(config: ml_collections.ConfigDict) -> tuple[int, int]:
+  """The size of training pictures, by the flag where the configuration does not tell.
+
+  Raises:
+    UserError: the flag is missing or malformed, or the network does not take that size.
+  """
+  label_space = label_spaces.get(config.label_space)
+  whole = None
+  if text := _IMAGE_SIZE.value:
+    if not (match := re.fullmatch(r"([0-9]+)x([0-9]+)", text)):
+      raise errors.UserError(f"--image_size={text}: write HEIGHTxWIDTH, for example 512x1024")
+    whole = (int(match[1]), int(match[2]))
+  size = experiment.make_op("input", config.input.pp, label_space).output_size(whole)
+  if size is None:
+    raise errors.UserError(
+      f"config.input.pp = '{config.input.pp}' takes pictures in the size that the data have: say "
+      "it with --image_size=HEIGHTxWIDTH"
+    )
+  experiment.check_image_size(experiment.make_model(config, label_space), size)
+  return size
+
+
+def _memory(device: jax.Device) -> int:
+  """The bytes that a device has; those of a CPU are shared by the devices on it."""
+  if chip := chips.find(device):
+    return chip.memory
+  if device.platform == "cpu":
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.local_device_count()
+  return device.memory_stats()["bytes_limit"]
+
+
+def _print_cost(plan: cost.StepPlan, batch_size: int, limit: int) -> bool:
+  """Prints what the step costs, and returns whether it fits."""
+  try:
+    step = plan.cost(batch_size)
+  except cost.DoesNotFitError as error:
+    _print("fits", f"no: {error}")
+    return False
+  devices = len(plan.devices)
+  _print("FLOPs a step", f"{amount(step.flops * devices)}, {amount(step.flops)} a device")
+  _print("arguments", f"{_gib(step.arguments)} a device")
+  _print("temporaries", f"{_gib(step.temporaries)} a device")
+  _print("total", f"{_gib(step.total)} of {_gib(limit)} a device ({step.total / limit:.1%})")
+  _print("fits", "yes" if step.total <= limit else "no")
+  if chip := chips.find(plan.devices[0]):
+    bounds = step.seconds_at_peak(chip)
+    bound = max(bounds, key=bounds.get)
+    rate = 1 / bounds[bound]
+    _print("traffic", f"{_gib(step.traffic)} a device and step, by XLA's count")
+    _print("estimate", f"at most {rate:.3g} steps/s ({rate * batch_size:.3g} pictures/s), bound by")
+    _print("", f"{bound} at the chip's peak; not measured, a real step is slower")
+  return step.total <= limit
+
+
+def _search(plan: cost.StepPlan, limit: int) -> int:
+  """The largest batch that fits, in whole parts of each device; tells of each compilation."""
+  unit = len(plan.devices) * plan.config.accumulate_steps
+
+  def bytes_needed(number: int) -> int | None:
+    try:
+      total = plan.cost(number * unit).total
+    except cost.DoesNotFitError as error:
+      print(f"  batch {number * unit}: {error}", file=sys.stderr)
+      return None
+    print(f"  batch {number * unit}: {_gib(total)} a device", file=sys.stderr)
+    return total
+
+  return unit * cost.largest_batch(bytes_needed, limit, plan.config.input.batch_size // unit)
+
+
+def _gib(size: float) -> str:
+  return f"{size / 2**30:.2f} GiB" if size >= 2**27 else f"{size / 2**20:.2f} MiB"
+
+
+def _print(name: str, value: str) -> None:
+  print(f"{name:16s}{value}", flush=True)
+
+
+if __name__ == "__main__":
+  flags.mark_flag_as_required("config")
+  terminal.set_up()
+  errors.run(main)
