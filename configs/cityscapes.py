@@ -67,6 +67,7 @@ def get_config(arg=None):
     "dtype": "float32",  # or bfloat16; parameters are float32 in any case
     "remat": False,  # True: less memory, about a third more computation
   }
+  config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors
 
   config.loss = "cross_entropy"  # or dice, cross_entropy_dice
   config.class_weights = placeholder(tuple)  # one a class; None: all 1

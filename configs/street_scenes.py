@@ -52,6 +52,7 @@ def get_config(arg=None):
     "dtype": "float32",
     "remat": False,
   }
+  config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors
 
   config.loss = "cross_entropy_dice"
   # One a class: (1 / log(1.02 + share)) ** 0.5, after ENet (Paszke et al. 2016) but milder. Rare

@@ -150,9 +150,7 @@ def _load(
       sizes["multiple"] = op.multiple
 
   checkpoints = checkpoint.Checkpoints(folder, read_only=True)
-  step = checkpoints.best if which == "best" else checkpoints.newest
-  if step is None:
-    raise errors.UserError(f"{folder / 'checkpoints'} holds no checkpoint: train first")
+  step = checkpoints.choose(which)
   size = inference.covering_size(1, model.depth, model.padding)
   template = jax.eval_shape(
     functools.partial(

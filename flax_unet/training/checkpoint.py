@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from jax.experimental.multihost_utils import sync_global_devices
@@ -80,6 +81,17 @@ class Checkpoints:
     """The step of the checkpoint with the highest mean IoU, or None where none was scored."""
     return self._manager.best_step()
 
+  def choose(self, which: str) -> int:
+    """The step of the "newest" or the "best" checkpoint.
+
+    Raises:
+      UserError: there is none.
+    """
+    step = self.best if which == "best" else self.newest
+    if step is None:
+      raise errors.UserError(f"{self._directory} holds no checkpoint: train first")
+    return step
+
   def save(
     self,
     state: TrainState,
@@ -133,6 +145,34 @@ class Checkpoints:
     )
     return restored.state, restored.data
 
+  def restore_variables(self, step: int) -> dict[str, Any]:
+    """Reads what to predict with, whatever the rest of the state is made of.
+
+    Args:
+      step: which checkpoint.
+
+    Returns:
+      `TrainState.eval_variables`, as NumPy arrays.
+    """
+    folder = self._directory / str(step) / "state"
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+      saved = checkpointer.metadata(folder).item_metadata.tree
+      params = "params" if saved["ema_params"] is None else "ema_params"
+      template = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated()),
+        {params: saved[params], "batch_stats": saved["batch_stats"]},
+      )
+      restored = checkpointer.restore(
+        folder,
+        args=ocp.args.PyTreeRestore(
+          template,
+          restore_args=ocp.checkpoint_utils.construct_restore_args(template),
+          partial_restore=True,
+        ),
+      )
+    restored = jax.tree.map(np.asarray, restored)
+    return {"params": restored[params], "batch_stats": restored["batch_stats"]}
+
   def close(self) -> None:
     """Waits until everything is written.
 
@@ -171,6 +211,11 @@ class Checkpoints:
         aside = self._damaged / f"{checkpoint.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         checkpoint.rename(aside)
         logging.warning("Checkpoint %s is damaged (%s): moved to %s", checkpoint, damage, aside)
+
+
+def exist(folder: pathlib.Path) -> bool:
+  """Tells whether the run in `folder` has checkpoints to go on from; looks at names only."""
+  return any(path.name.isdigit() for path in (folder / "checkpoints").glob("*"))
 
 
 def _checksums(folder: pathlib.Path) -> dict[str, str]:

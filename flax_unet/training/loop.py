@@ -12,11 +12,20 @@ import ml_collections
 from absl import logging
 from clu import metric_writers
 
-from flax_unet import errors, terminal
+from flax_unet import terminal
 from flax_unet.data import pipeline
 from flax_unet.evaluation import report
 from flax_unet.evaluation.evaluator import Result
-from flax_unet.training import checkpoint, checks, events, experiment, feed, stopping, workdir
+from flax_unet.training import (
+  checkpoint,
+  checks,
+  events,
+  experiment,
+  feed,
+  stopping,
+  weights,
+  workdir,
+)
 from flax_unet.training.experiment import Experiment
 from flax_unet.training.state import TrainState, num_params, params_digest
 from flax_unet.training.train_log import TrainLog
@@ -39,13 +48,18 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   """
   started = time.monotonic()
   checks.check(config)
+  # Before the folder has its configuration, so that one which cannot be used may be corrected.
+  starts_fresh = not checkpoint.exist(folder)
+  initial = weights.initial(config) if config.init_from and starts_fresh else {}
   workdir.open_workdir(folder, config)
   run = experiment.build(config)
   checkpoints = checkpoint.Checkpoints(folder)
   state = run.init_state()
   start = checkpoints.newest or 0
   skipped, unwritten = set(), []  # the errors of examples that could not be used; see `TrainLog`
-  if start:
+  if checkpoints.newest is None:
+    state = weights.put(initial, state)
+  else:
     state, place = checkpoints.restore(start, state)
     skipped, unwritten = set(place["skipped"]), place["unwritten_metrics"]
     logging.info("Going on from step %d of %d", start, run.total_steps)
@@ -206,9 +220,7 @@ def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str
   """
   checks.check(config)
   checkpoints = checkpoint.Checkpoints(folder, read_only=True)
-  step = checkpoints.best if which == "best" else checkpoints.newest
-  if step is None:
-    raise errors.UserError(f"{folder / 'checkpoints'} holds no checkpoint: train first")
+  step = checkpoints.choose(which)
   run = experiment.build(config)
   state, _ = checkpoints.restore(step, run.init_state())
   _write_report(run, folder, step, state, _evaluate(run, run.evaluators, state, final=True))
