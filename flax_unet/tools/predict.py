@@ -6,11 +6,12 @@ import pathlib
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
 import ml_collections
+import numpy as np
 import tqdm
 from absl import logging
 
@@ -20,6 +21,9 @@ from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation import inference, mask_files
 from flax_unet.evaluation.prediction import Predictor
 from flax_unet.training import checkpoint, experiment, optimizer, state
+
+# Maps keys and images uint8 `[height, width, 3]` to keys and masks uint8 `[height, width]`.
+_Predictor = Callable[[Iterable[tuple[Any, np.ndarray]]], Iterator[tuple[Any, np.ndarray]]]
 
 
 def predict(
@@ -51,14 +55,46 @@ def predict(
   """
   if not pictures or not output:
     raise errors.UserError("--mode=predict needs --images=FOLDER_OR_PATTERN and --output=FOLDER")
-  output = pathlib.Path(output).expanduser()
   label_space = label_spaces.get(config.label_space)
+  write_masks(
+    functools.partial(_load, config, folder, which, label_space),
+    label_space,
+    pictures=pictures,
+    output=output,
+    formats=formats,
+    make_zip=make_zip,
+  )
+
+
+def write_masks(
+  load: Callable[[], _Predictor],
+  label_space: LabelSpace,
+  *,
+  pictures: str,
+  output: str,
+  formats: Sequence[str],
+  make_zip: bool,
+) -> None:
+  """Predicts pictures, and writes masks; see `predict`.
+
+  Args:
+    load: returns what predicts, see `Predictor.__call__`; called when all else is in order.
+    label_space: of the masks.
+    pictures: see `predict`, as what follows.
+    output: a folder.
+    formats: of `mask_files.FORMATS`.
+    make_zip: whether to pack masks.
+
+  Raises:
+    UserError: nothing can be predicted, or some pictures could not be.
+  """
+  output = pathlib.Path(output).expanduser()
   _check_formats(formats, make_zip)
   masks = _find(pictures, output)
   if "cityscapes" in formats:
     mask_files.check_cityscapes(masks, label_space)
   _make_folder(output)
-  predictor = _load(config, folder, which, label_space)
+  predictor = load()
   reader, writer = (
     picture_files.Reader(masks),
     mask_files.Writer(output, formats, masks, label_space),

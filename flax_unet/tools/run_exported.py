@@ -1,0 +1,50 @@
+"""Predicts pictures with an exported file, without the run or its configuration.
+
+    python -m flax_unet.tools.run_exported --model=model.jaxexport --images='photos/*.jpg' \
+        --output=masks --format=color,overlay --label_space=cityscapes_19
+
+Pictures are found and masks written as by `main.py --mode=predict`, which also cuts pictures that
+are too large for one pass into tiles. Without `--label_space` classes have only their index.
+"""
+
+import pathlib
+
+from absl import flags
+
+from flax_unet import errors, terminal
+from flax_unet.data import label_spaces
+from flax_unet.evaluation import exported
+from flax_unet.tools import predict
+
+_MODEL = flags.DEFINE_string("model", None, "A file of flax_unet.tools.export.")
+_IMAGES = flags.DEFINE_string("images", None, "A folder, or a pattern in quotes.")
+_OUTPUT = flags.DEFINE_string("output", None, "The folder for predicted masks.")
+_FORMAT = flags.DEFINE_list(
+  "format", ["train_ids"], "Of masks: label_ids, train_ids, color, overlay, cityscapes."
+)
+_LABEL_SPACE = flags.DEFINE_string("label_space", None, "Colours and ids of the classes.")
+
+
+def main(_):
+  path = pathlib.Path(_MODEL.value).expanduser()
+  predictor = exported.ExportedPredictor(path)
+  label_space = label_spaces.get(_LABEL_SPACE.value or f"{predictor.num_classes}_classes")
+  if label_space.num_classes != predictor.num_classes:
+    raise errors.UserError(
+      f"--label_space={label_space.name} has {label_space.num_classes} classes, {path} "
+      f"{predictor.num_classes}"
+    )
+  predict.write_masks(
+    lambda: predictor,
+    label_space,
+    pictures=_IMAGES.value,
+    output=_OUTPUT.value,
+    formats=_FORMAT.value,
+    make_zip=False,
+  )
+
+
+if __name__ == "__main__":
+  flags.mark_flags_as_required(["model", "images", "output"])
+  terminal.set_up()
+  errors.run(main)

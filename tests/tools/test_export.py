@@ -1,0 +1,110 @@
+"""Exports a run, and predicts pictures with the file alone, as real commands."""
+
+import pathlib
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from configs import street_scenes
+from flax_unet import errors
+from flax_unet.data import label_spaces
+from flax_unet.tools import export, predict
+from flax_unet.training import checkpoint, experiment, optimizer, state, workdir
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def _config(**model):
+  config = street_scenes.get_config("runlocal")
+  config.model.update({"width": 2, "depth": 1, **model})
+  return config
+
+
+def _make_run(folder, config):
+  workdir.open_workdir(folder, config)
+  made = state.create(
+    experiment.make_model(config, label_spaces.get(config.label_space)),
+    optimizer.make_optimizer(config, 10),
+    image_size=(18, 18),
+    seed=0,
+    ema=False,
+  )
+  checkpoints = checkpoint.Checkpoints(folder)
+  checkpoints.save(made, 10, place={}, config={}, mean_iou=0.5)
+  checkpoints.close()
+  return folder
+
+
+def _command(tool, *arguments):
+  return subprocess.run(
+    [sys.executable, "-m", f"flax_unet.tools.{tool}", *map(str, arguments)],
+    capture_output=True,
+    text=True,
+    cwd=ROOT,
+    check=False,
+  )
+
+
+def test_the_file_alone_gives_the_masks_of_the_run(tmp_path):
+  run = _make_run(tmp_path / "run", _config())
+  pictures = tmp_path / "in"
+  pictures.mkdir()
+  rng = np.random.default_rng(0)
+  for name, size in (("a.png", (64, 96)), ("b.png", (50, 70))):
+    noise = cv2.resize(rng.integers(0, 256, (8, 8, 3), np.uint8), size[::-1])
+    cv2.imwrite(str(pictures / name), noise)
+  predict.predict(
+    _config(),
+    run,
+    "newest",
+    pictures=str(pictures),
+    output=str(tmp_path / "expected"),
+    formats=["train_ids", "color"],
+    make_zip=False,
+  )
+  file = tmp_path / "new/model.jaxexport"
+  result = _command("export", f"--workdir={run}", f"--output={file}")
+  assert result.returncode == 0, result.stderr
+  assert f"Wrote step 10 of {run} to {file}" in result.stderr
+  assert "19 classes of cityscapes_19" in result.stderr
+  (run / "config.json").unlink()  # neither the run nor its configuration are needed any more
+  result = _command(
+    "run_exported",
+    *(f"--model={file}", f"--images={pictures}", f"--output={tmp_path / 'out'}"),
+    *("--format=train_ids,color", "--label_space=cityscapes_19"),
+  )
+  assert result.returncode == 0, result.stderr
+  for path in (tmp_path / "expected").rglob("*.png"):
+    got = cv2.imread(str(tmp_path / "out" / path.relative_to(tmp_path / "expected")))
+    expected = cv2.imread(str(path))
+    assert len(np.unique(expected)) > 1
+    np.testing.assert_array_equal(got, expected)
+  result = _command(
+    "run_exported",
+    *(f"--model={file}", f"--images={pictures}", f"--output={tmp_path / 'out'}"),
+    "--label_space=voc_21",
+  )
+  assert result.returncode == 1
+  assert result.stderr == f"error: --label_space=voc_21 has 21 classes, {file} 19\n"
+
+
+def test_mistakes_are_told_in_one_line(tmp_path):
+  run = _make_run(tmp_path / "run", _config(padding="valid"))
+
+  def fails(match, folder=run, output=tmp_path / "model.jaxexport", size=None, which="newest"):
+    with pytest.raises(errors.UserError, match=match) as info:
+      export.export_run(folder, which, output, size)
+    assert "\n" not in str(info.value)
+    assert not (tmp_path / "model.jaxexport").exists()
+
+  fails("holds no run", folder=tmp_path)
+  fails("padding='valid' takes pictures of one size only")
+  fails("--image_size=12: give HEIGHTxWIDTH", size="12")
+  fails("image size of 0x5: give pixels", size="0x5")
+  (tmp_path / "file").touch()
+  fails("--output=.*: cannot be written", output=tmp_path / "file/model.jaxexport", size="20x30")
+  workdir.open_workdir(tmp_path / "empty", _config())
+  fails("holds no checkpoint", folder=tmp_path / "empty")
