@@ -55,12 +55,16 @@ def main(_) -> int:
   lowered = plan.export("cuda", config.input.batch_size).mlir_module()
   custom = ", ".join(sorted(set(re.findall(r"custom_call @(\w+)", lowered)))) or "none"
   _print("on GPUs", f"lowers for CUDA; custom kernels: {custom}")
-  fits = _print_cost(plan, config.input.batch_size, limit)
+  try:
+    total = _print_cost(plan, limit)
+  except cost.DoesNotFitError as error:
+    _print("fits", f"no: {error}")
+    total = None
   if _SEARCH.value:
-    batch_size = _search(plan, limit)
+    batch_size = _search(plan, limit, total)
     _print("largest batch", f"{batch_size} ({batch_size // len(devices)} a device)")
-    fits = batch_size > 0
-  return 0 if fits else 1
+    return 0 if batch_size else 1
+  return 0 if total is not None and total <= limit else 1
 
 
 def _image_size(config: ml_collections.ConfigDict) -> tuple[int, int]:
@@ -94,14 +98,10 @@ def _memory(device: jax.Device) -> int:
   return device.memory_stats()["bytes_limit"]
 
 
-def _print_cost(plan: cost.StepPlan, batch_size: int, limit: int) -> bool:
-  """Prints what the step costs, and returns whether it fits."""
-  try:
-    step = plan.cost(batch_size)
-  except cost.DoesNotFitError as error:
-    _print("fits", f"no: {error}")
-    return False
-  devices = len(plan.devices)
+def _print_cost(plan: cost.StepPlan, limit: int) -> int:
+  """Prints what the step costs, and returns the bytes that a device needs."""
+  batch_size, devices = plan.config.input.batch_size, len(plan.devices)
+  step = plan.cost(batch_size)
   _print("FLOPs a step", f"{amount(step.flops * devices)}, {amount(step.flops)} a device")
   _print("arguments", f"{_gib(step.arguments)} a device")
   _print("temporaries", f"{_gib(step.temporaries)} a device")
@@ -114,14 +114,23 @@ def _print_cost(plan: cost.StepPlan, batch_size: int, limit: int) -> bool:
     _print("traffic", f"{_gib(step.traffic)} a device and step, by XLA's count")
     _print("estimate", f"at most {rate:.3g} steps/s ({rate * batch_size:.3g} pictures/s), bound by")
     _print("", f"{bound} at the chip's peak; not measured, a real step is slower")
-  return step.total <= limit
+  return step.total
 
 
-def _search(plan: cost.StepPlan, limit: int) -> int:
-  """The largest batch that fits, in whole parts of each device; tells of each compilation."""
-  unit = len(plan.devices) * plan.config.accumulate_steps
+def _search(plan: cost.StepPlan, limit: int, first: int | None) -> int:
+  """Finds the largest batch that fits, and tells of each compilation.
+
+  Args:
+    plan: the step.
+    limit: bytes that a device has.
+    first: bytes that it needs for the configuration's batch; None where that does not fit.
+  """
+  unit = len(plan.devices) * plan.config.accumulate_steps  # a part of it has as many pictures
+  start = plan.config.input.batch_size // unit
 
   def bytes_needed(number: int) -> int | None:
+    if number == start:
+      return first
     try:
       total = plan.cost(number * unit).total
     except cost.DoesNotFitError as error:
@@ -130,7 +139,7 @@ def _search(plan: cost.StepPlan, limit: int) -> int:
     print(f"  batch {number * unit}: {_gib(total)} a device", file=sys.stderr)
     return total
 
-  return unit * cost.largest_batch(bytes_needed, limit, plan.config.input.batch_size // unit)
+  return unit * cost.largest_batch(bytes_needed, limit, start)
 
 
 def _gib(size: float) -> str:

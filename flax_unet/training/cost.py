@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,11 +91,8 @@ class StepPlan:
     except jax.errors.JaxRuntimeError as error:
       if "RESOURCE_EXHAUSTED" not in str(error):
         raise
-      used = re.search(r"Used \S+ of \S+ hbm", str(error))
-      raise DoesNotFitError(
-        f"{batch_size // len(self.devices)} pictures a device do not fit its memory"
-        + (f" ({used[0].lower()})" if used else "")
-      ) from error
+      reason = str(error).splitlines()[0].removeprefix("RESOURCE_EXHAUSTED: ")
+      raise DoesNotFitError(reason) from error
     memory = compiled.memory_analysis()
     per_device = batch_size // len(self.devices)
     return Cost(

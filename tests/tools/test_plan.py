@@ -98,6 +98,18 @@ def test_a_batch_has_to_be_divisible_among_the_chips():
 
 
 @_NEEDS_LIBTPU
+def test_what_the_compiler_refuses_does_not_fit():
+  result = _plan(
+    *_SMALL,
+    "--topology=v5e:2x2",
+    "--config.input.batch_size=4096",
+    "--config.input.pp=label_map|random_crop(512, 1024)",
+  )
+  assert result.returncode == 1
+  assert "exceeds available HBM (15.75G)" in _facts(result)["fits"]
+
+
+@_NEEDS_LIBTPU
 def test_plan_for_tpus():
   result = _plan(*_SMALL, "--topology=v5e:2x2")
   assert result.returncode == 0, result.stderr
