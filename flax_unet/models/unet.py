@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn import initializers
 
+from flax_unet.models.conv_gradient import conv_3x3
 from flax_unet.models.layers import TransposedConv2x2, max_pool_2x2, upsample_bilinear_2x
 
 _CHOICES = {
@@ -78,6 +79,7 @@ class ConvBlock(nn.Module):
         use_bias=self.norm == "none",  # a normalisation takes the mean out and adds its own bias
         kernel_init=initializers.he_normal(),
         dtype=self.dtype,
+        conv_general_dilated=conv_3x3,
         name=f"conv_{index}",
       )(x)
       if self.norm == "batch":
