@@ -1,14 +1,16 @@
 """Kills a run at random moments, and tells whether it ends as if nothing had happened.
 
-    python benchmarks/kill.py [--kills=20] [--seed=0] [--folder=DIR]
+    python benchmarks/kill.py [--kills=20] [--steps=200] [--seed=0] [--folder=DIR]
 
 Trains a tiny network on tiny street scenes, once undisturbed, and then with `kill -9` at
 random moments, in start-up, data preparation, steps, evaluations and saves; after each the same
 command is given again. Both must end with the same parameters, scores, per-image matrices and
-curves, bit for bit, with no step told twice: then the kills are survived.
+curves, bit for bit, with no step told twice: then the kills are survived. The exit code is 0 where
+all of them were.
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 import random
@@ -23,27 +25,28 @@ import numpy as np
 from flax_unet.training import events
 
 ROOT = pathlib.Path(__file__).parents[1]
-STEPS = 200
 
 
-def command(folder: pathlib.Path) -> list[str]:
+def command(folder: pathlib.Path, steps: int) -> list[str]:
   """The run, with its data and its files under `folder`."""
   return [
     sys.executable,
     str(ROOT / "main.py"),
     f"--config={ROOT / 'configs/street_scenes.py'}:runlocal",
     f"--config.input.data.data_dir={folder / 'data'}",
-    f"--config.total_steps={STEPS}",
+    f"--config.total_steps={steps}",
     "--config.evals.val.log_steps=25",
     "--config.ckpt_steps=10",
     f"--workdir={folder / 'run'}",
   ]
 
 
-def run(folder: pathlib.Path, seconds: float | None = None) -> int | None:
+def run(folder: pathlib.Path, steps: int, seconds: float | None = None) -> int | None:
   """Runs to the end, or kills the run after some seconds; returns its exit code, None if killed."""
   with (folder / "log.txt").open("a") as log:
-    process = subprocess.Popen(command(folder), stdout=log, stderr=log, start_new_session=True)
+    process = subprocess.Popen(
+      command(folder, steps), stdout=log, stderr=log, start_new_session=True
+    )
     try:
       return process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -71,6 +74,7 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--kills", type=int, default=20)
   parser.add_argument("--kills_per_run", type=int, default=5)
+  parser.add_argument("--steps", type=int, default=200)
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--folder", type=pathlib.Path, help="default: a temporary one")
   arguments = parser.parse_args()
@@ -79,7 +83,7 @@ def main() -> None:
   calm = folder / "calm"
   calm.mkdir(parents=True)
   started = time.monotonic()
-  if run(calm):
+  if run(calm, arguments.steps):
     sys.exit(f"the undisturbed run failed: see {calm / 'log.txt'}")
   duration = time.monotonic() - started
   expected = outcome(calm)
@@ -87,20 +91,22 @@ def main() -> None:
 
   moments = random.Random(arguments.seed)
   tried = survived = 0
-  while tried < arguments.kills:
-    disturbed = folder / f"disturbed_{tried}"
+  for number in itertools.count():
+    if tried == arguments.kills:
+      break
+    disturbed = folder / f"disturbed_{number}"
     disturbed.mkdir()
     kills = 0
     while kills < min(arguments.kills_per_run, arguments.kills - tried):
       seconds = moments.uniform(0, duration)
-      code = run(disturbed, seconds)
+      code = run(disturbed, arguments.steps, seconds)
       if code is not None:
         break
       kills += 1
       steps = sorted(path.name for path in disturbed.glob("run/checkpoints/*"))
       print(f"  killed after {seconds:.1f} s; checkpoints {', '.join(steps) or 'none'}", flush=True)
     tried += kills
-    if run(disturbed):
+    if run(disturbed, arguments.steps):
       print(f"could not go on: see {disturbed / 'log.txt'}")
       continue
     found = outcome(disturbed)
@@ -108,6 +114,7 @@ def main() -> None:
     print(f"after {kills} kills, different: {', '.join(different) or 'nothing'}", flush=True)
     survived += 0 if different else kills
   print(f"survived {survived} of {tried}")
+  sys.exit(survived < tried)
 
 
 if __name__ == "__main__":

@@ -105,6 +105,13 @@ def test_a_full_disk_leaves_the_last_checkpoint_intact(start, tmp_path):
   assert start().wait(300) == 0
 
 
+def test_kills_at_any_moment_change_nothing(tmp_path):
+  script = str(ROOT / "benchmarks/kill.py")
+  command = [sys.executable, script, "--kills=5", "--steps=60", f"--folder={tmp_path}"]
+  result = subprocess.run(command, capture_output=True, text=True, check=False)
+  assert result.stdout.splitlines()[-1:] == ["survived 5 of 5"], result.stdout + result.stderr
+
+
 def _free_address() -> str:
   with socket.socket() as free:
     free.bind(("localhost", 0))
@@ -126,3 +133,10 @@ def test_two_processes_train_as_one_with_two_devices_does(start, data_dir, tmp_p
   )
   assert two["pictures"] == one["pictures"] == 7
   assert two["mean_iou"] == pytest.approx(one["mean_iou"], abs=0.01)
+
+
+def test_a_lost_process_ends_the_other_in_bounded_time(start, tmp_path):
+  first, second = _start_two(start, workdir="two")
+  _wait_for("  loss ", tmp_path / "log.txt", first)
+  second.kill()
+  assert first.wait(120) != 0
