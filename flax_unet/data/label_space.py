@@ -13,9 +13,16 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 
 IGNORED = 255  # class index of a pixel that counts neither in the loss nor in any score
+
+
+def count_values(label: np.ndarray) -> np.ndarray:
+  """Counts each value of a uint8 array; returns int64 `[256]`, exact up to 2**24 pixels."""
+  # Three times as fast as np.bincount, which converts to int64; but its counts are float32.
+  return cv2.calcHist([label.reshape(-1)], [0], None, [256], [0, 256]).astype(np.int64).reshape(-1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,8 +65,8 @@ class LabelSpace:
 
   def unknown_ids(self, label_ids: np.ndarray) -> list[int]:
     """Returns the values in an integer array that are no label id of this space, in order."""
-    counts = np.bincount(np.asarray(label_ids, np.uint8).reshape(-1), minlength=256)
-    return [int(value) for value in np.flatnonzero(counts) if int(value) not in self.id_to_index]
+    present = np.flatnonzero(count_values(np.asarray(label_ids, np.uint8)))
+    return [int(value) for value in present if int(value) not in self.id_to_index]
 
   def to_index(self, label_ids: np.ndarray) -> np.ndarray:
     """Maps label ids to class indices.
@@ -76,7 +83,7 @@ class LabelSpace:
     if unknown := self.unknown_ids(label_ids):
       values = ", ".join(map(str, unknown))
       raise ValueError(f"label value {values} is not in label space '{self.name}'")
-    return self.lookup_table[label_ids]
+    return cv2.LUT(label_ids.reshape(-1), self.lookup_table).reshape(label_ids.shape)
 
   def colorize(self, indices: np.ndarray) -> np.ndarray:
     """Paints class indices `[...]` (ignored pixels black) as uint8 RGB `[..., 3]`."""

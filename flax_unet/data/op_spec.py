@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from flax_unet.data import ops
+from flax_unet.data import ops, scale_crop
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.ops import Example, Op, check_example
 from flax_unet.data.padding import PadToMultiple
@@ -73,7 +73,9 @@ def parse(spec: str, label_space: LabelSpace) -> Chain:
       take. One line, which holds the op and what it would take.
   """
   factories = registry(label_space)
-  return Chain(tuple(_parse_op(text.strip(), spec, factories) for text in spec.split("|")))
+  return Chain(
+    scale_crop.fuse([_parse_op(text.strip(), spec, factories) for text in spec.split("|")])
+  )
 
 
 def _parse_op(text: str, spec: str, factories: dict[str, Callable[..., Op]]) -> Op:

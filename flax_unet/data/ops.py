@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from flax_unet.data.label_spaces import IGNORED, LabelSpace
+from flax_unet.data.label_space import IGNORED, LabelSpace, count_values
 from flax_unet.errors import UserError
 
 # `image`: uint8 [height, width, 3], RGB; `label`: uint8 [height, width]; `id`: str.
@@ -84,13 +84,23 @@ class LabelMap(Op):
     return {**example, "label": label}
 
 
+def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Resamples an image to `height` x `width` pixels."""
+  return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def resize_label(label: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Resamples a label to `height` x `width` pixels."""
+  # Not INTER_NEAREST: that one puts pixel centres at integers, half a pixel off the image.
+  return cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
 def _resize(example: Example, height: int, width: int) -> Example:
   """Resamples image and label to `height` x `width` pixels."""
   return {
     **example,
-    "image": cv2.resize(example["image"], (width, height), interpolation=cv2.INTER_LINEAR),
-    # Not INTER_NEAREST: that one puts pixel centres at integers, half a pixel off the image.
-    "label": cv2.resize(example["label"], (width, height), interpolation=cv2.INTER_NEAREST_EXACT),
+    "image": resize_image(example["image"], height, width),
+    "label": resize_label(example["label"], height, width),
   }
 
 
@@ -132,8 +142,7 @@ class ResizeImage(Op):
     _check_size(self.height, self.width)
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
-    size = (self.width, self.height)
-    return {**example, "image": cv2.resize(example["image"], size, interpolation=cv2.INTER_LINEAR)}
+    return {**example, "image": resize_image(example["image"], self.height, self.width)}
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
     return self.height, self.width
@@ -151,9 +160,13 @@ class RandomScale(Op):
       raise ValueError(f"ratios must be 0 < low <= high, not low={self.low} and high={self.high}")
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    return _resize(example, *self.draw(example["label"], rng))
+
+  def draw(self, label: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+    """Draws the new height and width of a picture."""
     ratio = rng.uniform(self.low, self.high)
-    height, width = example["label"].shape
-    return _resize(example, max(1, round(height * ratio)), max(1, round(width * ratio)))
+    height, width = label.shape
+    return max(1, round(height * ratio)), max(1, round(width * ratio))
 
   def output_size(self, size: tuple[int, int] | None) -> None:
     return None
@@ -183,29 +196,38 @@ class RandomCrop(Op):
       raise ValueError(f"cat_max_ratio must be in (0, 1], not {self.cat_max_ratio}")
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
-    image, label = example["image"], example["label"]
-    below = max(0, self.height - label.shape[0])
-    right = max(0, self.width - label.shape[1])
-    if below or right:
-      border = (0, below, 0, right, cv2.BORDER_CONSTANT)
-      image = cv2.copyMakeBorder(image, *border, value=PAD_COLOR)
-      label = cv2.copyMakeBorder(label, *border, value=IGNORED)
-    place = self._draw(label, rng)
+    place = self.draw(example["label"], rng)
+    return {
+      **example,
+      "image": self.cut(example["image"], place, PAD_COLOR),
+      "label": self.cut(example["label"], place, IGNORED),
+    }
+
+  def draw(self, label: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Draws the rows and columns to cut out of a picture with this label."""
+    place = self._draw_once(label, rng)
     if self.cat_max_ratio < 1:
       for _ in range(10):
         if self._is_balanced(label[place]):
           break
-        place = self._draw(label, rng)
-    # Copied, so that the whole picture does not stay in memory as long as its crop.
-    return {**example, "image": image[place].copy(), "label": label[place].copy()}
+        place = self._draw_once(label, rng)
+    return place
 
-  def _draw(self, label: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
-    top = rng.integers(label.shape[0] - self.height, endpoint=True)
-    left = rng.integers(label.shape[1] - self.width, endpoint=True)
+  def cut(self, pixels: np.ndarray, place: tuple[slice, slice], padding: Any) -> np.ndarray:
+    """Cuts out rows and columns, and pads what is missing at the end of them."""
+    crop = pixels[place]
+    below, right = self.height - crop.shape[0], self.width - crop.shape[1]
+    if below or right:
+      return cv2.copyMakeBorder(crop, 0, below, 0, right, cv2.BORDER_CONSTANT, value=padding)
+    return crop.copy()  # the whole picture should not stay in memory as long as its crop
+
+  def _draw_once(self, label: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
+    top = rng.integers(max(0, label.shape[0] - self.height), endpoint=True)
+    left = rng.integers(max(0, label.shape[1] - self.width), endpoint=True)
     return slice(top, top + self.height), slice(left, left + self.width)
 
   def _is_balanced(self, label: np.ndarray) -> bool:
-    counts = np.bincount(label.reshape(-1), minlength=256)
+    counts = count_values(label)
     counts[IGNORED] = 0
     return np.count_nonzero(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum()
 

@@ -4,7 +4,7 @@ from cityscapesscripts.helpers import labels as cityscapes
 
 from flax_unet import errors
 from flax_unet.data import label_spaces
-from flax_unet.data.label_space import IGNORED
+from flax_unet.data.label_space import IGNORED, count_values
 
 
 def test_cityscapes_is_the_scripts_table():
@@ -99,3 +99,12 @@ def test_unknown_names_are_refused(name):
 def test_too_many_classes_are_refused():
   with pytest.raises(errors.UserError, match="255 classes at most"):
     label_spaces.get("256_classes")
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 9), (2, 3, 4)])
+def test_values_are_counted(shape):
+  label = np.random.default_rng(0).integers(256, size=shape).astype(np.uint8)
+  for view in (label, label[..., 1:-1]):  # one of them is not contiguous
+    counts = count_values(view)
+    np.testing.assert_array_equal(counts, np.bincount(view.reshape(-1), minlength=256))
+    assert counts.dtype == np.int64

@@ -8,6 +8,7 @@ import pytest
 from flax_unet.data import op_spec, ops
 from flax_unet.data.label_spaces import CITYSCAPES_19
 from flax_unet.data.photometric import Photometric
+from flax_unet.data.scale_crop import ScaleCrop
 from flax_unet.errors import UserError
 
 SPEC = "label_map|random_scale(0.5, 2.0)|random_crop(16, 32)|flip_lr|photometric|elastic(sigma=3)"
@@ -34,8 +35,7 @@ def test_ops_and_arguments():
   )
   assert parse(SPEC).ops == (
     ops.LabelMap(CITYSCAPES_19),
-    ops.RandomScale(0.5, 2.0),
-    ops.RandomCrop(16, 32),
+    ScaleCrop(ops.RandomScale(0.5, 2.0), ops.RandomCrop(16, 32)),
     ops.FlipLR(),
     Photometric(),
     ops.Elastic(sigma=3, grid=3),

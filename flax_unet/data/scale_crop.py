@@ -1,0 +1,62 @@
+"""Random scale and random crop in one, without scaling what the crop leaves out."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from flax_unet.data import ops
+from flax_unet.data.label_space import IGNORED
+from flax_unet.data.ops import Example, Op
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaleCrop(Op):
+  """`RandomScale` and then `RandomCrop`: the same draws and the same pixels, bit for bit.
+
+  What lies below the crop and to its right is not scaled, nearly half of the work. What lies above
+  it and to its left has to be: OpenCV counts from the top left corner, and a picture that began
+  elsewhere would be sampled between other pixels.
+  """
+
+  scale: ops.RandomScale
+  crop: ops.RandomCrop
+
+  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    height, width = self.scale.draw(example["label"], rng)
+    # All of it: the crop is chosen by it, and OpenCV's INTER_NEAREST_EXACT cannot stop early.
+    label = ops.resize_label(example["label"], height, width)
+    place = self.crop.draw(label, rng)
+    image = _resize_corner(example["image"], height, width, place[0].stop, place[1].stop)
+    return {
+      **example,
+      "image": self.crop.cut(image, place, ops.PAD_COLOR),
+      "label": self.crop.cut(label, place, IGNORED),
+    }
+
+  def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    return self.crop.output_size(size)
+
+
+def _resize_corner(
+  image: np.ndarray, height: int, width: int, bottom: int, right: int
+) -> np.ndarray:
+  """The top left corner, at least `[bottom, right]`, of the image scaled to `[height, width]`."""
+  rows = math.ceil(bottom * image.shape[0] / height) + 1  # one more is interpolated with
+  columns = math.ceil(right * image.shape[1] / width) + 1
+  if rows >= image.shape[0] and columns >= image.shape[1]:
+    return ops.resize_image(image, height, width)
+  ratios = {"fx": width / image.shape[1], "fy": height / image.shape[0]}
+  return cv2.resize(image[:rows, :columns], None, **ratios, interpolation=cv2.INTER_LINEAR)
+
+
+def fuse(chain: Sequence[Op]) -> tuple[Op, ...]:
+  """Ops that do the same, with a `ScaleCrop` for each random scale before a random crop."""
+  fused = []
+  for op in chain:
+    if isinstance(op, ops.RandomCrop) and fused and isinstance(fused[-1], ops.RandomScale):
+      op = ScaleCrop(fused.pop(), op)
+    fused.append(op)
+  return tuple(fused)
