@@ -106,6 +106,7 @@ def get_config(arg=None):
 
   config.log_training_steps = 50
   config.ckpt_steps = 1000
+  config.profile_steps = 0  # so many soon after the start, for TensorBoard
 
   if arg.paper:
     config.total_steps, config.total_epochs = None, 10

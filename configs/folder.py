@@ -134,4 +134,5 @@ def get_config(arg=None):
 
   config.log_training_steps = 50
   config.ckpt_steps = 500
+  config.profile_steps = 0  # so many soon after the start, for TensorBoard
   return config

@@ -98,6 +98,7 @@ def get_config(arg=None):
 
   config.log_training_steps = 50
   config.ckpt_steps = 200
+  config.profile_steps = 0  # so many soon after the start, for TensorBoard
 
   if arg.runlocal:
     config.total_steps = 10

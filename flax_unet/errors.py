@@ -23,9 +23,9 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
 def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
   """Parses flags and runs a command, as `absl.app.run` does, but for its failures.
 
-  Where flags are malformed, `main` raises a `UserError` or the system refuses a file, prints
-  `error: ` and the message to stderr and exits with code 1; with 130 after Ctrl-C. Other exceptions
-  are ours, and keep their traceback.
+  Where flags are malformed, `main` raises a `UserError`, the system refuses a file or memory runs
+  out, prints `error: ` and the message to stderr and exits with code 1; with 130 after Ctrl-C.
+  Other exceptions are ours, and keep their traceback.
   """
   try:
     app.run(main, flags_parser=_parse_flags, **kwargs)
@@ -36,6 +36,14 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
     raise SystemExit(f"error: {_one_line(error)}") from None
   except KeyboardInterrupt:
     raise SystemExit(130) from None
+  except (MemoryError, RuntimeError) as error:  # XLA's error is a RuntimeError
+    if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+      raise
+    raise SystemExit(
+      f"error: out of memory ({str(error).splitlines()[0]}). Use a smaller "
+      "config.input.batch_size, config.accumulate_steps=K, config.model.remat=True or "
+      "config.model.dtype=bfloat16"
+    ) from None
 
 
 def _parse_flags(arguments: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping
 
 import absl.logging
+from absl import flags
 from clu import metric_writers
 
 _PACKAGE = str(pathlib.Path(__file__).parent)
@@ -26,15 +27,22 @@ class _OwnMessages(logging.Filter):
 
 
 def set_up() -> None:
-  """Makes absl's log short enough to read along."""
-  absl.logging.set_verbosity(absl.logging.INFO)
+  """Makes absl's log short enough to read along; `--verbosity` has the last word on how much."""
+  if not flags.FLAGS["verbosity"].present:
+    absl.logging.set_verbosity(absl.logging.INFO)
   handler = absl.logging.get_absl_handler()
   handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
   handler.addFilter(_OwnMessages())
 
 
+def aligned(facts: Mapping[str, str]) -> str:
+  """Names and values, one below the other."""
+  width = max(map(len, facts)) + 2
+  return "\n".join(["", *(f"  {name:{width}s}{value}" for name, value in facts.items())])
+
+
 class ProgressWriter(metric_writers.LoggingWriter):
-  """Writes scalars as one line, with what is left to do; pictures go elsewhere."""
+  """Writes scalars as one line, with what is left to do; the rest goes elsewhere."""
 
   def __init__(self, total_steps: int):
     super().__init__()
@@ -49,3 +57,6 @@ class ProgressWriter(metric_writers.LoggingWriter):
 
   def write_images(self, step: int, images: Mapping[str, object]) -> None:
     del step, images
+
+  def write_hparams(self, hparams: Mapping[str, object]) -> None:
+    del hparams

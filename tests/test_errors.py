@@ -1,3 +1,4 @@
+import jax
 import pytest
 from absl import app
 
@@ -29,6 +30,15 @@ def _run(monkeypatch, error):
 )
 def test_failures_that_the_user_can_mend_are_one_line(monkeypatch, error, code):
   assert _run(monkeypatch, error) == code
+
+
+@pytest.mark.parametrize(
+  "error", [jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 9 GB\n..."), MemoryError("9 GB")]
+)
+def test_too_little_memory_comes_with_what_to_do(monkeypatch, error):
+  message = _run(monkeypatch, error)
+  assert message.startswith("error: out of memory (") and "9 GB)" in message
+  assert "\n" not in message and "config.input.batch_size" in message
 
 
 def test_mistakes_of_ours_keep_their_traceback(monkeypatch):

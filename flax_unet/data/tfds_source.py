@@ -7,6 +7,7 @@ they are imported where a data set is opened.
 import dataclasses
 import functools
 import pathlib
+import sys
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -129,6 +130,8 @@ def _prepare(builder: Any, manual_dir: str | None) -> None:
   manual = pathlib.Path(manual_dir).expanduser() if manual_dir else root / "downloads/manual"
   if builder.name == "cityscapes":
     _check_archives(manual)
+  if not sys.stderr.isatty():  # a log file is no place for a bar that moves
+    tfds.disable_progress_bar()
   logging.info("Preparing %s in %s (once)", builder.info.full_name, builder.data_path)
   builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(manual)))
 

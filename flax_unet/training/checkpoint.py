@@ -113,8 +113,8 @@ class Checkpoints:
     Raises:
       UserError: this checkpoint, or the one before, could not be written.
     """
+    self.wait_until_finished()
     with self._explain_failure():
-      self._manager.wait_until_finished()
       self._saving = step
       self._manager.save(
         step,
@@ -173,7 +173,7 @@ class Checkpoints:
     restored = jax.tree.map(np.asarray, restored)
     return {"params": restored[params], "batch_stats": restored["batch_stats"]}
 
-  def close(self) -> None:
+  def wait_until_finished(self) -> None:
     """Waits until everything is written.
 
     Raises:
@@ -181,6 +181,10 @@ class Checkpoints:
     """
     with self._explain_failure():
       self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    """Waits until everything is written, and ends; raises what `wait_until_finished` does."""
+    self.wait_until_finished()
     self._manager.close()
 
   @contextlib.contextmanager

@@ -53,6 +53,21 @@ class Experiment:
     """The state before the first step."""
     return init_state(self.config, self.model, self.image_size, self.total_steps)
 
+  def summary(self, train_state: state.TrainState) -> dict[str, str]:
+    """What is about to be done, for the terminal."""
+    config, devices = self.config, jax.devices()
+    batch_size, (height, width) = config.input.batch_size, self.image_size
+    epochs = self.total_steps * batch_size / len(self.source)
+    return {
+      "data": f"{config.input.data.name}, {len(self.source):,} pictures to train on",
+      "label space": f"{self.label_space.name}, {self.label_space.num_classes} classes",
+      "model": f"{config.model_name}, {state.num_params(train_state):,} parameters, "
+      f"computes in {config.model.dtype}",
+      "devices": f"{len(devices)} x {devices[0].device_kind}, {jax.process_count()} process(es)",
+      "batch": f"{batch_size} of {height} x {width} pixels, {batch_size // len(devices)} a device",
+      "steps": f"{self.total_steps:,}, {epochs:.3g} epochs",
+    }
+
   def flops_per_step(self, train_state: state.TrainState) -> float | None:
     """Floating-point operations of a train step, by XLA's count; None with several processes."""
     if jax.process_count() > 1:  # pmap lowers shapes for the devices of one process only

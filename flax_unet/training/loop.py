@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Iterable
 
+import flax
 import jax
 import ml_collections
 from absl import logging
-from clu import metric_writers
+from clu import metric_writers, periodic_actions
 
 from flax_unet import terminal
 from flax_unet.data import pipeline
@@ -55,6 +56,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   run = experiment.build(config)
   checkpoints = checkpoint.Checkpoints(folder)
   state = run.init_state()
+  logging.info("%s", terminal.aligned(run.summary(state) | {"writes to": str(folder)}))
   start = checkpoints.newest or 0
   skipped, unwritten = set(), []  # the errors of examples that could not be used; see `TrainLog`
   if checkpoints.newest is None:
@@ -80,6 +82,9 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   )
   train_step = experiment.map_train_step(config)
   writer = _make_writer(folder, run.total_steps)
+  if start == 0:
+    writer.write_hparams(_hyperparameters(config))
+  profilers = _make_profilers(config, folder, start)
   log = TrainLog(
     writer,
     run.schedule,
@@ -94,6 +99,8 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
     for step in range(start + 1, run.total_steps + 1):
       batch, waited = feed.timed_next(batches, config.input.timeout)
       state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
+      for profile in profilers:
+        profile(step)
       log.add(step, metrics, batch["id"], waited)
       skipped |= feed.newly_skipped(batch, skipped)
       due = _due_evals(config, step, run.total_steps)
@@ -151,6 +158,30 @@ def _make_writer(folder: pathlib.Path, total_steps: int) -> metric_writers.Metri
   if jax.process_index() == 0:
     writers.append(metric_writers.SummaryWriter(str(folder)))
   return metric_writers.AsyncMultiWriter(writers)
+
+
+def _hyperparameters(config: ml_collections.ConfigDict) -> dict[str, bool | int | float | str]:
+  """The configuration as TensorBoard has hyper-parameters: flat, of plain values."""
+  flat = flax.traverse_util.flatten_dict(config.to_dict(), sep=".")
+  plain = (bool, int, float, str)
+  return {key: value if isinstance(value, plain) else str(value) for key, value in flat.items()}
+
+
+def _make_profilers(
+  config: ml_collections.ConfigDict, folder: pathlib.Path, start: int
+) -> list[periodic_actions.Profile]:
+  """What profiles the run, for TensorBoard: nothing, or some steps soon after the start."""
+  if not config.profile_steps:
+    return []
+  return [
+    periodic_actions.Profile(
+      logdir=folder,
+      num_profile_steps=config.profile_steps,
+      profile_duration_ms=None,
+      first_profile=start + 5,  # programs are compiled, and the input has settled
+      every_secs=None,
+    )
+  ]
 
 
 def _due_evals(config: ml_collections.ConfigDict, step: int, total_steps: int) -> list[str]:

@@ -26,6 +26,7 @@ _FREE = (
   "input.prefetch_to_device",
   "input.timeout",
   "input.workers",
+  "profile_steps",
 )
 _PACKAGES = (
   "flax_unet",
