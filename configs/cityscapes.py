@@ -50,6 +50,8 @@ def get_config(arg=None):
     ),
     "batch_size": 16,  # over all devices
     "on_bad_example": "raise",  # or "skip": the next one takes its place
+    "cache": "none",  # or "disk": keep decoded pictures, which takes room but no time to decode
+    "cache_dir": placeholder(str),  # where to keep them; None: ~/.cache/flax_unet_decoded
     "workers": 8,  # processes that prepare batches; 0: threads of this one
     "timeout": 300,  # seconds after which a batch that does not come ends the run
     "prefetch": 2,  # batches prepared ahead (by each worker)

@@ -35,6 +35,8 @@ def get_config(arg=None):
     "pp": "label_map|flip_lr",
     "batch_size": 2,  # over all devices; many small steps learn more in five minutes than few large
     "on_bad_example": "raise",  # or "skip": the next one takes its place
+    "cache": "none",  # or "disk": keep decoded pictures, which takes room but no time to decode
+    "cache_dir": placeholder(str),  # where to keep them; None: ~/.cache/flax_unet_decoded
     "workers": 0,  # processes that prepare batches; 0: threads of this one
     "timeout": 300,  # seconds after which a batch that does not come ends the run
     "prefetch": 4,  # batches prepared ahead (by each worker)

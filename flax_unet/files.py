@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,8 @@ from typing import Any
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
   """Yields a path to write to; when the block ends without error, the file becomes `path`."""
-  temporary = path.with_name(f".{os.getpid()}.{path.name}")  # the ending stays: writers look at it
+  # No two threads or machines may write to one; the ending stays, since writers look at it.
+  temporary = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
   try:
     yield temporary
     os.replace(temporary, path)

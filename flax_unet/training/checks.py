@@ -8,7 +8,14 @@ from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.training import experiment, losses, optimizer
 
-_MAY_BE_NONE = ("total_steps", "total_epochs", "class_weights", "grad_clip_norm", "ema_decay")
+_MAY_BE_NONE = (
+  "total_steps",
+  "total_epochs",
+  "input.cache_dir",
+  "class_weights",
+  "grad_clip_norm",
+  "ema_decay",
+)
 
 
 def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> None:
@@ -33,10 +40,9 @@ def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> 
     )
   if not config.evals:
     raise errors.UserError("config.evals is empty: without an evaluation there is no report")
-  if config.input.on_bad_example not in ("raise", "skip"):
-    raise errors.unknown(
-      "choice in config.input.on_bad_example", config.input.on_bad_example, ("raise", "skip")
-    )
+  for key, choices in (("on_bad_example", ("raise", "skip")), ("cache", ("none", "disk"))):
+    if config.input[key] not in choices:
+      raise errors.unknown(f"choice in config.input.{key}", config.input[key], choices)
   _check_batch_size("input", config.input.batch_size, num_devices)
   _check_accumulation(config, num_devices)
   for name, eval_config in config.evals.items():

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import os
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +13,7 @@ import ml_collections
 import optax
 
 from flax_unet import errors
-from flax_unet.data import datasets, label_spaces, op_spec
+from flax_unet.data import cache, datasets, label_spaces, op_spec
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import inference
 from flax_unet.evaluation.evaluator import Evaluator
@@ -52,6 +54,27 @@ class Experiment:
   def init_state(self) -> state.TrainState:
     """The state before the first step."""
     return init_state(self.config, self.model, self.image_size, self.total_steps)
+
+  def train_source(self) -> datasets.Source:
+    """The training split, decoded once only where `config.input.cache` is "disk".
+
+    Raises:
+      UserError: the disk has not enough room.
+    """
+    config = self.config.input
+    if config.cache == "none":
+      return self.source
+    data = self.dataset.fingerprint()
+    folder = os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "flax_unet_decoded")
+    facts = {
+      "name": data["name"],
+      "split": config.data.split,  # may be a part of one, or several
+      "splits": {
+        name: data["splits"][name] for name in data["splits"] if name in config.data.split
+      },
+      "label_space": [self.label_space.name, sorted(self.label_space.color_to_id.items())],
+    }
+    return cache.on_disk(self.source, pathlib.Path(config.cache_dir or folder), facts)
 
   def summary(self, train_state: state.TrainState) -> dict[str, str]:
     """What is about to be done, for the terminal."""

@@ -69,7 +69,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
 
   batches = pipeline.to_devices(
     pipeline.train_batches(
-      run.source,
+      run.train_source(),
       run.train_op,
       batch_size=config.input.batch_size,
       seed=config.seed,

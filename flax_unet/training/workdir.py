@@ -20,6 +20,8 @@ from flax_unet import errors, files
 # Settings that may change when a run goes on: they do not change what it computes.
 _FREE = (
   "ckpt_steps",
+  "input.cache",
+  "input.cache_dir",
   "input.data.data_dir",
   "input.data.manual_dir",
   "input.prefetch",

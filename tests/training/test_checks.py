@@ -51,6 +51,7 @@ def test_configurations_pass(module, arg):
     ),
     ({"input.batch_size": 2}, "config.input.batch_size = 2 cannot .* 4 devices: use 4$"),
     ({"evals.val.batch_size": 0}, "config.evals.val.batch_size = 0 cannot .*: use 4$"),
+    ({"input.cache": "disc"}, "config.input.cache 'disc': did you mean 'disk'"),
     ({"input.pp": "label_mop"}, "config.input.pp: .*'label_mop': did you mean 'label_map'"),
     ({"evals.val.pp": "resize(1)"}, r"config.evals.val.pp: bad arguments in 'resize\(1\)'"),
     (

@@ -162,6 +162,16 @@ def test_a_folder_with_another_run_is_left_alone(copy_of_run, tiny_config):
   assert {path: path.stat().st_mtime_ns for path in copy_of_run.rglob("*")} == before
 
 
+def test_a_run_may_begin_to_keep_decoded_pictures(tiny_config, uninterrupted, tmp_path):
+  folder, cached = tmp_path / "run", {"input.cache": "disk", "input.cache_dir": str(tmp_path)}
+  shutil.copytree(uninterrupted, folder)
+  newest = _checkpoints(folder)[0]
+  shutil.rmtree(folder / "checkpoints" / str(newest))
+  loop.train(tiny_config(**cached), folder)
+  _assert_same_result(folder, uninterrupted)
+  assert len(list(tmp_path.glob("*/*.npy"))) == 16
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_bad_examples_are_named(tiny_config, tmp_path, monkeypatch, workers):
   config = tiny_config(
