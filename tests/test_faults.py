@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +12,8 @@ import time
 from collections.abc import Callable
 
 import pytest
+
+from flax_unet.training import events
 
 ROOT = pathlib.Path(__file__).parents[1]
 STEPS = 60
@@ -103,6 +106,24 @@ def test_a_full_disk_leaves_the_last_checkpoint_intact(start, tmp_path):
   assert "the same command goes on" in error
   assert set(saved) <= set(_checkpoints(tmp_path / "run"))
   assert start().wait(300) == 0
+
+
+def test_a_run_goes_on_with_other_devices_and_the_same_examples(start, tmp_path):
+  log = tmp_path / "log.txt"
+  batches = ("--config.input.batch_size=4", "--config.evals.val.batch_size=4")
+  process = start(*batches, devices=4)
+  _wait_for("step 10/", log, process)
+  process.terminate()
+  assert process.wait(60) == 128 + signal.SIGTERM
+  shutil.copytree(tmp_path / "run", tmp_path / "four")
+  losses = []
+  for devices, workdir in ((1, "run"), (4, "four")):
+    assert start(*batches, workdir=workdir, devices=devices).wait(300) == 0
+    losses.append(events.scalars(tmp_path / workdir)["train/loss"])
+  (steps, one), (same_steps, four) = losses
+  assert steps == same_steps == list(range(2, STEPS + 1, 2))
+  # Rounding grows from step to step; other examples would differ at the first one after the stop.
+  assert one == pytest.approx(four, rel=0.02)
 
 
 def test_kills_at_any_moment_change_nothing(tmp_path):

@@ -105,6 +105,12 @@ def test_thirty_steps_equal_seventeen_and_thirteen(
   _assert_same_result(folder, uninterrupted)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_worker_processes_change_nothing(uninterrupted, tiny_config, tmp_path, workers):
+  assert loop.train(tiny_config(**{"input.workers": workers}), tmp_path / "run") == 0
+  _assert_same_result(tmp_path / "run", uninterrupted)
+
+
 def test_a_finished_run_is_only_evaluated_again(
   copy_of_run, uninterrupted, tiny_config, monkeypatch
 ):
@@ -112,6 +118,14 @@ def test_a_finished_run_is_only_evaluated_again(
   monkeypatch.setattr(feed, "timed_next", lambda *args: pytest.fail("trained on"))
   assert loop.train(tiny_config(), copy_of_run) == 0
   _assert_same_result(copy_of_run, uninterrupted)
+
+
+def test_hyper_parameters_and_profiles_are_there_for_tensorboard(tiny_config, tmp_path):
+  config = tiny_config(total_steps=9, profile_steps=2)
+  assert loop.train(config, tmp_path) == 0
+  assert list(tmp_path.glob("plugins/profile/*/*.xplane.pb"))
+  (path,) = tmp_path.glob("events.out.tfevents.*")
+  assert b"input.batch_size" in path.read_bytes()  # of the hparams plugin
 
 
 def test_epochs_are_turned_into_steps(tiny_config, tmp_path):
