@@ -28,7 +28,7 @@ _HOST_ONLY = ("id", "index", "size", "skipped")  # which pictures these are
 
 
 @dataclasses.dataclass(frozen=True)
-class _Stack:
+class Stack:
   """Stacks examples of equal size, split over the devices of this process.
 
   Returns `image` uint8 `[local_devices, batch, height, width, 3]`, `label` uint8
@@ -117,7 +117,7 @@ def train_batches(
   places = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(_EPOCHS)
   examples = places.random_map(_LoadOrNext(source, op, skip_bad_examples))
   share = examples[jax.process_index() :: jax.process_count()]
-  stack = _Stack(jax.local_device_count())
+  stack = Stack(jax.local_device_count())
   # Whole batches are made in a worker, so that their content does not depend on how many there are.
   batches = share.batch(batch_size // jax.process_count(), batch_fn=stack)[start:]
   return _iterate(batches, workers, prefetch)
@@ -174,7 +174,7 @@ def eval_batches(
   # memory of its workers' last examples.
   examples = _iterate(examples.repeat(), workers, -(-prefetch * size // max(1, workers)))
   read = itertools.islice(examples, len(places))
-  stack = _Stack(jax.local_device_count())
+  stack = Stack(jax.local_device_count())
   try:
     for group in _groups_of_one_size(_usable(read, on_bad_example), size):
       yield stack(group)
