@@ -17,6 +17,7 @@ Without Cityscapes, on pictures that are drawn on first use:
 """
 
 import collections
+import dataclasses
 import json
 import pathlib
 import statistics
@@ -44,6 +45,22 @@ _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of table
 
 _TIMED_EXAMPLES = 24  # of each stage
 _RECIPE = ["LabelMap", "ScaleCrop", "FlipLR", "Photometric"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Repeated:
+  """A source of as many examples as makes grain draw their order as fast as a real data set's.
+
+  It takes 5 ms a place for a data set of five examples, and 0.02 ms for one of three thousand.
+  """
+
+  source: datasets.Source
+
+  def __len__(self) -> int:
+    return 3000
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    return self.source[index % len(self.source)]
 
 
 class _Stopwatch:
@@ -175,7 +192,7 @@ def main(_) -> None:
     def ours(source: datasets.Source) -> Callable[[int], Iterator[pipeline.Batch]]:
       return lambda workers: pipeline.to_devices(
         pipeline.train_batches(
-          source,
+          _Repeated(source),
           op,
           batch_size=batch_size,
           seed=config.seed,
