@@ -33,6 +33,8 @@ def main(arguments):
   processes.keep_compiled_programs()
   if _CONFIG.value.deterministic:
     processes.make_deterministic()
+  if not _DISTRIBUTED.value and _NUM_PROCESSES.value is None:
+    processes.divide_cores(_CONFIG.value)
   processes.connect(
     distributed=_DISTRIBUTED.value,
     coordinator_address=_COORDINATOR.value,

@@ -1,6 +1,6 @@
 """Times training with checkpoints against training without.
 
-    python benchmarks/checkpoints.py --config=configs/street_scenes.py [--every=50] [--pairs=5]
+    python -m benchmarks.checkpoints --config=configs/street_scenes.py [--every=50] [--pairs=5]
 
 Blocks of steps take turns in one process: one begins with a save, which goes on in the background
 while its steps run and which it waits for at its end; the next one saves nothing. Prints the median

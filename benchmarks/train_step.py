@@ -2,14 +2,16 @@
 
     python benchmarks/train_step.py --width=32 --batch_size=2 --image_size=256x512 --peer=torch
 
-Ours is the step that the training loop runs (`flax_unet.training.steps.train_step`, mapped over one
-device). The peer is a U-Net of the same layers, loss and optimizer in PyTorch, once with PyTorch's
+Ours is the step that the training loop runs (`flax_unet.training.steps.train_step`), mapped over as
+many devices as `main.py` makes of this machine's cores. The peer is a U-Net of the same layers, loss and optimizer in PyTorch, once with PyTorch's
 own memory layout (NCHW) and once with channels last; the faster one counts. The programs take turns
 in one process, and what is reported is the median of the turns' ratios, so that whatever else the
 machine does disturbs both alike.
 """
 
 import json
+import math
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -60,16 +62,19 @@ def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Calla
     ema=False,
   )
   variables = jax.tree.map(jnp.copy, train_state.eval_variables)  # the step's own are donated
-  batch = {"image": jnp.array(image)[None], "label": jnp.array(label)[None]}
+  devices = jax.device_count()
+  batch = {
+    key: x.reshape(devices, -1, *x.shape[1:]) for key, x in (("image", image), ("label", label))
+  }
   start = time.perf_counter()
   mapped = steps.map_train_step(losses.cross_entropy)
   train_step = mapped.lower(train_state, batch).compile()
   compiled = {"compile_seconds": time.perf_counter() - start}
   # The program for GPUs has plain convolutions; ours has loops, whose body XLA counts once.
   lowered = jax.jit(mapped).trace(train_state, batch).lower(lowering_platforms=("cuda",))
-  compiled["flops"] = lowered.cost_analysis()["flops"]
+  compiled["flops"] = lowered.cost_analysis()["flops"] * devices
   forward = jax.jit(lambda image: model.apply(variables, inference.normalize(image), train=False))
-  image = batch["image"][0]
+  image = jnp.array(image)
 
   def train():
     nonlocal train_state
@@ -127,6 +132,7 @@ def _measure_peak() -> float:
 
 def main(argv):
   del argv
+  jax.config.update("jax_num_cpu_devices", math.gcd(os.cpu_count() or 1, _BATCH_SIZE.value))
   random = np.random.default_rng(0)
   size = [_BATCH_SIZE.value, *map(int, _IMAGE_SIZE.value.split("x"))]
   image = random.integers(256, size=(*size, 3), dtype=np.uint8)
