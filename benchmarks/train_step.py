@@ -3,10 +3,10 @@
     python benchmarks/train_step.py --width=32 --batch_size=2 --image_size=256x512 --peer=torch
 
 Ours is the step that the training loop runs (`flax_unet.training.steps.train_step`), mapped over as
-many devices as `main.py` makes of this machine's cores. The peer is a U-Net of the same layers, loss and optimizer in PyTorch, once with PyTorch's
-own memory layout (NCHW) and once with channels last; the faster one counts. The programs take turns
-in one process, and what is reported is the median of the turns' ratios, so that whatever else the
-machine does disturbs both alike.
+many devices as `main.py` makes of this machine's cores. The peer is a U-Net of the same layers,
+loss and optimizer in PyTorch, once with its layout NCHW and once with channels last; the faster
+one counts. The programs take turns in one process, and what is reported is the median of the turns'
+ratios, so that whatever else the machine does disturbs both alike.
 """
 
 import json
