@@ -134,6 +134,12 @@ def test_haze_grows_with_depth():
     np.testing.assert_allclose(veil(canvas)[0, column], expected, rtol=1e-4)
 
 
+def test_pixels_past_the_horizon_of_their_plane_are_far_away():
+  canvas = Canvas(Camera(4, 8), sample_weather(_rng(2)))
+  canvas.depth[:] = -1e7
+  np.testing.assert_allclose(veil(canvas)[0, 0], canvas.weather.horizon, rtol=1e-4)
+
+
 def test_same_seed_same_picture():
   for first, second in zip(
     draw_street_scene(_rng(7), 64, 128), draw_street_scene(_rng(7), 64, 128), strict=True

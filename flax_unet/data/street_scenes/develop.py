@@ -12,7 +12,8 @@ def veil(canvas: Canvas) -> np.ndarray:
   Light from a surface at depth d reaches us with a share of exp(-haze * d); the rest is the sky's
   at the horizon (Koschmieder's law). The sky itself is painted as it is seen.
   """
-  kept = np.exp(-canvas.weather.haze * canvas.depth)
+  # The edge of a plane may reach past its own horizon, where its depth is large and negative.
+  kept = np.exp(-canvas.weather.haze * np.abs(canvas.depth))
   kept[np.isinf(canvas.depth)] = 1
   image, air = np.empty_like(canvas.image), canvas.weather.horizon.astype(np.float32)
   for channel in range(3):  # a broadcast over three channels would take four times as long
