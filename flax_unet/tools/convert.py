@@ -13,26 +13,11 @@ PyTorch, normalise before a network from here; a network from there was trained 
 """
 
 import pathlib
-import sys
 
-import ml_collections
-from absl import flags, logging
+from absl import flags
 
 from flax_unet import config_flag, errors, terminal
-from flax_unet.data import label_spaces
-from flax_unet.evaluation import inference
-from flax_unet.models import torch_weights, unet
-from flax_unet.training import (
-  checkpoint,
-  checks,
-  experiment,
-  optimizer,
-  state,
-  torch_files,
-  trained,
-  weights,
-  workdir,
-)
+from flax_unet.training import conversion
 
 _CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
@@ -46,69 +31,10 @@ def main(_):
   if bool(_INPUT.value) == bool(_OUTPUT.value):
     raise errors.UserError("give either --output=FILE to write, or --input=FILE to read")
   if _OUTPUT.value:
-    return to_file(folder, _CHECKPOINT.value, pathlib.Path(_OUTPUT.value).expanduser())
+    return conversion.to_file(folder, _CHECKPOINT.value, pathlib.Path(_OUTPUT.value).expanduser())
   if _CONFIG.value is None:
     raise errors.UserError("--input needs --config=FILE, the configuration of the new run")
-  return to_run(_INPUT.value, _CONFIG.value, folder)
-
-
-def to_file(folder: pathlib.Path, which: str, output: pathlib.Path) -> None:
-  """Writes the weights of a run that it predicts with as a state dict.
-
-  Raises:
-    UserError: there is no such run, its network has no counterpart, or the file cannot be written.
-  """
-  torch_files.check_suffix(output)
-  found = trained.load(folder, which)
-  _check(found.model, str(folder))
-  torch_files.write(output, torch_weights.to_torch(found.variables))
-  logging.info("Wrote step %d of %s to %s", found.step, folder, output)
-
-
-def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
-  """Makes a new run that begins with the weights of a state dict.
-
-  Raises:
-    UserError: the file cannot be read or does not fit the configuration, or the folder holds a run.
-  """
-  checks.check(config)
-  model = experiment.make_model(config, label_spaces.get(config.label_space))
-  _check(model, "config.model")
-  if checkpoint.exist(folder):
-    raise errors.UserError(f"{folder} holds a run already: choose a new --workdir")
-  fit = weights.fit(weights.read(source), model)
-  if fit.dropped or fit.new:
-    raise errors.UserError(
-      f"{source} does not fit config.model and config.label_space, which differ in "
-      f"{', '.join(dict.fromkeys(fit.dropped + fit.new))}"
-    )
-  side = inference.covering_size(1, model.depth, model.padding)
-  start = state.create(
-    model,
-    optimizer.make_optimizer(config, config.total_steps or sys.maxsize),
-    image_size=(side, side),
-    seed=config.seed,
-    ema=config.ema_decay is not None,
-  )
-  workdir.open_workdir(folder, config)
-  checkpoints = checkpoint.Checkpoints(folder)
-  checkpoints.save(
-    weights.put(fit.variables, start),
-    0,
-    place={"examples_seen": 0, "skipped": [], "unwritten_metrics": []},
-    config=config.to_dict(),
-    mean_iou=None,
-  )
-  checkpoints.close()
-  logging.info("%s is a run of no steps with the weights of %s", folder, source)
-
-
-def _check(model: unet.UNet, where: str) -> None:
-  """Refuses a network that no state dict of the layout belongs to."""
-  try:
-    torch_weights.check(model)
-  except ValueError as error:
-    raise errors.UserError(f"{where}: {error}") from error
+  return conversion.to_run(_INPUT.value, _CONFIG.value, folder)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import pytest
 from configs import street_scenes
 from flax_unet import errors
 from flax_unet.data import label_spaces
-from flax_unet.tools import export, predict
-from flax_unet.training import checkpoint, experiment, optimizer, state, workdir
+from flax_unet.tools import predict
+from flax_unet.training import checkpoint, experiment, optimizer, serving, state, workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -96,7 +96,7 @@ def test_mistakes_are_told_in_one_line(tmp_path):
 
   def fails(match, folder=run, output=tmp_path / "model.jaxexport", size=None, which="newest"):
     with pytest.raises(errors.UserError, match=match) as info:
-      export.export_run(folder, which, output, size)
+      serving.export_run(folder, which, output, size)
     assert "\n" not in str(info.value)
     assert not (tmp_path / "model.jaxexport").exists()
 

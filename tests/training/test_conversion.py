@@ -14,9 +14,9 @@ from configs import street_scenes
 from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.models import torch_weights
-from flax_unet.tools import convert
 from flax_unet.training import (
   checkpoint,
+  conversion,
   experiment,
   optimizer,
   state,
@@ -66,8 +66,8 @@ def _run(tmp_path_factory):
 def test_a_run_comes_back_bit_for_bit(run, tmp_path, suffix):
   folder, made = run
   file, again = tmp_path / f"new/unet{suffix}", tmp_path / "again"
-  convert.to_file(folder, "newest", file)
-  convert.to_run(str(file), _config(), again)
+  conversion.to_file(folder, "newest", file)
+  conversion.to_run(str(file), _config(), again)
   found = trained.load(again, "newest")
   assert found.step == 0
   jax.tree.map(np.testing.assert_array_equal, found.variables, jax.device_get(made.eval_variables))
@@ -117,32 +117,36 @@ def _fails(match, function, *arguments):
 def test_mistakes_are_told_in_one_line(run, tmp_path, monkeypatch):
   folder, _ = run
   file, new = tmp_path / "unet.pth", tmp_path / "new"
-  convert.to_file(folder, "best", file)
-  _fails("ends with .pth, .pt, .safetensors", convert.to_file, folder, "newest", tmp_path / "x.npz")
-  _fails("holds no run", convert.to_file, tmp_path, "newest", file)
+  conversion.to_file(folder, "best", file)
+  _fails(
+    "ends with .pth, .pt, .safetensors", conversion.to_file, folder, "newest", tmp_path / "x.npz"
+  )
+  _fails("holds no run", conversion.to_file, tmp_path, "newest", file)
   (tmp_path / "file").touch()
-  _fails("cannot be written", convert.to_file, folder, "newest", tmp_path / "file/unet.pth")
-  _fails("there is no such file", convert.to_run, f"{tmp_path}/no.pth", _config(), new)
+  _fails("cannot be written", conversion.to_file, folder, "newest", tmp_path / "file/unet.pth")
+  _fails("there is no such file", conversion.to_run, f"{tmp_path}/no.pth", _config(), new)
   for name in ("broken.pth", "broken.safetensors"):
     (tmp_path / name).write_bytes(file.read_bytes()[:100])
-    _fails("cannot be read as a state dict", convert.to_run, f"{tmp_path}/{name}", _config(), new)
+    _fails(
+      "cannot be read as a state dict", conversion.to_run, f"{tmp_path}/{name}", _config(), new
+    )
   torch.save({"fc.weight": torch.zeros(3)}, tmp_path / "other.pth")
   _fails(
     "other.pth: not a state dict of milesial",
-    convert.to_run,
+    conversion.to_run,
     f"{tmp_path}/other.pth",
     _config(),
     new,
   )
-  _fails("holds a run already", convert.to_run, str(file), _config(), folder)
-  _fails("config.model: .*norm='group'", convert.to_run, str(file), _config(norm="group"), new)
+  _fails("holds a run already", conversion.to_run, str(file), _config(), folder)
+  _fails("config.model: .*norm='group'", conversion.to_run, str(file), _config(norm="group"), new)
   config = _config()
   config.label_space, config.class_weights = "voc_21", None
-  _fails("which differ in logits$", convert.to_run, str(file), config, new)
+  _fails("which differ in logits$", conversion.to_run, str(file), config, new)
   assert not new.exists()
   valid = tmp_path / "valid"
   _make_run(valid, _config(padding="valid"))
-  _fails("valid: .*padding='valid' is none of", convert.to_file, valid, "newest", file)
+  _fails("valid: .*padding='valid' is none of", conversion.to_file, valid, "newest", file)
   monkeypatch.setitem(sys.modules, "torch", None)
   monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
   _fails("need the package torch", torch_files.read, file)
