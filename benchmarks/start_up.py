@@ -28,6 +28,7 @@ def seconds_to_first_step(config: str, cache: pathlib.Path) -> float:
       f"--config={config}",
       f"--workdir={workdir}/run",
       "--config.total_steps=2",
+      "--config.schedule.warmup_steps=0",
       "--config.log_training_steps=1",
     ]
     start = time.perf_counter()
