@@ -30,6 +30,7 @@ def main(arguments):
   from flax_unet.training import loop, processes, workdir
 
   terminal.set_up()
+  processes.keep_memory()
   processes.keep_compiled_programs()
   if _CONFIG.value.deterministic:
     processes.make_deterministic()

@@ -2,15 +2,20 @@
 
     python benchmarks/train_step.py --width=32 --batch_size=2 --image_size=256x512 --peer=torch
 
-Ours is the step that the training loop runs (`flax_unet.training.steps.train_step`), mapped over as
-many devices as `main.py` makes of this machine's cores. The peer is a U-Net of the same layers,
-loss and optimizer in PyTorch, once with its layout NCHW and once with channels last; the faster
-one counts. The programs take turns in one process, and what is reported is the median of the turns'
-ratios, so that whatever else the machine does disturbs both alike.
+Ours is the step that the training loop runs (`flax_unet.training.steps.train_step`), set up as
+`main.py` does: mapped over as many devices as it makes of this machine's cores, as is the forward
+pass. The peer is a U-Net of the same layers, loss and optimizer in PyTorch, in its own process,
+once with its layout NCHW and once with channels last; the faster one counts. The programs take
+turns, and what is reported is the median of the turns' ratios, so that whatever else the machine
+does disturbs both alike.
 """
 
+import atexit
+import functools
 import json
 import math
+import multiprocessing
+import multiprocessing.connection
 import os
 import statistics
 import time
@@ -24,7 +29,7 @@ from absl import app, flags
 
 from flax_unet.evaluation import inference
 from flax_unet.models.unet import UNet
-from flax_unet.training import losses, state, steps
+from flax_unet.training import losses, processes, state, steps
 
 _WIDTH = flags.DEFINE_integer("width", 32, "Channels of the first block.")
 _DEPTH = flags.DEFINE_integer("depth", 4, "Number of poolings.")
@@ -73,52 +78,73 @@ def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Calla
   # The program for GPUs has plain convolutions; ours has loops, whose body XLA counts once.
   lowered = jax.jit(mapped).trace(train_state, batch).lower(lowering_platforms=("cuda",))
   compiled["flops"] = lowered.cost_analysis()["flops"] * devices
-  forward = jax.jit(lambda image: model.apply(variables, inference.normalize(image), train=False))
-  image = jnp.array(image)
+
+  @functools.partial(jax.pmap, in_axes=(None, 0))
+  def forward(variables, image):
+    return model.apply(variables, inference.normalize(image), train=False)
 
   def train():
     nonlocal train_state
     train_state, metrics = train_step(train_state, batch)
     jax.block_until_ready((train_state, metrics))
 
-  return {"train": train, "forward": lambda: forward(image).block_until_ready()}, compiled
+  def run_forward():
+    forward(variables, batch["image"]).block_until_ready()
+
+  return {"train": train, "forward": run_forward}, compiled
 
 
-def _torch_programs(image: np.ndarray, label: np.ndarray) -> dict[str, dict[str, Callable]]:
-  """The same of PyTorch, by memory layout."""
+def _torch_programs(
+  image: np.ndarray, label: np.ndarray, layout: str, width: int, depth: int, norm: str, dtype: str
+) -> dict[str, Callable]:
+  """The same of PyTorch."""
   import torch
   import torch_unet
 
-  labels = torch.tensor(label, dtype=torch.long)
+  layout = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last}[layout]
+  model = torch_unet.TorchUNet(3, _NUM_CLASSES, width, depth, norm).to(memory_format=layout)
+  optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
   mean, stddev = (torch.tensor(x).reshape(3, 1, 1) for x in (inference.MEAN, inference.STDDEV))
+  images = torch.tensor(image.transpose(0, 3, 1, 2)).contiguous(memory_format=layout)
+  labels = torch.tensor(label, dtype=torch.long)
 
-  def programs(layout: torch.memory_format) -> dict[str, Callable]:
-    model = torch_unet.TorchUNet(3, _NUM_CLASSES, _WIDTH.value, _DEPTH.value, _NORM.value)
-    model = model.to(memory_format=layout)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    images = torch.tensor(image.transpose(0, 3, 1, 2)).contiguous(memory_format=layout)
+  def logits() -> torch.Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
+      return model((images.float() / 255 - mean) / stddev).float()
 
-    def logits() -> torch.Tensor:
-      with torch.autocast("cpu", torch.bfloat16, enabled=_DTYPE.value == "bfloat16"):
-        return model((images.float() / 255 - mean) / stddev).float()
+  def train():
+    model.train()
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(logits(), labels, ignore_index=255).backward()
+    optimizer.step()
 
-    def train():
-      model.train()
-      optimizer.zero_grad()
-      torch.nn.functional.cross_entropy(logits(), labels, ignore_index=255).backward()
-      optimizer.step()
+  def forward():
+    model.eval()
+    with torch.inference_mode():
+      logits()
 
-    def forward():
-      model.eval()
-      with torch.inference_mode():
-        logits()
+  return {"train": train, "forward": forward}
 
-    return {"train": train, "forward": forward}
 
-  return {
-    "NCHW": programs(torch.contiguous_format),
-    "channels last": programs(torch.channels_last),
-  }
+def _serve_torch(connection: multiprocessing.connection.Connection, *arguments) -> None:
+  """Runs in the peer's process: answers the name of a program with the seconds of one run."""
+  programs = _torch_programs(*arguments)
+  while name := connection.recv():
+    connection.send(_seconds(programs[name]))
+
+
+def _start_torch(*arguments) -> Callable[[str], float]:
+  """Starts a process with PyTorch's programs; returns what runs one there and gives its seconds."""
+  context = multiprocessing.get_context("spawn")
+  ours, theirs = context.Pipe()
+  context.Process(target=_serve_torch, args=(theirs, *arguments), daemon=True).start()
+  atexit.register(ours.send, None)
+
+  def run(name: str) -> float:
+    ours.send(name)
+    return ours.recv()
+
+  return run
 
 
 def _measure_peak() -> float:
@@ -132,26 +158,29 @@ def _measure_peak() -> float:
 
 def main(argv):
   del argv
+  processes.keep_memory()
   jax.config.update("jax_num_cpu_devices", math.gcd(os.cpu_count() or 1, _BATCH_SIZE.value))
   random = np.random.default_rng(0)
   size = [_BATCH_SIZE.value, *map(int, _IMAGE_SIZE.value.split("x"))]
   image = random.integers(256, size=(*size, 3), dtype=np.uint8)
   label = random.integers(_NUM_CLASSES, size=size, dtype=np.uint8)
   ours, result = _our_programs(image, label)
-  programs = {"ours": ours}
+  run = {"ours": lambda name: _seconds(ours[name])}
   if _PEER.value == "torch":
-    programs |= _torch_programs(image, label)
+    network = (_WIDTH.value, _DEPTH.value, _NORM.value, _DTYPE.value)
+    for layout in ("NCHW", "channels last"):
+      run[layout] = _start_torch(image, label, layout, *network)
 
   for work in ("train", "forward"):
-    times = {name: [] for name in programs}
+    times = {name: [] for name in run}
     for turn in range(_STEPS.value + 1):
-      for name, program in programs.items():
+      for name in run:
         time.sleep(0.1)  # PyTorch's threads spin for a while before they leave the cores
-        seconds = _seconds(program[work])
+        seconds = run[name](work)
         if turn > 0:  # the first one warms up
           times[name].append(seconds)
     result[f"{work}_seconds"] = statistics.median(times["ours"])
-    peers = {name: statistics.median(times[name]) for name in programs if name != "ours"}
+    peers = {name: statistics.median(times[name]) for name in run if name != "ours"}
     if peers:
       best = min(peers, key=peers.get)
       result[f"{work}_peer"] = f"{_PEER.value} {best}"

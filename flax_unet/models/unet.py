@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax.nn import initializers
 
-from flax_unet.models.conv_gradient import conv_3x3
-from flax_unet.models.layers import TransposedConv2x2, max_pool_2x2, upsample_bilinear_2x
+from flax_unet.models.conv import conv_3x3
+from flax_unet.models.layers import TransposedConv2x2, conv_1x1, max_pool_2x2, upsample_bilinear_2x
 
 _CHOICES = {
   "norm": ("batch", "group", "none"),
@@ -54,6 +54,17 @@ def _center_crop(x: jax.Array, height: int, width: int) -> jax.Array:
   """Cuts the middle `[batch, height, width, channels]` out of `x`."""
   top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
   return x[:, top : top + height, left : left + width]
+
+
+def _conv_1x1(features: int, dtype: jnp.dtype, name: str) -> nn.Module:
+  return nn.Conv(
+    features,
+    (1, 1),
+    kernel_init=initializers.he_normal(),
+    dtype=dtype,
+    conv_general_dilated=conv_1x1,
+    name=name,
+  )
 
 
 class ConvBlock(nn.Module):
@@ -150,9 +161,7 @@ class UNet(nn.Module):
     if self.upsample == "transpose":
       return TransposedConv2x2(features, dtype=self.dtype, name=name)(x)
     # A 1x1 convolution and an interpolation commute; this order convolves a quarter of the pixels.
-    init = initializers.he_normal()
-    x = nn.Conv(features, (1, 1), kernel_init=init, dtype=self.dtype, name=name)(x)
-    return upsample_bilinear_2x(x)
+    return upsample_bilinear_2x(_conv_1x1(features, self.dtype, name)(x))
 
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
@@ -195,5 +204,4 @@ class UNet(nn.Module):
       x = self._block(features, f"decoder_{level}")(x, train)
 
     # In float32, or bfloat16 would round the logits to 8 bits.
-    init = initializers.he_normal()
-    return nn.Conv(self.num_classes, (1, 1), kernel_init=init, name="logits")(x.astype(jnp.float32))
+    return _conv_1x1(self.num_classes, jnp.float32, name="logits")(x)

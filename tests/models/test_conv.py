@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flax_unet.models.conv_gradient import conv_3x3, kernel_gradient_3x3
+from flax_unet.models import winograd
+from flax_unet.models.conv import conv_3x3, kernel_gradient
 
 
 def _normal(seed: int, *shape: int) -> jax.Array:
@@ -48,15 +49,42 @@ def _output_and_gradients(conv_general_dilated, x, kernel, padding, dtype=jnp.fl
 def test_kernel_gradient_equals_that_of_the_plain_convolution(shape, features, padding):
   x, kernel = _normal(0, *shape), _normal(1, 3, 3, shape[-1], features)
   y, _, expected = _output_and_gradients(None, x, kernel, padding)
-  _assert_close(jax.jit(kernel_gradient_3x3)(x, _normal(9, *y.shape)), expected)
+  _assert_close(jax.jit(kernel_gradient)(x, _normal(9, *y.shape)), expected)
 
 
-@pytest.mark.parametrize("size", [(8, 16), (128, 130)])  # below and above where the trick pays
-def test_convolution_equals_the_plain_one_with_its_gradients(size):
-  x, kernel = _normal(0, 1, *size, 3), _normal(1, 3, 3, 3, 4)
-  got = _output_and_gradients(conv_3x3, x, kernel, "SAME")
-  for actual, expected in zip(got, _output_and_gradients(None, x, kernel, "SAME"), strict=True):
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize(
+  ("shape", "features"),
+  [
+    ((1, 8, 16, 3), 4),  # too small for a trick
+    ((1, 128, 130, 3), 4),  # many pixels
+    ((2, 6, 8, 128), 128),  # many channels
+    ((1, 7, 5, 128), 136),  # and odd sizes
+  ],
+)
+def test_convolution_equals_the_plain_one_with_its_gradients(shape, features, padding):
+  x, kernel = _normal(0, *shape), _normal(1, 3, 3, shape[-1], features)
+  got = _output_and_gradients(conv_3x3, x, kernel, padding)
+  for actual, expected in zip(got, _output_and_gradients(None, x, kernel, padding), strict=True):
     _assert_close(actual, expected)
+
+
+@pytest.mark.parametrize("margin", [0, 1, 2])
+@pytest.mark.parametrize("shape", [(2, 6, 8, 3), (1, 3, 3, 1), (1, 5, 4, 24)])
+def test_winograd_convolution_and_gradients_equal_those_of_xla(shape, margin):
+  def plain(x, kernel):
+    layout = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(
+      x, kernel, (1, 1), [(margin, margin)] * 2, None, None, layout
+    )
+
+  x, kernel = _normal(0, *shape), _normal(1, 3, 3, shape[-1], 5)
+  y, vjp = jax.vjp(plain, x, kernel)
+  gradient = _normal(2, *y.shape)
+  of_x, of_kernel = vjp(gradient)
+  _assert_close(winograd.conv(x, kernel, margin), y)
+  _assert_close(winograd.input_gradient(kernel, gradient, margin), of_x)
+  _assert_close(winograd.kernel_gradient(x, gradient, margin), of_kernel)
 
 
 def test_gradients_in_bfloat16_have_the_types_of_the_plain_convolution():
@@ -67,15 +95,19 @@ def test_gradients_in_bfloat16_have_the_types_of_the_plain_convolution():
   np.testing.assert_allclose(got[2], plain[2], rtol=0.02, atol=0.02 * np.abs(plain[2]).max())
 
 
-def test_other_devices_keep_their_own_kernels():
+@pytest.mark.parametrize(
+  ("shape", "trick"),
+  [((1, 128, 128, 2), "stablehlo.while"), ((1, 8, 8, 128), "optimization_barrier")],
+)
+def test_other_devices_keep_their_own_kernels(shape, trick):
   def gradient(kernel):
     return jax.grad(lambda kernel: conv_3x3(x, kernel, (1, 1), "SAME", **layout).sum())(kernel)
 
   layout = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
-  x, kernel = jnp.ones((1, 128, 128, 2)), jnp.ones((3, 3, 2, 2))
+  x, kernel = jnp.ones(shape), jnp.ones((3, 3, shape[-1], shape[-1]))
   text = {
     platform: jax.export.export(jax.jit(gradient), platforms=[platform])(kernel).mlir_module()
     for platform in ("cpu", "cuda")
   }
-  assert "stablehlo.while" in text["cpu"]
-  assert "stablehlo.while" not in text["cuda"]
+  assert trick in text["cpu"]
+  assert trick not in text["cuda"]
