@@ -24,6 +24,7 @@ from flax_unet.models import winograd
 _MANY_CHANNELS = 128  # in and out; with fewer, Winograd's transforms take what the products save
 _PIXELS = 2048  # of a piece; with 32 channels and their windows, 2 MB
 _FEWEST_PIXELS = 8 * _PIXELS  # with fewer in the batch, XLA's own gradient is as fast
+_FEWEST_CHANNELS = 16  # of the input; with the 3 of an image, XLA's own takes half the time
 
 
 def conv_3x3(
@@ -78,7 +79,7 @@ def _for_cpu(x: jax.Array, kernel: jax.Array, margin: int) -> dict[str, Callable
       "gradient of x": functools.partial(winograd.input_gradient, margin=margin),
       "gradient of kernel": functools.partial(winograd.kernel_gradient, margin=margin),
     }
-  if math.prod(x.shape[:3]) >= _FEWEST_PIXELS and kernel.shape[2] >= 16:
+  if math.prod(x.shape[:3]) >= _FEWEST_PIXELS and kernel.shape[2] >= _FEWEST_CHANNELS:
     return {"gradient of kernel": kernel_gradient}
   return {}
 
@@ -115,8 +116,8 @@ def kernel_gradient(x: jax.Array, gradient: jax.Array) -> jax.Array:
   starts = (picture * padded.shape[1] + row) * row_size + column * features
 
   def add_piece(sums, piece):
-    place, starts = piece
-    pixels = lax.dynamic_slice(x, (*place, 0, 0), (1, rows, width, channels))
+    picture, first_row, starts = piece
+    pixels = lax.dynamic_slice(x, (picture, first_row, 0, 0), (1, rows, width, channels))
     # XLA would fold the transposition into the products, where it costs more.
     pixels = lax.optimization_barrier(pixels.reshape(-1, channels).T)
     sums = [
@@ -130,8 +131,8 @@ def kernel_gradient(x: jax.Array, gradient: jax.Array) -> jax.Array:
     ]
     return sums, None
 
-  places = jnp.stack(jnp.indices((batch, height // rows)), axis=-1) * jnp.array([1, rows])
-  pieces = (places.reshape(-1, 2), starts.reshape(-1, rows * width))
+  picture, part = jnp.divmod(jnp.arange(batch * height // rows), height // rows)
+  pieces = (picture, part * rows, starts.reshape(-1, rows * width))
   sums, _ = lax.scan(add_piece, [jnp.zeros((channels, 3 * features))] * 3, pieces)
   # The window's first row and column meet the kernel's last.
   sums = jnp.stack(sums).reshape(3, channels, 3, features)[::-1, :, ::-1]

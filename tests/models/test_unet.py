@@ -187,5 +187,6 @@ def test_bfloat16_is_close_to_float32():
   dtypes = {leaf.dtype for leaf in jax.tree.leaves((low_variables, updates))}
   assert dtypes == {jnp.dtype("float32")}
   lowered = jax.jit(apply).lower(images).as_text().splitlines()
-  convs = [line.rpartition("x")[2] for line in lowered if "stablehlo.convolution" in line]
-  assert convs == ["bf16>"] * 6 + ["f32>"]  # the last one makes the logits
+  products = [line for line in lowered if "convolution" in line or "dot_general" in line]
+  dtypes = [line.partition("->")[2].rpartition("x")[2].partition(">")[0] for line in products]
+  assert dtypes == ["bf16"] * 7 + ["f32"]  # the last one makes the logits
