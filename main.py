@@ -3,7 +3,7 @@
 from absl import flags
 from ml_collections import config_flags
 
-from flax_unet import config_flag, errors
+from flax_unet import config_flag, errors, memory
 
 _CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder (default: runs/CONFIG).")
@@ -24,13 +24,14 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this proce
 def main(arguments):
   if arguments[1:]:
     raise errors.UserError(f"unexpected argument '{arguments[1]}': settings begin with --config.")
+  memory.keep()
   # Imported here, so that --help and the data's worker processes start fast.
   from flax_unet import terminal
+
+  terminal.set_up()  # first, as libraries talk while they are imported
   from flax_unet.tools import predict
   from flax_unet.training import loop, processes, workdir
 
-  terminal.set_up()
-  processes.keep_memory()
   processes.keep_compiled_programs()
   if _CONFIG.value.deterministic:
     processes.make_deterministic()

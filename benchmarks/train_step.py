@@ -10,6 +10,11 @@ turns, and what is reported is the median of the turns' ratios, so that whatever
 does disturbs both alike.
 """
 
+# ruff: noqa: E402
+from flax_unet import memory
+
+memory.keep()  # before the imports below start threads
+
 import atexit
 import functools
 import json
@@ -29,7 +34,7 @@ from absl import app, flags
 
 from flax_unet.evaluation import inference
 from flax_unet.models.unet import UNet
-from flax_unet.training import losses, processes, state, steps
+from flax_unet.training import losses, state, steps
 
 _WIDTH = flags.DEFINE_integer("width", 32, "Channels of the first block.")
 _DEPTH = flags.DEFINE_integer("depth", 4, "Number of poolings.")
@@ -158,7 +163,6 @@ def _measure_peak() -> float:
 
 def main(argv):
   del argv
-  processes.keep_memory()
   jax.config.update("jax_num_cpu_devices", math.gcd(os.cpu_count() or 1, _BATCH_SIZE.value))
   random = np.random.default_rng(0)
   size = [_BATCH_SIZE.value, *map(int, _IMAGE_SIZE.value.split("x"))]

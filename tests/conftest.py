@@ -27,9 +27,11 @@ import pytest
 from absl import flags
 
 from configs import street_scenes
+from flax_unet.data import label_spaces
 from flax_unet.data.street_scenes import StreetScenes
 from flax_unet.evaluation import inference
 from flax_unet.models.unet import UNet
+from flax_unet.training import checkpoint, experiment, optimizer, state, workdir
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 flags.FLAGS.mark_as_parsed()  # grain reads its own before it starts workers
@@ -103,5 +105,31 @@ def tiny_config(street_scenes_dir: pathlib.Path) -> Callable[..., ml_collections
       }
     )
     return config
+
+  return make
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[..., state.TrainState]:
+  """Makes a folder a run of ten steps that were not taken; returns what its checkpoint holds.
+
+  Where the configuration averages the parameters, the averages differ from them.
+  """
+
+  def make(folder: pathlib.Path, config: ml_collections.ConfigDict) -> state.TrainState:
+    workdir.open_workdir(folder, config)
+    made = state.create(
+      experiment.make_model(config, label_spaces.get(config.label_space)),
+      optimizer.make_optimizer(config, 10),
+      image_size=(18, 18),
+      seed=3,
+      ema=config.ema_decay is not None,
+    )
+    if made.ema_params is not None:
+      made = made.replace(ema_params=jax.tree.map(lambda x: x + 0.5, made.params))
+    checkpoints = checkpoint.Checkpoints(folder)
+    checkpoints.save(made, 10, place={}, config=config.to_dict(), mean_iou=0.5)
+    checkpoints.close()
+    return made
 
   return make

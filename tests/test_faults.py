@@ -89,8 +89,23 @@ def test_signals_stop_between_two_steps_and_the_same_command_goes_on(start, tmp_
     assert (
       f"Stopped at step {_checkpoints(tmp_path / 'run')[-1]} of {STEPS}. To go on: python" in last
     )
-  assert start().wait(300) == 0
+  log.write_text("")
+  assert start("--verbosity=-1").wait(300) == 0
+  assert log.read_text() == ""  # nothing to warn of
   assert _digest(tmp_path / "run") == _digest(tmp_path / "calm")
+
+
+def test_a_second_ctrl_c_ends_at_once(start, tmp_path):
+  log = tmp_path / "log.txt"
+  process = start()
+  _wait_for("  loss ", log, process)
+  process.send_signal(signal.SIGINT)
+  _wait_for("at once", log, process)
+  process.send_signal(signal.SIGINT)
+  assert process.wait(60) == 130
+  assert "Traceback" not in log.read_text()
+  assert "Stopped at step" not in log.read_text()
+  assert start().wait(300) == 0
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_intact(start, tmp_path):
@@ -160,6 +175,15 @@ def test_two_processes_train_as_one_with_two_devices_does(start, data_dir, tmp_p
   )
   assert two["pictures"] == one["pictures"] == 7
   assert two["mean_iou"] == pytest.approx(one["mean_iou"], abs=0.01)
+
+  log = tmp_path / "log.txt"
+  log.write_text("")
+  first, second = _start_two(start, workdir="stopped")
+  _wait_for("  loss ", log, first)
+  second.terminate()  # one of them is told, and both stop after the same step
+  assert [first.wait(120), second.wait(120)] == [128 + signal.SIGTERM] * 2
+  assert [process.wait(300) for process in _start_two(start, workdir="stopped")] == [0, 0]
+  assert _digest(tmp_path / "stopped") == _digest(tmp_path / "two")
 
 
 def test_a_lost_process_ends_the_other_in_bounded_time(start, tmp_path):

@@ -8,6 +8,7 @@ normalisation of pictures is the first operation. Whoever has jax runs it in two
 
 `outputs["mask"]`, uint8 `[batch, height, width]`, has the class indices, and
 `outputs["probabilities"]`, float32 `[batch, height, width, classes]`, the softmax of the logits.
+`model.fun_name` is the name of the label space.
 How long later versions of jax read such a file is told in
 https://docs.jax.dev/en/latest/export/export.html#compatibility-guarantees.
 """
@@ -33,7 +34,10 @@ Key = TypeVar("Key")
 
 
 def export_model(
-  model: UNet, variables: Mapping[str, Any], image_size: tuple[int, int] | None
+  model: UNet,
+  variables: Mapping[str, Any],
+  image_size: tuple[int, int] | None,
+  label_space: str,
 ) -> export.Exported:
   """Makes a network into a function of pictures alone, for any number of them.
 
@@ -42,6 +46,7 @@ def export_model(
     variables: its parameters and statistics.
     image_size: height and width of the pictures, any; where they do not fit the network they are
       mirrored at their borders. None: every height and width that are multiples of `2**depth`.
+    label_space: name of the classes' label space, which the file keeps.
 
   Raises:
     ValueError: a network with `padding="valid"` without a size, or a size below 1.
@@ -57,6 +62,7 @@ def export_model(
       "probabilities": jax.nn.softmax(logits),
     }
 
+  serve.__name__ = label_space
   if image_size is not None and min(image_size) < 1:
     raise ValueError(f"an image size of {image_size[0]}x{image_size[1]}: give pixels above 0")
   if image_size is None and model.padding != "same":
@@ -76,6 +82,7 @@ class ExportedPredictor:
 
   Attributes:
     num_classes: of the network.
+    label_space: name of that of its classes.
   """
 
   def __init__(self, path: pathlib.Path):
@@ -93,6 +100,7 @@ class ExportedPredictor:
       outputs = jax.tree.unflatten(exported.out_tree, exported.out_avals)
       (images,) = exported.in_avals
       self.num_classes = outputs["probabilities"].shape[-1]
+      self.label_space = exported.fun_name
       self._size = images.shape[1:3]
     except Exception as error:  # of many types, as the bytes may be anything
       raise errors.UserError(

@@ -1,10 +1,10 @@
 """Predicts pictures with an exported file, without the run or its configuration.
 
     python -m flax_unet.tools.run_exported --model=model.jaxexport --images='photos/*.jpg' \
-        --output=masks --format=color,overlay --label_space=cityscapes_19
+        --output=masks --format=color,overlay
 
 Pictures are found and masks written as by `main.py --mode=predict`, which also cuts pictures that
-are too large for one pass into tiles. Without `--label_space` classes have only their index.
+are too large for one pass into tiles.
 """
 
 import pathlib
@@ -20,15 +20,15 @@ _MODEL = flags.DEFINE_string("model", None, "A file of flax_unet.tools.export.")
 _IMAGES = flags.DEFINE_string("images", None, "A folder, or a pattern in quotes.")
 _OUTPUT = flags.DEFINE_string("output", None, "The folder for predicted masks.")
 _FORMAT = flags.DEFINE_list(
-  "format", ["train_ids"], "Of masks: label_ids, train_ids, color, overlay, cityscapes."
+  "format", ["label_ids"], "Of masks: label_ids, train_ids, color, overlay, cityscapes."
 )
-_LABEL_SPACE = flags.DEFINE_string("label_space", None, "Colours and ids of the classes.")
+_LABEL_SPACE = flags.DEFINE_string("label_space", None, "Another than that of the run.")
 
 
 def main(_):
   path = pathlib.Path(_MODEL.value).expanduser()
   predictor = exported.ExportedPredictor(path)
-  label_space = label_spaces.get(_LABEL_SPACE.value or f"{predictor.num_classes}_classes")
+  label_space = label_spaces.get(_LABEL_SPACE.value or predictor.label_space)
   if label_space.num_classes != predictor.num_classes:
     raise errors.UserError(
       f"--label_space={label_space.name} has {label_space.num_classes} classes, {path} "

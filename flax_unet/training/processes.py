@@ -1,8 +1,5 @@
-"""How jax is set up: the processes of a run, memory, determinism, and compiled programs on disk."""
+"""How jax is set up: the processes of a run, determinism, and compiled programs kept on disk."""
 
-import ctypes
-import importlib.metadata
-import importlib.util
 import math
 import os
 import pathlib
@@ -14,13 +11,6 @@ from flax_unet import errors
 
 # A process that dies is noticed within this time, and ends the others.
 _HEARTBEAT_SECONDS = 30
-
-# Parameters of glibc's mallopt, and their values (malloc.h).
-_KEEP_MEMORY = {
-  -8: 1,  # M_ARENA_MAX: one heap for all threads, as only the first can grow without mmap
-  -4: 0,  # M_MMAP_MAX: large pieces of memory come from the heap as well
-  -1: -1,  # M_TRIM_THRESHOLD: the heap does not shrink
-}
 
 
 def connect(
@@ -72,21 +62,6 @@ def divide_cores(config: ml_collections.ConfigDict) -> None:
   divisor = math.gcd(sizes[0] // parts, *sizes[1:])
   number = next(n for n in range(os.cpu_count() or 1, 0, -1) if divisor % n == 0)
   jax.config.update("jax_num_cpu_devices", number)
-
-
-def keep_memory() -> None:
-  """Has freed memory stay with the process, on machines without GPU or TPU; before jax starts.
-
-  XLA's CPU backend allocates what a step needs anew in every step. The C library would give that
-  back to the system each time, which then clears every page again: a fifth of a step's time.
-  """
-  c_library = ctypes.CDLL(None)
-  other_devices = importlib.metadata.entry_points(group="jax_plugins") or importlib.util.find_spec(
-    "libtpu"
-  )
-  if hasattr(c_library, "mallopt") and not other_devices:
-    for parameter, value in _KEEP_MEMORY.items():
-      c_library.mallopt(parameter, value)
 
 
 def make_deterministic() -> None:

@@ -29,7 +29,9 @@ def export_run(folder: pathlib.Path, which: str, output: pathlib.Path, size: str
     image_size = int(match[1]), int(match[2])
   found = trained.load(folder, which)
   try:
-    content = exported.export_model(found.model, found.variables, image_size).serialize()
+    content = exported.export_model(
+      found.model, found.variables, image_size, found.label_space.name
+    ).serialize()
   except ValueError as error:
     raise errors.UserError(f"--image_size={size}: {error}") from error
   try:

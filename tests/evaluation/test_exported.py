@@ -28,7 +28,7 @@ def _images(*shape):
 
 
 def _write(path, *arguments):
-  path.write_bytes(exported.export_model(*arguments).serialize())
+  path.write_bytes(exported.export_model(*arguments, "voc_21").serialize())
   return path
 
 
@@ -82,9 +82,9 @@ def test_pictures_get_the_masks_of_the_predictor_in_the_process(tmp_path):
 def test_mistakes_are_told_in_one_line(tmp_path):
   model, variables = _network(padding="valid")
   with pytest.raises(ValueError, match="padding='valid' takes pictures of one size only"):
-    exported.export_model(model, variables, None)
+    exported.export_model(model, variables, None, "voc_21")
   with pytest.raises(ValueError, match="image size of 0x5"):
-    exported.export_model(model, variables, (0, 5))
+    exported.export_model(model, variables, (0, 5), "voc_21")
   (tmp_path / "text").write_text("no model")
   with pytest.raises(errors.UserError, match="text: cannot be read as a file of"):
     exported.ExportedPredictor(tmp_path / "text")

@@ -10,9 +10,8 @@ import pytest
 
 from configs import street_scenes
 from flax_unet import errors
-from flax_unet.data import label_spaces
 from flax_unet.tools import predict
-from flax_unet.training import checkpoint, experiment, optimizer, serving, state, workdir
+from flax_unet.training import serving, workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -21,21 +20,6 @@ def _config(**model):
   config = street_scenes.get_config("runlocal")
   config.model.update({"width": 2, "depth": 1, **model})
   return config
-
-
-def _make_run(folder, config):
-  workdir.open_workdir(folder, config)
-  made = state.create(
-    experiment.make_model(config, label_spaces.get(config.label_space)),
-    optimizer.make_optimizer(config, 10),
-    image_size=(18, 18),
-    seed=0,
-    ema=False,
-  )
-  checkpoints = checkpoint.Checkpoints(folder)
-  checkpoints.save(made, 10, place={}, config={}, mean_iou=0.5)
-  checkpoints.close()
-  return folder
 
 
 def _command(tool, *arguments):
@@ -48,8 +32,9 @@ def _command(tool, *arguments):
   )
 
 
-def test_the_file_alone_gives_the_masks_of_the_run(tmp_path):
-  run = _make_run(tmp_path / "run", _config())
+def test_the_file_alone_gives_the_masks_of_the_run(tmp_path, make_run):
+  run = tmp_path / "run"
+  make_run(run, _config())
   pictures = tmp_path / "in"
   pictures.mkdir()
   rng = np.random.default_rng(0)
@@ -74,7 +59,7 @@ def test_the_file_alone_gives_the_masks_of_the_run(tmp_path):
   result = _command(
     "run_exported",
     *(f"--model={file}", f"--images={pictures}", f"--output={tmp_path / 'out'}"),
-    *("--format=train_ids,color", "--label_space=cityscapes_19"),
+    "--format=train_ids,color",
   )
   assert result.returncode == 0, result.stderr
   for path in (tmp_path / "expected").rglob("*.png"):
@@ -91,8 +76,9 @@ def test_the_file_alone_gives_the_masks_of_the_run(tmp_path):
   assert result.stderr == f"error: --label_space=voc_21 has 21 classes, {file} 19\n"
 
 
-def test_mistakes_are_told_in_one_line(tmp_path):
-  run = _make_run(tmp_path / "run", _config(padding="valid"))
+def test_mistakes_are_told_in_one_line(tmp_path, make_run):
+  run = tmp_path / "run"
+  make_run(run, _config(padding="valid"))
 
   def fails(match, folder=run, output=tmp_path / "model.jaxexport", size=None, which="newest"):
     with pytest.raises(errors.UserError, match=match) as info:

@@ -12,17 +12,12 @@ import pytest
 
 from configs import street_scenes
 from flax_unet import errors
-from flax_unet.data import label_spaces
 from flax_unet.models import torch_weights
 from flax_unet.training import (
   checkpoint,
   conversion,
-  experiment,
-  optimizer,
-  state,
   torch_files,
   trained,
-  workdir,
 )
 
 torch = pytest.importorskip("torch")
@@ -39,27 +34,10 @@ def _config(**model):
   return config
 
 
-def _make_run(folder, config):
-  """A run whose averaged parameters differ from its parameters; returns its state."""
-  workdir.open_workdir(folder, config)
-  made = state.create(
-    experiment.make_model(config, label_spaces.get(config.label_space)),
-    optimizer.make_optimizer(config, 10),
-    image_size=(18, 18),
-    seed=3,
-    ema=True,
-  )
-  made = made.replace(ema_params=jax.tree.map(lambda x: x + 0.5, made.params))
-  checkpoints = checkpoint.Checkpoints(folder)
-  checkpoints.save(made, 10, place={}, config=config.to_dict(), mean_iou=0.5)
-  checkpoints.close()
-  return made
-
-
 @pytest.fixture(name="run", scope="module")
-def _run(tmp_path_factory):
+def _run(tmp_path_factory, make_run):
   folder = tmp_path_factory.mktemp("run")
-  return folder, _make_run(folder, _config())
+  return folder, make_run(folder, _config())
 
 
 @pytest.mark.parametrize("suffix", torch_files.SUFFIXES)
@@ -114,7 +92,7 @@ def _fails(match, function, *arguments):
   assert "\n" not in str(info.value)
 
 
-def test_mistakes_are_told_in_one_line(run, tmp_path, monkeypatch):
+def test_mistakes_are_told_in_one_line(run, make_run, tmp_path, monkeypatch):
   folder, _ = run
   file, new = tmp_path / "unet.pth", tmp_path / "new"
   conversion.to_file(folder, "best", file)
@@ -145,7 +123,7 @@ def test_mistakes_are_told_in_one_line(run, tmp_path, monkeypatch):
   _fails("which differ in logits$", conversion.to_run, str(file), config, new)
   assert not new.exists()
   valid = tmp_path / "valid"
-  _make_run(valid, _config(padding="valid"))
+  make_run(valid, _config(padding="valid"))
   _fails("valid: .*padding='valid' is none of", conversion.to_file, valid, "newest", file)
   monkeypatch.setitem(sys.modules, "torch", None)
   monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
