@@ -1,6 +1,7 @@
 """How a failure that the user can mend is reported: one line, and a non-zero exit code."""
 
 import difflib
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
@@ -80,4 +81,4 @@ def _unknown_setting(error: AttributeError | KeyError) -> str:
 def _one_line(error: Exception) -> str:
   """The message; of several lines the last, which ml_collections says the reason in."""
   lines = str(error).splitlines() or [type(error).__name__]
-  return lines[-1].strip()
+  return re.sub(r"^\[Errno \d+\] ", "", lines[-1].strip())

@@ -21,7 +21,7 @@ def _run(monkeypatch, error):
   ("error", "code"),
   [
     (errors.UserError("what to do"), "error: what to do"),  # Python prints it, and exits with 1
-    (FileNotFoundError(2, "No such file", "x.png"), "error: [Errno 2] No such file: 'x.png'"),
+    (FileNotFoundError(2, "No such file", "x.png"), "error: No such file: 'x.png'"),
     (OSError("Failed loading\n  Attempted:\n    the reason"), "error: the reason"),
     (OSError(), "error: OSError"),
     (KeyboardInterrupt(), 130),

@@ -95,19 +95,6 @@ def test_signals_stop_between_two_steps_and_the_same_command_goes_on(start, tmp_
   assert _digest(tmp_path / "run") == _digest(tmp_path / "calm")
 
 
-def test_a_second_ctrl_c_ends_at_once(start, tmp_path):
-  log = tmp_path / "log.txt"
-  process = start()
-  _wait_for("  loss ", log, process)
-  process.send_signal(signal.SIGINT)
-  _wait_for("at once", log, process)
-  process.send_signal(signal.SIGINT)
-  assert process.wait(60) == 130
-  assert "Traceback" not in log.read_text()
-  assert "Stopped at step" not in log.read_text()
-  assert start().wait(300) == 0
-
-
 def test_a_full_disk_leaves_the_last_checkpoint_intact(start, tmp_path):
   """Files may not grow past a size that the events stay under, and the parameters do not."""
   log = tmp_path / "log.txt"

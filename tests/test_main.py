@@ -43,7 +43,7 @@ def _error(*arguments):
     ([CONFIG, "--wrokdir=x"], "Unknown command line flag 'wrokdir'. Did you mean: workdir ?"),
     ([CONFIG, "config.lr=1"], "unexpected argument 'config.lr=1'"),
     ([CONFIG + "l"], "unknown argument of the configuration 'runlocall': did you mean 'runlocal'"),
-    (["--config=no/file.py", "--config.lr=1"], "No such file or directory: 'no/file.py'"),
+    (["--config=no/file.py", "--config.lr=1"], "error: No such file or directory: 'no/file.py'"),
     ([], "Flag --config must have a value other than None."),
   ],
 )

@@ -58,6 +58,8 @@ def choose(workdir: str | None, config_file: str) -> pathlib.Path:
 def open_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   """Makes a folder the run's own: creates it and writes `config.json`.
 
+  A folder that holds nothing else is of a run that failed before it began, and may change hands.
+
   Raises:
     UserError: the folder cannot be written, or holds a run of another configuration.
   """
@@ -65,7 +67,7 @@ def open_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> No
   path = workdir / "config.json"
   try:
     workdir.mkdir(parents=True, exist_ok=True)
-    if path.exists():
+    if path.exists() and len(list(workdir.iterdir())) > 1:
       _check_same(json.loads(path.read_text()), content, workdir)
     files.write_json(path, content)
   except OSError as error:

@@ -59,6 +59,7 @@ def test_what_changes_no_result_may_change(tmp_path):
 
 def test_another_configuration_is_refused_with_what_differs(tmp_path):
   workdir.open_workdir(tmp_path, _config())
+  (tmp_path / "checkpoints").mkdir()
   before = (tmp_path / "config.json").read_bytes()
   changed = _config(**{"lr": 0.2, "input.batch_size": 16, "input.workers": 4})
   del changed.total_epochs
@@ -70,6 +71,12 @@ def test_another_configuration_is_refused_with_what_differs(tmp_path):
     "--workdir=DIR"
   )
   assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_a_run_that_failed_before_it_began_may_be_corrected(tmp_path):
+  workdir.open_workdir(tmp_path, _config())
+  workdir.open_workdir(tmp_path, _config(lr=0.2))
+  assert json.loads((tmp_path / "config.json").read_text())["lr"] == 0.2
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
