@@ -72,6 +72,8 @@ def conv_3x3(
 
 def _for_cpu(x: jax.Array, kernel: jax.Array, margin: int) -> dict[str, Callable]:
   """What of a convolution of these shapes a CPU should compute otherwise than XLA does."""
+  if not all(isinstance(size, int) for size in x.shape):  # exported for any size
+    return {}
   # The transforms' additions would cost a bfloat16 half of its digits.
   if min(kernel.shape[2:]) >= _MANY_CHANNELS and x.dtype == jnp.float32:
     return {
