@@ -10,10 +10,10 @@ turns, and what is reported is the median of the turns' ratios, so that whatever
 does disturbs both alike.
 """
 
-# ruff: noqa: E402
 from flax_unet import memory
 
-memory.keep()  # before the imports below start threads
+if __name__ == "__main__":  # not in the processes that this one starts
+  memory.keep()  # before the imports below start threads
 
 import atexit
 import functools
