@@ -134,11 +134,11 @@ def test_a_run_goes_on_with_other_devices_and_the_same_examples(start, tmp_path)
 
 def test_kills_at_any_moment_change_nothing(tmp_path):
   script = str(ROOT / "benchmarks/kill.py")
-  command = [sys.executable, script, "--kills=3", "--steps=40", f"--folder={tmp_path}"]
+  command = [sys.executable, script, "--kills=5", "--steps=60", f"--folder={tmp_path}"]
   result = subprocess.run(
     command, env=_environment(devices=1), capture_output=True, text=True, check=False
   )
-  assert result.stdout.splitlines()[-1:] == ["survived 3 of 3"], result.stdout + result.stderr
+  assert result.stdout.splitlines()[-1:] == ["survived 5 of 5"], result.stdout + result.stderr
 
 
 def _free_address() -> str:

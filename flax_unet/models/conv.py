@@ -7,7 +7,7 @@ Two things make it so; other devices and other cases keep XLA's convolutions.
   for the output, 0.55 to 0.65 for the gradient of the kernel; 128 to 512 channels, one core).
 - With few channels and large images, where a U-Net does half of its work, the gradient of the
   kernel is slow: a convolution whose window is the whole image. It becomes a sum of matrix
-  products over pieces that fit into a core's cache (0.65 to 0.8 of the time; 16 to 64 channels).
+  products over pieces that fit into a core's cache (0.65 to 0.8 of the time; 16 and 32 channels).
 """
 
 import functools
