@@ -28,7 +28,12 @@ _LABEL_SPACE = flags.DEFINE_string("label_space", None, "Another than that of th
 def main(_):
   path = pathlib.Path(_MODEL.value).expanduser()
   predictor = exported.ExportedPredictor(path)
-  label_space = label_spaces.get(_LABEL_SPACE.value or predictor.label_space)
+  try:
+    label_space = label_spaces.get(_LABEL_SPACE.value or predictor.label_space)
+  except errors.UserError as error:  # the file of one's own classes may be elsewhere by now
+    raise errors.UserError(
+      f"{error}; name it with --label_space, or give --label_space={predictor.num_classes}_classes"
+    ) from error
   if label_space.num_classes != predictor.num_classes:
     raise errors.UserError(
       f"--label_space={label_space.name} has {label_space.num_classes} classes, {path} "
