@@ -5,11 +5,14 @@ import subprocess
 import sys
 
 import cv2
+import jax
 import numpy as np
 import pytest
 
 from configs import street_scenes
 from flax_unet import errors
+from flax_unet.evaluation import exported
+from flax_unet.models.unet import UNet
 from flax_unet.tools import predict
 from flax_unet.training import serving, workdir
 
@@ -74,6 +77,19 @@ def test_the_file_alone_gives_the_masks_of_the_run(tmp_path, make_run):
   )
   assert result.returncode == 1
   assert result.stderr == f"error: --label_space=voc_21 has 21 classes, {file} 19\n"
+
+
+def test_classes_whose_file_is_elsewhere_are_told_in_one_line(tmp_path):
+  model = UNet(3, width=2, depth=1)
+  variables = model.init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32), train=False)
+  file = tmp_path / "model.jaxexport"
+  file.write_bytes(exported.export_model(model, variables, None, "gone/classes.csv").serialize())
+  result = _command("run_exported", f"--model={file}", f"--images={tmp_path}", "--output=x")
+  assert result.returncode == 1
+  assert result.stderr == (
+    "error: classes file gone/classes.csv cannot be read: No such file or directory; name it with "
+    "--label_space, or give --label_space=3_classes\n"
+  )
 
 
 def test_mistakes_are_told_in_one_line(tmp_path, make_run):
