@@ -4,7 +4,8 @@ Two things make it so; other devices and other cases keep XLA's convolutions.
 
 - With many channels XLA's convolutions are as fast as the cores, and only fewer multiplications
   help: the output and both gradients are computed by Winograd's algorithm (0.6 to 0.7 of the time
-  for the output, 0.55 to 0.65 for the gradient of the kernel; 128 to 512 channels, one core).
+  for the output, 0.55 to 0.65 for the gradient of the kernel; 128 to 512 channels, one core). Of
+  small images it would spend more on transforming the kernel than it saves.
 - With few channels and large images, where a U-Net does half of its work, the gradient of the
   kernel is slow: a convolution whose window is the whole image. It becomes a sum of matrix
   products over pieces that fit into a core's cache (0.65 to 0.8 of the time; 16 and 32 channels).
@@ -22,6 +23,7 @@ from jax import lax
 from flax_unet.models import winograd
 
 _MANY_CHANNELS = 128  # in and out; with fewer, Winograd's transforms take what the products save
+_WINOGRAD_PIXELS = 1024  # with fewer in the batch, the kernel's transform does
 _PIXELS = 2048  # of a piece; with 32 channels and their windows, 2 MB
 _FEWEST_PIXELS = 8 * _PIXELS  # with fewer in the batch, XLA's own gradient is as fast
 _FEWEST_CHANNELS = 16  # of the input; with the 3 of an image, XLA's own takes half the time
@@ -74,14 +76,16 @@ def _for_cpu(x: jax.Array, kernel: jax.Array, margin: int) -> dict[str, Callable
   """What of a convolution of these shapes a CPU should compute otherwise than XLA does."""
   if not all(isinstance(size, int) for size in x.shape):  # exported for any size
     return {}
+  pixels = math.prod(x.shape[:3])
+  many_channels = min(kernel.shape[2:]) >= _MANY_CHANNELS
   # The transforms' additions would cost a bfloat16 half of its digits.
-  if min(kernel.shape[2:]) >= _MANY_CHANNELS and x.dtype == jnp.float32:
+  if many_channels and pixels >= _WINOGRAD_PIXELS and x.dtype == jnp.float32:
     return {
       "output": functools.partial(winograd.conv, margin=margin),
       "gradient of x": functools.partial(winograd.input_gradient, margin=margin),
       "gradient of kernel": functools.partial(winograd.kernel_gradient, margin=margin),
     }
-  if math.prod(x.shape[:3]) >= _FEWEST_PIXELS and kernel.shape[2] >= _FEWEST_CHANNELS:
+  if pixels >= _FEWEST_PIXELS and kernel.shape[2] >= _FEWEST_CHANNELS:
     return {"gradient of kernel": kernel_gradient}
   return {}
 

@@ -29,7 +29,7 @@ from flax_unet.training import (
 )
 from flax_unet.training.experiment import Experiment
 from flax_unet.training.state import TrainState, num_params, params_digest
-from flax_unet.training.train_log import TrainLog
+from flax_unet.training.train_log import ProgressWriter, TrainLog
 
 
 def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
@@ -154,7 +154,7 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
 
 def _make_writer(folder: pathlib.Path, total_steps: int) -> metric_writers.MetricWriter:
   """Writes to the terminal, and in the first process to TensorBoard."""
-  writers = [terminal.ProgressWriter(total_steps)]
+  writers = [ProgressWriter(total_steps)]
   if jax.process_index() == 0:
     writers.append(metric_writers.SummaryWriter(str(folder)))
   return metric_writers.AsyncMultiWriter(writers)

@@ -124,3 +124,24 @@ class TrainLog:
         "or leave out such steps with config.skip_nonfinite=N, at most N in a row"
       )
     logging.warning("Skipped %s", what)
+
+
+class ProgressWriter(metric_writers.LoggingWriter):
+  """Writes scalars as one line, with what is left to do; the rest goes elsewhere."""
+
+  def __init__(self, total_steps: int):
+    super().__init__()
+    self._total_steps = total_steps
+
+  def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+    words = [f"step {step}/{self._total_steps}"]
+    words += [f"{key.removeprefix('train/')} {value:.4g}" for key, value in scalars.items()]
+    if rate := scalars.get("train/steps_per_second"):
+      words.append(f"ETA {(self._total_steps - step) / rate / 60:.1f} min")
+    logging.info("%s", "  ".join(words))
+
+  def write_images(self, step: int, images: Mapping[str, object]) -> None:
+    del step, images
+
+  def write_hparams(self, hparams: Mapping[str, object]) -> None:
+    del hparams
