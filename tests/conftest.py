@@ -1,4 +1,4 @@
-"""What all tests share: four devices on this machine's CPU, strict JAX, one compilation cache."""
+"""What all tests share: four devices on this machine's CPU, strict JAX, a compilation cache."""
 
 import functools
 import os
@@ -14,8 +14,9 @@ os.environ["XLA_FLAGS"] = (
   "--xla_force_host_platform_device_count=4"
   " --xla_backend_optimization_level=1"  # compiles tiny networks in a tenth of the time
 )
+# One for each of pytest-xdist's processes: jax does not write its files in one go.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(
-  tempfile.gettempdir(), "flax_unet_test_cache"
+  tempfile.gettempdir(), "flax_unet_test_cache", os.environ.get("PYTEST_XDIST_WORKER", "")
 )
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 

@@ -1,0 +1,116 @@
+"""Shows how the cost of a train step grows: each row changes one thing of the first.
+
+    python -m benchmarks.scaling --width=16 --batch_size=2 --image_size=128x256
+
+Time is the median of turns that the rows take one after the other; operations and memory are what
+the compiler says, over all devices. Twice the pictures, the pixels or the devices with their
+pictures are twice the work, and should take at most twice as long; a network of twice the width has
+four times the parameters and, but for its first and last layer, four times the operations.
+"""
+
+from flax_unet import memory
+
+if __name__ == "__main__":
+  memory.keep()  # before the imports below start threads
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from absl import app, flags
+
+from configs import street_scenes
+from flax_unet.data import label_spaces
+from flax_unet.training import experiment, processes
+from flax_unet.training.state import num_params
+
+_WIDTH = flags.DEFINE_integer("width", 16, "Channels of the first block.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Pictures a step, divisible by two devices.")
+_IMAGE_SIZE = flags.DEFINE_string("image_size", "128x256", "HEIGHTxWIDTH in pixels.")
+_TURNS = flags.DEFINE_integer("turns", 7, "Turns that are timed.", lower_bound=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+  """A row of the table."""
+
+  name: str
+  width: int
+  batch_size: int
+  image_size: tuple[int, int]
+  devices: int = 1
+
+
+def _rows() -> list[_Work]:
+  height, width = map(int, _IMAGE_SIZE.value.split("x"))
+  first = _Work("one device", _WIDTH.value, _BATCH_SIZE.value, (height, width))
+  return [
+    first,
+    dataclasses.replace(first, name="pictures x 2", batch_size=2 * first.batch_size),
+    dataclasses.replace(first, name="pixels x 2", image_size=(2 * height, width)),
+    dataclasses.replace(first, name="pixels x 4", image_size=(2 * height, 2 * width)),
+    dataclasses.replace(first, name="width x 2", width=2 * first.width),
+    dataclasses.replace(first, name="devices x 2", devices=2),
+    dataclasses.replace(
+      first, name="devices and pictures x 2", devices=2, batch_size=2 * first.batch_size
+    ),
+  ]
+
+
+def _compile(work: _Work) -> tuple[Callable[[], None], dict[str, float]]:
+  """Returns what runs a step, and what compiling tells of it."""
+  config = street_scenes.get_config(f"width={work.width}")
+  model = experiment.make_model(config, label_spaces.get(config.label_space))
+  # From the host, as it would otherwise lie on all devices.
+  state = jax.device_get(experiment.init_state(config, model, work.image_size, config.total_steps))
+  random = np.random.default_rng(0)
+  shapes = experiment.batch_shapes(work.batch_size, work.image_size, work.devices)
+  batch = {
+    key: random.integers(model.num_classes, size=leaf.shape, dtype=np.uint8)
+    for key, leaf in shapes.items()
+  }
+  devices = jax.devices()[: work.devices]
+  step = experiment.map_train_step(config, devices).lower(state, batch).compile()
+  per_device = work.batch_size // work.devices
+  flops = experiment.count_flops(config, state, per_device, work.image_size)
+  told = {
+    "parameters": num_params(state),
+    "flops": flops * work.devices,
+    "bytes": step.memory_analysis().temp_size_in_bytes * work.devices,
+  }
+
+  def run():
+    nonlocal state
+    state, _ = jax.block_until_ready(step(state, batch))
+
+  return run, told
+
+
+def main(argv):
+  del argv
+  jax.config.update("jax_num_cpu_devices", 2)
+  processes.keep_compiled_programs()
+  programs = {work: _compile(work) for work in _rows()}
+  seconds = {work: [] for work in programs}
+  for turn in range(_TURNS.value + 1):
+    for work, (run, _) in programs.items():
+      start = time.perf_counter()
+      run()
+      if turn > 0:  # the first one warms up
+        seconds[work].append(time.perf_counter() - start)
+
+  first = next(iter(programs))
+  print("| row | seconds | time | FLOPs | temporaries | parameters |")
+  print("| --- | ---: | ---: | ---: | ---: | ---: |")
+  for work, (_, told) in programs.items():
+    ratio = statistics.median(x / y for x, y in zip(seconds[work], seconds[first], strict=True))
+    growth = [told[key] / programs[first][1][key] for key in ("flops", "bytes", "parameters")]
+    columns = " | ".join(f"x {x:.2f}" for x in [ratio, *growth])
+    print(f"| {work.name} | {statistics.median(seconds[work]):.3f} | {columns} |")
+
+
+if __name__ == "__main__":
+  app.run(main)
