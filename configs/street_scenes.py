@@ -58,7 +58,7 @@ def get_config(arg=None):
 
   config.loss = "cross_entropy_dice"
   # One a class: (1 / log(1.02 + share)) ** 0.5, after ENet (Paszke et al. 2016) but milder. Rare
-  # classes would otherwise need more steps than a few minutes have. None: all 1.
+  # classes would otherwise need more steps than a few minutes have. (): all 1.
   config.class_weights = (
     *(0.60, 1.23, 0.77, 1.89, 1.86),  # road, sidewalk, building, wall, fence
     *(1.62, 2.20, 1.92, 0.79, 1.74),  # pole, traffic light, traffic sign, vegetation, terrain

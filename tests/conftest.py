@@ -38,6 +38,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 flags.FLAGS.mark_as_parsed()  # grain reads its own before it starts workers
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  """The tests that take longest begin, so that no process waits for another's in the end."""
+  items.sort(key=lambda item: item.path.name != "test_faults.py")
+
+
 @pytest.fixture(scope="session")
 def cityscapes_zips() -> pathlib.Path:
   """The folder with (a sample of) the official Cityscapes archives; skips where there is none."""

@@ -36,7 +36,7 @@ def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> 
   if config.class_weights and len(config.class_weights) != label_space.num_classes:
     raise errors.UserError(
       f"config.class_weights has {len(config.class_weights)} values; "
-      f"'{label_space.name}' has {label_space.num_classes} classes"
+      f"'{label_space.name}' has {label_space.num_classes} classes: give one a class, or () for none"
     )
   if not config.evals:
     raise errors.UserError("config.evals is empty: without an evaluation there is no report")
