@@ -22,7 +22,7 @@ def get_config(arg=None):
   config.seed = 0
   config.deterministic = False  # True: on GPUs, the same bits in every run, at some cost in speed
   config.label_space = "cityscapes_19"
-  config.total_steps = 1500
+  config.total_steps = 1600
   config.total_epochs = placeholder(int)  # either this or total_steps
 
   config.input = {
@@ -86,7 +86,7 @@ def get_config(arg=None):
       "split": "validation",
       "pp": "label_map",
       "batch_size": 4,
-      "log_steps": 500,
+      "log_steps": 400,
       "num_pictures": 6,  # in the report and TensorBoard
       "inference": {
         "mode": "whole",  # or "tiles": windows that overlap, for pictures of any size
