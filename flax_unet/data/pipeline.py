@@ -8,6 +8,7 @@ state that the data has.
 
 import collections
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -129,6 +130,8 @@ def _iterate(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.Da
   examples = dataset.to_iter_dataset(threads)
   if workers:
     examples = examples.mp_prefetch(grain.MultiprocessingOptions(workers, prefetch))
+    # A batch that is kept would keep the shared memory it came in, leaked when the program ends.
+    examples = examples.map(functools.partial(jax.tree.map, np.array))
   return iter(examples)
 
 

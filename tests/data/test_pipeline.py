@@ -67,7 +67,10 @@ def test_a_batch_is_as_promised():
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(workers):
-  _assert_equal(_train(5, workers=workers), _train(5))
+  batches = _train(5, workers=workers)
+  _assert_equal(batches, _train(5))
+  # Not views of the shared memory that they came in, which would have to outlive them.
+  assert {type(x) for batch in batches for x in batch.values()} == {np.ndarray}
 
 
 def test_starting_later_equals_skipping():
