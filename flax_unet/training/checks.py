@@ -35,8 +35,8 @@ def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> 
   _check_length(config)
   if config.class_weights and len(config.class_weights) != label_space.num_classes:
     raise errors.UserError(
-      f"config.class_weights has {len(config.class_weights)} values; "
-      f"'{label_space.name}' has {label_space.num_classes} classes: give one a class, or () for none"
+      f"config.class_weights has {len(config.class_weights)} values; '{label_space.name}' has "
+      f"{label_space.num_classes} classes: give one for each, or () for none"
     )
   if not config.evals:
     raise errors.UserError("config.evals is empty: without an evaluation there is no report")
