@@ -173,13 +173,10 @@ def eval_batches(
     places = range(len(source))[jax.process_index() :: jax.process_count()]
   examples = grain.MapDataset.source(_Evaluated(source, op, places, on_bad_example is not None))
   size = batch_size // jax.process_count()
-  # Repeated and cut off, since the exception at the end of a grain iterator holds on to the shared
-  # memory of its workers' last examples.
-  examples = _iterate(examples.repeat(), workers, -(-prefetch * size // max(1, workers)))
-  read = itertools.islice(examples, len(places))
+  examples = _iterate(examples, workers, -(-prefetch * size // max(1, workers)))
   stack = Stack(jax.local_device_count())
   try:
-    for group in _groups_of_one_size(_usable(read, on_bad_example), size):
+    for group in _groups_of_one_size(_usable(examples, on_bad_example), size):
       yield stack(group)
   finally:
     examples.close()
