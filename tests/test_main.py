@@ -65,6 +65,12 @@ def test_missing_archives_are_named_in_one_line(tmp_path):
   )
 
 
+def test_what_libraries_set_up_at_the_first_start_is_not_told(tmp_path, monkeypatch):
+  monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))  # looks for fonts, and logs it
+  line = _error(CONFIG, "--mode=evaluate", f"--workdir={tmp_path / 'run'}")
+  assert line == f"error: {tmp_path / 'run/checkpoints'} holds no checkpoint: train first"
+
+
 def test_trains_for_an_epoch(street_scenes_dir, tmp_path):
   result = _run(
     CONFIG,
