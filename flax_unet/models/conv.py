@@ -1,18 +1,21 @@
 """A 3x3 convolution that is fast on CPUs.
 
-Two things make it so; other devices and other cases keep XLA's convolutions.
+Three things make it so; other devices and other cases keep XLA's convolutions.
 
 - With many channels XLA's convolutions are as fast as the cores, and only fewer multiplications
   help: the output and both gradients are computed by Winograd's algorithm (0.6 to 0.7 of the time
   for the output, 0.55 to 0.65 for the gradient of the kernel; 128 to 512 channels, one core). Of
   small images it would spend more on transforming the kernel than it saves.
-- With few channels and large images, where a U-Net does half of its work, the gradient of the
+- With fewer channels and large images, where a U-Net does half of its work, the gradient of the
   kernel is slow: a convolution whose window is the whole image. It becomes a sum of matrix
-  products over pieces that fit into a core's cache (0.65 to 0.8 of the time; 16 and 32 channels).
+  products over pieces that fit into a core's cache (0.65 to 0.8 of the time; 32 channels).
+- With 16 channels or fewer all three are slow. Neighbouring pixels are taken together, see
+  `narrow.py` (0.5 to 0.7 of the time with 16 channels, 0.4 of the first convolution's).
 """
 
 import functools
 import math
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +23,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from flax_unet.models import winograd
+from flax_unet.models import narrow, winograd
 
 _MANY_CHANNELS = 128  # in and out; with fewer, Winograd's transforms take what the products save
 _WINOGRAD_PIXELS = 1024  # with fewer in the batch, the kernel's transform does
 _PIXELS = 2048  # of a piece; with 32 channels and their windows, 2 MB
 _FEWEST_PIXELS = 8 * _PIXELS  # with fewer in the batch, XLA's own gradient is as fast
 _FEWEST_CHANNELS = 16  # of the input; with the 3 of an image, XLA's own takes half the time
+_FEW_CHANNELS = 16  # in and out; with more on either side, XLA takes a faster way itself
 
 
 def conv_3x3(
@@ -77,17 +81,25 @@ def _for_cpu(x: jax.Array, kernel: jax.Array, margin: int) -> dict[str, Callable
   if not all(isinstance(size, int) for size in x.shape):  # exported for any size
     return {}
   pixels = math.prod(x.shape[:3])
-  many_channels = min(kernel.shape[2:]) >= _MANY_CHANNELS
   # The transforms' additions would cost a bfloat16 half of its digits.
-  if many_channels and pixels >= _WINOGRAD_PIXELS and x.dtype == jnp.float32:
-    return {
-      "output": functools.partial(winograd.conv, margin=margin),
-      "gradient of x": functools.partial(winograd.input_gradient, margin=margin),
-      "gradient of kernel": functools.partial(winograd.kernel_gradient, margin=margin),
-    }
-  if pixels >= _FEWEST_PIXELS and kernel.shape[2] >= _FEWEST_CHANNELS:
-    return {"gradient of kernel": kernel_gradient}
-  return {}
+  can_transform = pixels >= _WINOGRAD_PIXELS and x.dtype == jnp.float32
+  if can_transform and min(kernel.shape[2:]) >= _MANY_CHANNELS:
+    return _ways_of(winograd, margin)
+  if pixels < _FEWEST_PIXELS:
+    return {}
+  if max(kernel.shape[2:]) <= _FEW_CHANNELS:
+    return _ways_of(narrow, margin)
+  if kernel.shape[2] < _FEWEST_CHANNELS:
+    return {"output": functools.partial(narrow.conv, margin=margin)}
+  return {"gradient of kernel": kernel_gradient}
+
+
+def _ways_of(algorithm: types.ModuleType, margin: int) -> dict[str, Callable]:
+  return {
+    "output": functools.partial(algorithm.conv, margin=margin),
+    "gradient of x": functools.partial(algorithm.input_gradient, margin=margin),
+    "gradient of kernel": functools.partial(algorithm.kernel_gradient, margin=margin),
+  }
 
 
 def _by_device(on_cpu: Callable | None, plain: Callable) -> Callable:

@@ -7,10 +7,13 @@ convolution with stride 2 is one matrix product whose result is rearranged. A 1x
 matrix product, too, whose gradients are faster than those of a convolution.
 """
 
+import math
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.nn import initializers
 
 
@@ -41,15 +44,53 @@ def conv_1x1(
     kernel: `[1, 1, in, out]`.
     strides: of 1.
     padding: of no effect.
-    **options: further arguments of `lax.conv_general_dilated`, of which the precision counts.
+    **options: further arguments of `lax.conv_general_dilated`, of no effect.
 
   Returns:
     `[batch, height, width, out]`.
   """
-  del strides, padding
-  return jnp.tensordot(
-    x, kernel.reshape(kernel.shape[2:]), axes=1, precision=options.get("precision")
+  del strides, padding, options
+  return channel_product(x, kernel.reshape(kernel.shape[2:]))
+
+
+@jax.custom_vjp
+def channel_product(x: jnp.ndarray, matrix: jnp.ndarray) -> jnp.ndarray:
+  """Multiplies the channels of each pixel with a matrix.
+
+  On CPUs the gradient with respect to the matrix takes a third of the time it would: of the two
+  long arrays in that product, XLA would transpose the gradient, and multiply slowly.
+
+  Args:
+    x: `[..., in]`.
+    matrix: `[in, out]`.
+
+  Returns:
+    `[..., out]`.
+  """
+  return jnp.dot(x, matrix)
+
+
+def _channel_product_forward(x, matrix):
+  return jnp.dot(x, matrix), (x, matrix)
+
+
+def _channel_product_backward(saved, gradient):
+  x, matrix = saved
+
+  def of_matrix(x, gradient):
+    return jnp.dot(x.T, gradient)
+
+  def of_matrix_on_cpu(x, gradient):
+    return jnp.dot(lax.optimization_barrier(x.T), gradient)
+
+  pixels = math.prod(x.shape[:-1])
+  arrays = (array.reshape(pixels, array.shape[-1]) for array in (x, gradient))
+  return jnp.dot(gradient, matrix.T), lax.platform_dependent(
+    *arrays, cpu=of_matrix_on_cpu, default=of_matrix
   )
+
+
+channel_product.defvjp(_channel_product_forward, _channel_product_backward)
 
 
 def upsample_bilinear_2x(x: jnp.ndarray) -> jnp.ndarray:
@@ -97,7 +138,7 @@ class TransposedConv2x2(nn.Module):
     kernel = self.param("kernel", kernel_init, (2, 2, channels, self.features), jnp.float32)
     bias = self.param("bias", initializers.zeros, (self.features,), jnp.float32)
     x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-    x = jnp.tensordot(x, kernel.transpose(2, 0, 1, 3).reshape(channels, -1), axes=1)
+    x = channel_product(x, kernel.transpose(2, 0, 1, 3).reshape(channels, -1))
     x = x.reshape(batch, height, width, 2, 2 * self.features).swapaxes(2, 3)
     x = x.reshape(batch, 2 * height, 2 * width, self.features)
     return x + bias.reshape(1, 1, 1, -1)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flax_unet.models import winograd
+from flax_unet.models import narrow, winograd
 from flax_unet.models.conv import conv_3x3, kernel_gradient
 
 
@@ -57,7 +57,9 @@ def test_kernel_gradient_equals_that_of_the_plain_convolution(shape, features, p
   ("shape", "features"),
   [
     ((1, 8, 16, 3), 4),  # too small for a trick
-    ((1, 128, 130, 16), 4),  # many pixels
+    ((1, 128, 130, 20), 4),  # many pixels
+    ((1, 128, 133, 16), 16),  # and few channels
+    ((1, 128, 130, 3), 24),  # an image
     ((2, 16, 34, 128), 128),  # many channels
     ((1, 31, 35, 128), 136),  # and odd sizes
   ],
@@ -71,7 +73,8 @@ def test_convolution_equals_the_plain_one_with_its_gradients(shape, features, pa
 
 @pytest.mark.parametrize("margin", [0, 1, 2])
 @pytest.mark.parametrize("shape", [(2, 6, 8, 3), (1, 3, 3, 1), (1, 5, 4, 24)])
-def test_winograd_convolution_and_gradients_equal_those_of_xla(shape, margin):
+@pytest.mark.parametrize("algorithm", [winograd, narrow])
+def test_convolution_and_gradients_of_an_algorithm_equal_those_of_xla(algorithm, shape, margin):
   def plain(x, kernel):
     layout = ("NHWC", "HWIO", "NHWC")
     return jax.lax.conv_general_dilated(
@@ -82,13 +85,14 @@ def test_winograd_convolution_and_gradients_equal_those_of_xla(shape, margin):
   y, vjp = jax.vjp(plain, x, kernel)
   gradient = _normal(2, *y.shape)
   of_x, of_kernel = vjp(gradient)
-  _assert_close(winograd.conv(x, kernel, margin), y)
-  _assert_close(winograd.input_gradient(kernel, gradient, margin), of_x)
-  _assert_close(winograd.kernel_gradient(x, gradient, margin), of_kernel)
+  _assert_close(algorithm.conv(x, kernel, margin), y)
+  _assert_close(algorithm.input_gradient(kernel, gradient, margin), of_x)
+  _assert_close(algorithm.kernel_gradient(x, gradient, margin), of_kernel)
 
 
-def test_gradients_in_bfloat16_have_the_types_of_the_plain_convolution():
-  x, kernel = _normal(0, 1, 128, 130, 16), _normal(1, 3, 3, 16, 4)
+@pytest.mark.parametrize("channels", [16, 32])
+def test_gradients_in_bfloat16_have_the_types_of_the_plain_convolution(channels):
+  x, kernel = _normal(0, 1, 128, 130, channels), _normal(1, 3, 3, channels, 4)
   got = _output_and_gradients(conv_3x3, x, kernel, "SAME", jnp.bfloat16)
   plain = _output_and_gradients(None, x, kernel, "SAME", jnp.bfloat16)
   assert [a.dtype for a in got] == [a.dtype for a in plain]
@@ -97,18 +101,23 @@ def test_gradients_in_bfloat16_have_the_types_of_the_plain_convolution():
 
 @pytest.mark.parametrize(
   ("shape", "trick"),
-  [((1, 128, 128, 16), "stablehlo.while"), ((1, 32, 32, 128), "optimization_barrier")],
+  [
+    ((1, 128, 128, 16), "3x4x16x32xf32"),  # the kernel of two pixels
+    ((1, 128, 128, 32), "stablehlo.while"),
+    ((1, 32, 32, 128), "optimization_barrier"),
+  ],
 )
 def test_other_devices_keep_their_own_kernels(shape, trick):
   assert trick in _lowered_gradient(shape, "cpu")
   assert trick not in _lowered_gradient(shape, "cuda")
 
 
-@pytest.mark.parametrize("shape", [(1, 64, 64, 16), (1, 128, 128, 8), (1, 16, 32, 128)])
+@pytest.mark.parametrize("shape", [(1, 64, 64, 32), (1, 64, 64, 16), (1, 16, 32, 128)])
 def test_cpus_keep_them_where_a_trick_would_cost_more(shape):
   text = _lowered_gradient(shape, "cpu")
   assert "stablehlo.convolution" in text
-  assert "stablehlo.while" not in text and "optimization_barrier" not in text
+  for trick in ("3x4x", "stablehlo.while", "optimization_barrier"):
+    assert trick not in text
 
 
 def _lowered_gradient(shape: tuple[int, ...], platform: str) -> str:

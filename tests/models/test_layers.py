@@ -4,7 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flax_unet.models.layers import TransposedConv2x2, max_pool_2x2, upsample_bilinear_2x
+from flax_unet.models.layers import (
+  TransposedConv2x2,
+  channel_product,
+  max_pool_2x2,
+  upsample_bilinear_2x,
+)
 
 
 def _normal(seed: int, *shape: int) -> jax.Array:
@@ -48,6 +53,22 @@ def test_upsampling_equals_resize():
 def test_upsampling_of_two_pixels_by_hand():
   x = jnp.array([0.0, 4.0]).reshape(1, 1, 2, 1)
   np.testing.assert_array_equal(upsample_bilinear_2x(x)[0, :, :, 0], [[0, 1, 3, 4]] * 2)
+
+
+def test_channel_product_equals_the_plain_one():
+  _assert_same_function(
+    channel_product,
+    lambda x, matrix: jnp.tensordot(x, matrix, axes=1),
+    _normal(0, 2, 3, 5, 4),
+    _normal(1, 4, 6),
+  )
+
+
+@pytest.mark.parametrize(("platform", "barriers"), [("cpu", 1), ("cuda", 0)])
+def test_channel_product_is_written_out_for_cpus_alone(platform, barriers):
+  gradient = jax.jit(jax.grad(lambda matrix, x: channel_product(x, matrix).sum()))
+  exported = jax.export.export(gradient, platforms=[platform])(jnp.ones((4, 6)), jnp.ones((8, 4)))
+  assert exported.mlir_module().count("stablehlo.optimization_barrier") == barriers
 
 
 def test_transposed_conv_equals_the_plain_one():
