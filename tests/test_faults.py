@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,11 @@ def start(data_dir, tmp_path) -> Callable[..., subprocess.Popen]:
   processes = []
 
   def start(
-    *arguments: str, workdir: str = "run", devices: int = 1, largest_file: str = "unlimited"
+    *arguments: str,
+    workdir: str = "run",
+    devices: int = 1,
+    largest_file: str = "unlimited",
+    **options: Any,
   ) -> subprocess.Popen:
     command = [
       *("bash", "-c", f'ulimit -f {largest_file}; exec "$@"', "bash"),  # in KiB
@@ -45,7 +50,8 @@ def start(data_dir, tmp_path) -> Callable[..., subprocess.Popen]:
     ]
     environment = _environment(devices)
     with (tmp_path / "log.txt").open("a") as log:
-      processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+      options = {"stdout": log, "stderr": log} | options
+      processes.append(subprocess.Popen(command, env=environment, **options))
     return processes[-1]
 
   yield start
@@ -93,6 +99,25 @@ def test_signals_stop_between_two_steps_and_the_same_command_goes_on(start, tmp_
   assert start("--verbosity=-1").wait(300) == 0
   assert log.read_text() == ""  # nothing to warn of
   assert _digest(tmp_path / "run") == _digest(tmp_path / "calm")
+
+
+def test_worker_processes_leave_ctrl_c_to_the_main_one_and_end_with_it(start, tmp_path):
+  log = tmp_path / "log.txt"
+  process = start("--config.input.workers=2", start_new_session=True)
+  _wait_for("  loss ", log, process)
+  os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+  assert process.wait(60) == 128 + signal.SIGINT
+  assert "Stopped at step" in log.read_text().splitlines()[-1]
+  assert "KeyboardInterrupt" not in log.read_text()
+
+  process = start("--config.input.workers=2", stdout=subprocess.PIPE)
+  deadline = time.monotonic() + 120
+  saved = _checkpoints(tmp_path / "run")
+  while _checkpoints(tmp_path / "run") == saved:
+    assert time.monotonic() < deadline, log.read_text()
+    time.sleep(0.05)
+  process.kill()
+  process.communicate(timeout=30)  # the pipe is closed when the last process that has it ended
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_intact(start, tmp_path):

@@ -10,6 +10,10 @@ import collections
 import dataclasses
 import functools
 import itertools
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -129,10 +133,26 @@ def _iterate(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.Da
   threads = grain.ReadOptions(num_threads=min(2, prefetch), prefetch_buffer_size=prefetch)
   examples = dataset.to_iter_dataset(threads)
   if workers:
-    examples = examples.mp_prefetch(grain.MultiprocessingOptions(workers, prefetch))
+    processes = grain.MultiprocessingOptions(workers, prefetch)
+    examples = examples.mp_prefetch(processes, worker_init_fn=_start_worker)
     # A batch that is kept would keep the shared memory it came in, leaked when the program ends.
     examples = examples.map(functools.partial(jax.tree.map, np.array))
   return iter(examples)
+
+
+def _start_worker(index: int, workers: int) -> None:
+  """Leaves Ctrl-C, which a terminal sends to all, to the main process; and ends when that does.
+
+  A main process that is killed ends no others, and they would keep their memory for good.
+  """
+  del index, workers
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+  def end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+  threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def eval_batches(

@@ -39,7 +39,8 @@ class StopSignal:
     del frame
     self.signum = signal.Signals(signum)
     logging.info(
-      "%s: finishing this step and saving; Ctrl-C (again) ends at once", self.signum.name
+      "%s: finishing this step, or evaluation, and saving; Ctrl-C (again) ends at once",
+      self.signum.name,
     )
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if self._coordinated:
