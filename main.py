@@ -14,6 +14,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "The folder for predicted masks.")
 _FORMAT = flags.DEFINE_list(
   "format", ["label_ids"], "Of masks: label_ids, train_ids, color, overlay, cityscapes."
 )
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether to replace predicted masks.")
 _ZIP = flags.DEFINE_bool("zip", False, "Pack the masks of format cityscapes for its server.")
 _DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of a cluster's processes (SLURM, TPU).")
 _COORDINATOR = flags.DEFINE_string("coordinator_address", None, "The first process's HOST:PORT.")
@@ -56,6 +57,7 @@ def main(arguments):
       output=_OUTPUT.value,
       formats=_FORMAT.value,
       make_zip=_ZIP.value,
+      overwrite=_OVERWRITE.value,
     )
   return loop.evaluate(_CONFIG.value, folder, _CHECKPOINT.value)
 

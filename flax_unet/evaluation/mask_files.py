@@ -7,7 +7,7 @@ import pathlib
 import re
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -128,6 +128,11 @@ class Writer:
   def path(self, name: str, picture: pathlib.Path) -> pathlib.Path:
     """Where the mask of a picture is written in the format of that name."""
     return self._folders[name] / self._masks[picture]
+
+  def paths(self) -> Iterator[pathlib.Path]:
+    """All the files that will be written."""
+    for folder in self._folders.values():
+      yield from (folder / mask for mask in self._masks.values())
 
   def write(self, picture: pathlib.Path, image: np.ndarray, mask: np.ndarray) -> None:
     """Writes a mask in all formats."""

@@ -35,6 +35,7 @@ def predict(
   output: str | None,
   formats: Sequence[str],
   make_zip: bool,
+  overwrite: bool,
 ) -> None:
   """Predicts pictures with a run's model, as its first evaluation does, and writes masks.
 
@@ -49,6 +50,7 @@ def predict(
       folder for each.
     formats: of `mask_files.FORMATS`.
     make_zip: whether to pack the masks of the format `cityscapes` to `cityscapes.zip`.
+    overwrite: whether files that are there already may be replaced.
 
   Raises:
     UserError: nothing can be predicted, or some pictures could not be.
@@ -63,6 +65,7 @@ def predict(
     output=output,
     formats=formats,
     make_zip=make_zip,
+    overwrite=overwrite,
   )
 
 
@@ -74,6 +77,7 @@ def write_masks(
   output: str,
   formats: Sequence[str],
   make_zip: bool,
+  overwrite: bool,
 ) -> None:
   """Predicts pictures, and writes masks; see `predict`.
 
@@ -84,6 +88,7 @@ def write_masks(
     output: a folder.
     formats: of `mask_files.FORMATS`.
     make_zip: whether to pack masks.
+    overwrite: whether files may be replaced.
 
   Raises:
     UserError: nothing can be predicted, or some pictures could not be.
@@ -93,12 +98,12 @@ def write_masks(
   masks = _find(pictures, output)
   if "cityscapes" in formats:
     mask_files.check_cityscapes(masks, label_space)
-  _make_folder(output)
+  writer = mask_files.Writer(output, formats, masks, label_space)
+  if not overwrite:
+    _check_new(writer.paths())
   predictor = load()
-  reader, writer = (
-    picture_files.Reader(masks),
-    mask_files.Writer(output, formats, masks, label_space),
-  )
+  _make_folder(output)
+  reader = picture_files.Reader(masks)
   started = time.monotonic()
   with writer, tqdm.tqdm(total=len(masks), unit="pictures", disable=None) as progress:
     for (path, image), mask in predictor(reader):
@@ -154,6 +159,15 @@ def _find(pictures: str, output: pathlib.Path) -> dict[pathlib.Path, pathlib.Pat
       raise errors.UserError(f"{first[mask]} and {path}: their masks would have the same name")
     first[mask] = path
   return masks
+
+
+def _check_new(paths: Iterable[pathlib.Path]) -> None:
+  """Refuses to replace files: they might be masks that somebody drew."""
+  if existing := [path for path in paths if path.exists()]:
+    raise errors.UserError(
+      f"{existing[0]}: is there already{f', as are {len(existing) - 1} more' * (len(existing) > 1)}"
+      "; choose another --output, or replace files with --overwrite"
+    )
 
 
 def _make_folder(output: pathlib.Path) -> None:

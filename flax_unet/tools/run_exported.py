@@ -22,6 +22,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "The folder for predicted masks.")
 _FORMAT = flags.DEFINE_list(
   "format", ["label_ids"], "Of masks: label_ids, train_ids, color, overlay, cityscapes."
 )
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether to replace predicted masks.")
 _LABEL_SPACE = flags.DEFINE_string("label_space", None, "Another than that of the run.")
 
 
@@ -46,6 +47,7 @@ def main(_):
     output=_OUTPUT.value,
     formats=_FORMAT.value,
     make_zip=False,
+    overwrite=_OVERWRITE.value,
   )
 
 

@@ -52,6 +52,7 @@ def test_the_file_alone_gives_the_masks_of_the_run(tmp_path, make_run):
     output=str(tmp_path / "expected"),
     formats=["train_ids", "color"],
     make_zip=False,
+    overwrite=False,
   )
   file = tmp_path / "new/model.jaxexport"
   result = _command("export", f"--workdir={run}", f"--output={file}")

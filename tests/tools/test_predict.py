@@ -52,7 +52,9 @@ def _pictures(tmp_path):
   return folder
 
 
-def _predict(run, pictures, output, config=None, formats=("train_ids",), make_zip=False):
+def _predict(
+  run, pictures, output, config=None, formats=("train_ids",), make_zip=False, overwrite=False
+):
   predict.predict(
     config or _config(),
     run[0],
@@ -61,6 +63,7 @@ def _predict(run, pictures, output, config=None, formats=("train_ids",), make_zi
     output=str(output),
     formats=list(formats),
     make_zip=make_zip,
+    overwrite=overwrite,
   )
 
 
@@ -73,6 +76,26 @@ def test_masks_are_what_evaluation_predicts(run, pictures, tmp_path):
     mask = cv2.imread(str(tmp_path / "out" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(mask, expected)
     assert len(np.unique(mask)) > 1
+
+
+def test_files_are_replaced_only_when_asked(run, pictures, tmp_path):
+  drawn = [tmp_path / "out" / name for name in ("color/b.png", "train_ids/a.png")]
+  for path in drawn:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"drawn by hand")
+  formats = ["color", "train_ids"]
+  with pytest.raises(errors.UserError, match=r"b\.png: is there already, as are 1 more; .*--overw"):
+    _predict(run, pictures, tmp_path / "out", formats=formats)
+  assert [path.read_bytes() for path in drawn] == [b"drawn by hand"] * 2
+  assert len(list(tmp_path.glob("out/*/*"))) == 2
+  _predict(run, pictures, tmp_path / "out", formats=formats, overwrite=True)
+  assert all(cv2.imread(str(path)) is not None for path in drawn)
+
+
+def test_a_failure_leaves_no_folder_behind(pictures, tmp_path):
+  with pytest.raises(errors.UserError, match="holds no run"):
+    _predict((tmp_path / "no_run",), pictures, tmp_path / "out")
+  assert not (tmp_path / "out").exists()
 
 
 def test_pictures_are_resampled_as_evaluation_does(run, pictures, tmp_path):
@@ -139,7 +162,7 @@ def test_a_broken_picture_stops_nothing_and_sets_the_exit_code(run, pictures, tm
 
 def test_masks_in_the_searched_folder_are_no_pictures(run, pictures):
   for _ in range(2):
-    _predict(run, pictures, pictures / "masks")
+    _predict(run, pictures, pictures / "masks", overwrite=True)
   assert len(list((pictures / "masks").rglob("*.png"))) == 3
 
 
