@@ -23,6 +23,8 @@ from flax_unet.data import folder_pairs, images, masks
 from flax_unet.data.folder_pairs import Pair
 from flax_unet.data.label_space import LabelSpace
 
+_MOST_MISTAKES = 10  # that are told of one split
+
 
 class _Facts(NamedTuple):
   """What is found out about a pair of files: a digest, their size, and the pixels of each class."""
@@ -74,7 +76,7 @@ class FolderSource:
     if (height, width) != (label_height, label_width):
       raise errors.UserError(
         f"{pair.image}: is {width} x {height} pixels, but its mask {pair.label} is "
-        f"{label_width} x {label_height}"
+        f"{label_width} x {label_height}: resample one of them (a mask by nearest neighbour)"
       )
     indices = self.label_space.lookup_table[example["label"]]
     return _Facts(
@@ -89,6 +91,14 @@ def _read(path: pathlib.Path) -> bytes:
     return path.read_bytes()
   except OSError as error:
     raise errors.UserError(f"{path}: {error.strerror}") from error
+
+
+def _inspect(source: FolderSource, index: int) -> _Facts | errors.UserError:
+  """Reads and checks one example; returns what is wrong with it, if anything is."""
+  try:
+    return source.inspect(index)
+  except errors.UserError as error:
+    return error
 
 
 class FolderDataset:
@@ -133,8 +143,16 @@ class FolderDataset:
     """Reads every file of a split, and returns what identifies it."""
     logging.info("Checking the %d pictures of %s", len(source), name)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-      inspect = functools.partial(self._inspect, source)
-      facts = [item for item in pool.map(inspect, range(len(source))) if item]
+      found = list(pool.map(functools.partial(_inspect, source), range(len(source))))
+    mistakes = [item for item in found if isinstance(item, errors.UserError)]
+    if mistakes and not self._skip_bad_examples:
+      others = f" (and {len(mistakes) - 1} more pictures of {name} cannot be used, see above)"
+      for mistake in mistakes[1:_MOST_MISTAKES]:
+        logging.error("%s", mistake)
+      raise errors.UserError(f"{mistakes[0]}{others * (len(mistakes) > 1)}")
+    for mistake in mistakes:
+      logging.warning("Left out: %s", mistake)
+    facts = [item for item in found if isinstance(item, _Facts)]
     present = np.flatnonzero(sum(item.pixels for item in facts))
     if name == self._train_split and len(present) < min(2, self._label_space.num_classes):
       names = (self._label_space.class_names[index] for index in present)
@@ -148,15 +166,6 @@ class FolderDataset:
       "bytes": sum(item.bytes for item in facts),
       "sha256": hashlib.sha256(b"".join(item.sha256 for item in facts)).hexdigest(),
     }
-
-  def _inspect(self, source: FolderSource, index: int) -> _Facts | None:
-    try:
-      return source.inspect(index)
-    except errors.UserError as error:
-      if not self._skip_bad_examples:
-        raise
-      logging.warning("Left out: %s", error)
-      return None
 
   def fingerprint(self) -> dict[str, Any]:
     """What identifies the data that were opened: the size and content of each split."""

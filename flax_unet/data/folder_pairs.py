@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import ml_collections
+from absl import logging
 
 from flax_unet import errors
 
@@ -54,18 +55,30 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
   else:
     splits = _draw(sorted(images), data.validation_share, data.validation_seed)
     if orphans := sorted(set(labels) - set(images)):
-      raise errors.UserError(f"{labels[orphans[0]]}: has no image {images_folder / orphans[0]}.*")
+      raise errors.UserError(
+        f"{labels[orphans[0]]}: has no image {images_folder / orphans[0]}.*{_more(orphans)}; add "
+        "images, remove masks, or give suffix=_mask where that is what masks' names end with"
+      )
   for split, ids in splits.items():
-    for name in ids:
-      where = f"{lists[split]}, '{name}'" if lists else f"{images[name]}"
-      if name not in images:
-        raise errors.UserError(f"{where}: has no image {images_folder / name}.*")
-      if name not in labels:
-        label = f"{labels_folder / name}{data.label_suffix}.png"
-        raise errors.UserError(f"{where}: has no mask {label}")
+    if missing := [name for name in ids if name not in images]:
+      raise errors.UserError(
+        f"{lists[split]}, '{missing[0]}': has no image {images_folder / missing[0]}.*"
+        f"{_more(missing)}; add images, or take the names off the list"
+      )
+    if missing := [name for name in ids if name not in labels]:
+      where = f"{lists[split]}, '{missing[0]}'" if lists else f"{images[missing[0]]}"
+      raise errors.UserError(
+        f"{where}: has no mask {labels_folder / missing[0]}{data.label_suffix}.png{_more(missing)}"
+        "; add masks, remove images, or give suffix=_mask where that is what masks' names end with"
+      )
   return {
     split: [Pair(name, images[name], labels[name]) for name in ids] for split, ids in splits.items()
   }
+
+
+def _more(names: Sequence[str]) -> str:
+  """How many there are besides the first."""
+  return f" (nor have {len(names) - 1} more theirs)" if len(names) > 1 else ""
 
 
 def _files(folder: pathlib.Path, endings: Sequence[str]) -> dict[str, pathlib.Path]:
@@ -113,5 +126,11 @@ def _draw(ids: Sequence[str], share: float, seed: int) -> dict[str, list[str]]:
       f"config.input.data.validation_share = {share} of {len(ids)} pictures is {number}: training "
       "and validation need at least one each"
     )
+  logging.info(
+    "%d of %d pictures are drawn for validation (config.input.data.validation_share and "
+    "validation_seed, or lists)",
+    number,
+    len(ids),
+  )
   by_hash = sorted(ids, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
   return {"train": sorted(by_hash[number:]), "validation": sorted(by_hash[:number])}

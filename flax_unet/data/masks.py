@@ -59,7 +59,7 @@ def _check_ids(ids: np.ndarray, label_space: LabelSpace, where: str) -> None:
     valid = ", ".join(map(str, sorted(label_space.id_to_index)))
     raise errors.UserError(
       f"{where}: value {ids[y, x]} at x={x}, y={y} is not in label space '{label_space.name}', "
-      f"which has {valid}"
+      f"which has {valid}; draw it anew, or name all classes with num_classes= or classes=FILE.csv"
     )
 
 

@@ -43,7 +43,7 @@ def find(where: str) -> dict[pathlib.Path, pathlib.Path]:
     folder = pathlib.Path(os.path.commonpath([path.parent for path in paths])) if paths else folder
   if not paths:
     kinds = f" that ends with {', '.join(_ENDINGS)}" if folder.is_dir() else ""
-    raise errors.UserError(f"{where}: there is no picture{kinds}")
+    raise errors.UserError(f"--images={where}: there is no picture{kinds}")
   return {path: path.relative_to(folder) for path in sorted(paths)}
 
 

@@ -166,15 +166,15 @@ def _one_class(root):
 @pytest.mark.parametrize(
   ("spoil", "message"),
   [
-    (_no_mask, r"^/.*/images/p3.jpg: has no mask /.*/labels/p3.png$"),
-    (_no_image, r"^/.*/labels/p3.png: has no image /.*/images/p3\.\*$"),
+    (_no_mask, r"^/.*/images/p3.jpg: has no mask /.*/labels/p3.png; add masks, "),
+    (_no_image, r"^/.*/labels/p3.png: has no image /.*/images/p3\.\*; add images, "),
     (
       _other_size,
-      r"/images/p3.jpg: is 20 x 13 pixels, but its mask /.*/labels/p3.png is 13 x 20$",
+      r"/images/p3.jpg: is 20 x 13 pixels, but its mask /.*/labels/p3.png is 13 x 20: resample ",
     ),
     (
       _out_of_range,
-      r"/labels/p3.png: value 3 at x=5, y=0 is not in .* '3_classes', which has 0, 1, 2, 255$",
+      r"/labels/p3.png: value 3 at x=5, y=0 is not in .* '3_classes', which has 0, 1, 2, 255; ",
     ),
     (_colors, r"/labels/p3.png: is an RGB picture, but label space '3_classes' has no table"),
     (_damaged_image, r"/images/p3.jpg cannot be decoded \(200 bytes\)$"),
@@ -202,11 +202,37 @@ def test_bad_examples_can_be_left_out(root, spoil, caplog):
   assert sum(map(len, sources)) == 8  # whoever reads them leaves it out again
 
 
+def test_all_bad_masks_of_a_split_are_told_at_once(root, caplog):
+  for name in ("p2", "p5", "day/p7"):
+    (root / f"labels/{name}.png").write_bytes(b"no picture")
+  lists = {"train": "train.txt", "validation": "val.txt"}
+  (root / "train.txt").write_text("p1\np2\np5\nday/p7\n")
+  (root / "val.txt").write_text("p3\n")
+  dataset = folder.FolderDataset(_data(root, lists=lists), THREE)
+  with pytest.raises(errors.UserError, match=r"p2.png: .*\(and 2 more pictures of train cannot"):
+    dataset.split("train")
+  told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+  assert [text.split(".png")[0][-2:] for text in told] == ["p5", "p7"]
+
+
+def test_all_missing_masks_are_counted(root):
+  for index in range(3):
+    (root / f"labels/p{index}.png").unlink()
+  with pytest.raises(errors.UserError, match=r"has no mask .*\.png \(nor have [12] more theirs\)"):
+    folder.FolderDataset(_data(root), THREE)
+
+
+def test_the_draw_for_validation_is_told(root, caplog):
+  caplog.set_level(logging.INFO, logger="absl")
+  folder.FolderDataset(_data(root), THREE)
+  assert "2 of 8 pictures are drawn for validation" in caplog.text
+
+
 @pytest.mark.parametrize(
   ("train", "validation", "message"),
   [
-    ("p0\np9", "p1", r"^/.*/train.txt, 'p9': has no image /.*/images/p9\.\*$"),
-    ("p0\nalone", "p1", r"^/.*/train.txt, 'alone': has no mask /.*/labels/alone.png$"),
+    ("p0\np9", "p1", r"^/.*/train.txt, 'p9': has no image /.*/images/p9\.\*; add images, "),
+    ("p0\nalone", "p1", r"^/.*/train.txt, 'alone': has no mask /.*/labels/alone.png; add masks, "),
     ("p0\np1", "p1", r"^/.*/train.txt and /.*/val.txt: 'p1' is listed 2 times$"),
     ("p0\np1\np0", "p2", r"^/.*/train.txt: 'p0' is listed 2 times$"),
     ("p0", " \n", r"^list of validation /.*/val.txt: is empty$"),

@@ -78,7 +78,7 @@ def test_a_value_out_of_range_is_named_with_its_place(dtype):
   ids = np.zeros((4, 5), dtype)
   ids[3, 1:] = 3 if dtype == np.uint8 else 300
   message = (
-    f"^x.png: value {ids[3, 1]} at x=1, y=3 is not in .* '3_classes', which has 0, 1, 2, 255$"
+    f"^x.png: value {ids[3, 1]} at x=1, y=3 is not in .* '3_classes', which has 0, 1, 2, 255; draw "
   )
   with pytest.raises(errors.UserError, match=message):
     masks.decode(_png(ids), label_spaces.get("3_classes"), "x.png")
