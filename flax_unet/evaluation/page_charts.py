@@ -32,11 +32,13 @@ class Line:
   Attributes:
     name: what it shows.
     points: its coordinates as SVG has them, "x,y x,y".
+    lone: the coordinates where there is one point only, which would be no line; or None.
     best: coordinates and text of the best value, or None.
   """
 
   name: str
   points: str
+  lone: tuple[float, float] | None
   best: tuple[float, float, str] | None
 
 
@@ -112,14 +114,24 @@ def _chart(
 
   for name, (steps, values) in curves.items():
     drawn = zip(*_thinned(steps, values), strict=True)
-    points = " ".join(f"{x_of(step)},{y_of(value)}" for step, value in drawn)
+    places = [(x_of(step), y_of(value)) for step, value in drawn]
+    points = " ".join(f"{x},{y}" for x, y in places)
+    lone = places[0] if len(places) == 1 else None
     at = np.argmax(values)
     best = (x_of(steps[at]), y_of(values[at]), f"{values[at]:.4f}") if mark_best else None
-    chart.lines.append(Line(name, points, best))
+    chart.lines.append(Line(name, points, lone, best))
   number = matplotlib.ticker.EngFormatter(sep="")
   chart.x_ticks.extend(Tick(x_of(x), number(x)) for x in x_values if 0 <= x <= last_step)
-  chart.y_ticks.extend(Tick(y_of(y), f"{y:g}") for y in y_values if y >= 0)
+  chart.y_ticks.extend(Tick(y_of(y), _short(y)) for y in y_values if y >= 0)
   return chart
+
+
+def _short(value: float) -> str:
+  """A number that fits beside an axis: "0.25", "2.5e-4"."""
+  plain = f"{value:g}"
+  if len(plain) <= 5:
+    return plain
+  return np.format_float_scientific(value, precision=2, trim="-", exp_digits=1)
 
 
 def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -68,7 +68,8 @@ def _check_length(config: ml_collections.ConfigDict) -> None:
   if (config.total_steps is None) == (config.total_epochs is None):
     raise errors.UserError(
       f"config.total_steps = {config.total_steps} and config.total_epochs = "
-      f"{config.total_epochs}: one of them must be a number and the other None"
+      f"{config.total_epochs}: one of them must be a number and the other None, such as "
+      "--config.total_steps=1000 --config.total_epochs=None"
     )
   counts = {
     key: config[key]

@@ -151,6 +151,12 @@ def test_headline_numbers_are_those_of_metrics_json(run):
   assert [e["text"] for e in headline] == [f"{value:.4f}" for value in expected]
 
 
+@pytest.mark.parametrize(("number", "says_little"), [(9, True), (10, False)])
+def test_an_interval_from_few_pictures_says_so(tmp_path, number, says_little):
+  page, _ = _write(tmp_path / "run", _pictures(number, 32, 32))
+  assert ("but so few (9) say little" in page.source) == says_little
+
+
 def test_classes_are_sorted_and_have_the_numbers_of_metrics_json(run):
   page, scores = run
   rows = [page.cells(row) for row in page.all("tr", "classes")][1:-1]

@@ -40,6 +40,21 @@ def test_axes_begin_at_zero_and_share_their_steps():
   assert _points(loss.lines[0])[-1, 0] == loss.width - loss.right
 
 
+def test_a_curve_of_one_point_has_a_dot():
+  history = {"loss": ([10, 20], [1.0, 0.5]), "learning_rate": ([20], [0.00025])}
+  loss, rate = page_charts.learning_curves(history)
+  assert loss.lines[0].lone is None
+  assert rate.lines[0].lone == tuple(_points(rate.lines[0])[0])
+
+
+def test_the_numbers_of_an_axis_fit_beside_it():
+  history = {"learning_rate": ([1, 2], [0.0, 0.00025]), "loss": ([1, 2], [1234567.0, 0.0])}
+  loss, rate = page_charts.learning_curves(history)
+  texts = [tick.text for chart in (loss, rate) for tick in chart.y_ticks]
+  assert {"0", "2.4e-4", "4e+5"} <= set(texts)
+  assert max(map(len, texts)) <= 6
+
+
 def test_a_curve_of_zeros_has_an_axis():
   (chart,) = page_charts.learning_curves({"val/mean_iou": ([1], [0.0])})
   assert chart.y_ticks[-1].text == "1"

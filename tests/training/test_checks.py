@@ -38,7 +38,7 @@ def test_configurations_pass(module, arg):
     (
       {"total_epochs": 3},
       "config.total_steps = 600 and config.total_epochs = 3: one of them must be a number and the "
-      "other None",
+      "other None, such as --config.total_steps=1000 --config.total_epochs=None",
     ),
     ({"total_steps": None}, "config.total_steps = None and config.total_epochs = None"),
     ({"total_steps": 0}, "config.total_steps = 0: it must be at least 1"),
