@@ -129,7 +129,7 @@ def _chart(
 def _short(value: float) -> str:
   """A number that fits beside an axis: "0.25", "2.5e-4"."""
   plain = f"{value:g}"
-  if len(plain) <= 5:
+  if len(plain) <= 5 and "e" not in plain:
     return plain
   return np.format_float_scientific(value, precision=2, trim="-", exp_digits=1)
 
