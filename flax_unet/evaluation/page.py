@@ -60,6 +60,9 @@ def write(
     run_info: as in `run.json`; empty where the training has not ended.
   """
   name, scores = next(iter(evals.items()))
+  categories = _categories(scores, label_space)
+  # Without categories of several classes theirs is the mean IoU once more.
+  repeated = set() if categories else {"category_iou"}
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader("flax_unet.evaluation", "page_template"),
     autoescape=True,
@@ -74,9 +77,9 @@ def write(
     evals=evals,
     eval_name=name,
     scores=scores,
-    headlines=_HEADLINES,
+    headlines={key: title for key, title in _HEADLINES.items() if key not in repeated},
     classes=_classes(scores["per_class"], label_space),
-    categories=_categories(scores, label_space),
+    categories=categories,
     definitions=definitions,
     ceilings=ceilings,
     charts=page_charts.learning_curves(history),
