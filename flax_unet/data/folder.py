@@ -146,7 +146,9 @@ class FolderDataset:
       found = list(pool.map(functools.partial(_inspect, source), range(len(source))))
     mistakes = [item for item in found if isinstance(item, errors.UserError)]
     if mistakes and not self._skip_bad_examples:
-      others = f" (and {len(mistakes) - 1} more pictures of {name} cannot be used, see above)"
+      others = (
+        f" (and {len(mistakes) - 1} more pictures of {name} cannot be used, the next are above)"
+      )
       for mistake in mistakes[1:_MOST_MISTAKES]:
         logging.error("%s", mistake)
       raise errors.UserError(f"{mistakes[0]}{others * (len(mistakes) > 1)}")

@@ -59,18 +59,19 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
         f"{labels[orphans[0]]}: has no image {images_folder / orphans[0]}.*{_more(orphans)}; add "
         "images, remove masks, or give suffix=_mask where that is what masks' names end with"
       )
-  for split, ids in splits.items():
-    if missing := [name for name in ids if name not in images]:
-      raise errors.UserError(
-        f"{lists[split]}, '{missing[0]}': has no image {images_folder / missing[0]}.*"
-        f"{_more(missing)}; add images, or take the names off the list"
-      )
-    if missing := [name for name in ids if name not in labels]:
-      where = f"{lists[split]}, '{missing[0]}'" if lists else f"{images[missing[0]]}"
-      raise errors.UserError(
-        f"{where}: has no mask {labels_folder / missing[0]}{data.label_suffix}.png{_more(missing)}"
-        "; add masks, remove images, or give suffix=_mask where that is what masks' names end with"
-      )
+  listed = {name: split for split, ids in splits.items() for name in ids}
+  if missing := [name for name in listed if name not in images]:
+    raise errors.UserError(
+      f"{lists[listed[missing[0]]]}, '{missing[0]}': has no image {images_folder / missing[0]}.*"
+      f"{_more(missing)}; add images, or take the names off the list"
+    )
+  if missing := [name for name in listed if name not in labels]:
+    first = missing[0]
+    where = f"{lists[listed[first]]}, '{first}'" if lists else f"{images[first]}"
+    raise errors.UserError(
+      f"{where}: has no mask {labels_folder / first}{data.label_suffix}.png{_more(missing)}; add "
+      "masks, remove images, or give suffix=_mask where that is what masks' names end with"
+    )
   return {
     split: [Pair(name, images[name], labels[name]) for name in ids] for split, ids in splits.items()
   }

@@ -97,7 +97,7 @@ def _for_cpu(x: jax.Array, kernel: jax.Array, margin: int) -> dict[str, Callable
 def _ways_of(algorithm: types.ModuleType, margin: int) -> dict[str, Callable]:
   return {
     "output": functools.partial(algorithm.conv, margin=margin),
-    "gradient of x": functools.partial(algorithm.input_gradient, margin=margin),
+    "gradient of x": functools.partial(input_gradient, algorithm.conv, margin=margin),
     "gradient of kernel": functools.partial(algorithm.kernel_gradient, margin=margin),
   }
 
@@ -106,6 +106,28 @@ def _by_device(on_cpu: Callable | None, plain: Callable) -> Callable:
   if on_cpu is None:
     return plain
   return functools.partial(lax.platform_dependent, cpu=on_cpu, default=plain)
+
+
+def input_gradient(
+  conv: Callable[[jax.Array, jax.Array, int], jax.Array],
+  kernel: jax.Array,
+  gradient: jax.Array,
+  margin: int,
+) -> jax.Array:
+  """Computes the gradient of a 3x3 convolution with respect to its input.
+
+  It is a convolution of the output's gradient, with the kernel turned by 180 degrees.
+
+  Args:
+    conv: the convolution, of an input, a kernel and a margin.
+    kernel: `[3, 3, in, out]`.
+    gradient: with respect to the output, `[batch, height', width', out]`.
+    margin: pixels of zeros around the images.
+
+  Returns:
+    `[batch, height, width, in]`.
+  """
+  return conv(gradient, kernel[::-1, ::-1].swapaxes(2, 3), 2 - margin)
 
 
 def kernel_gradient(x: jax.Array, gradient: jax.Array) -> jax.Array:
