@@ -41,7 +41,10 @@ def _aligned(name: str, cells: Sequence[str]) -> list[str]:
 
 
 def score_tables(scores: Mapping[str, Any], interval: Interval) -> str:
-  """Tables of the scores by class, by category and of the split; `-` where there is none."""
+  """Tables of the scores by class, by category and of the split; `-` where there is none.
+
+  Where the classes are all the categories there are, these would only repeat them.
+  """
   by_class = [
     (name, *(_cell(item.get(score)) for score in _CLASS_SCORES))
     for name, item in scores["per_class"].items()
@@ -50,14 +53,20 @@ def score_tables(scores: Mapping[str, Any], interval: Interval) -> str:
     (name, _cell(item["iou"]), _cell(item.get("iiou")))
     for name, item in scores["per_category"].items()
   ]
-  of_split = [(title, _cell(scores[name])) for name, title in _SPLIT_SCORES if name in scores]
+  has_categories = scores["per_category"].keys() != scores["per_class"].keys()
+  of_split = [
+    (title, _cell(scores[name]))
+    for name, title in _SPLIT_SCORES
+    if name in scores and (has_categories or not name.startswith("category"))
+  ]
   of_split[0] += (f"{_cell(interval.low)} to {_cell(interval.high)}",)
   of_split[1:] = [(*row, "") for row in of_split[1:]]
   class_header = ("class", "IoU", "iIoU", "F1", "precision", "recall", "share")
+  category_tables = [text_table(("category", "IoU", "iIoU"), by_category)] * has_categories
   return "\n\n".join(
     (
       text_table(class_header, by_class),
-      text_table(("category", "IoU", "iIoU"), by_category),
+      *category_tables,
       text_table(("score", "value", "95 % interval over pictures"), of_split),
     )
   )
