@@ -55,12 +55,17 @@ def _parse_flags(arguments: list[str]) -> list[str]:
 
   Raises:
     UserError: a flag or a setting is unknown, a value malformed, or the configuration refuses its
-      arguments.
+      arguments or imports a module that is not there.
   """
   try:
     return flags.FLAGS(arguments)
   except (AttributeError, KeyError) as error:
     raise UserError(_unknown_setting(error)) from error
+  except ModuleNotFoundError as error:
+    raise UserError(
+      f"the configuration imports what is not there ({error}); configs of this project are found "
+      "from its own folder: run there"
+    ) from error
   except flags.Error as error:
     if "Error whilst parsing config file" in str(error):
       # What `get_config` raised; ml_collections and absl have wrapped it once each.

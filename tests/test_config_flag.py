@@ -60,6 +60,12 @@ def test_what_is_not_understood_is_refused(parse, argument, message):
     parse(argument)
 
 
+def test_an_import_that_is_not_there_comes_with_where_to_run(parse, tmp_path):
+  (tmp_path / "config.py").write_text("from configs_elsewhere.common import parse_arg")
+  with pytest.raises(errors.UserError, match=r"No module named 'configs_elsewhere'.*run there"):
+    parse()
+
+
 def test_a_bug_in_the_file_keeps_its_traceback(parse, tmp_path):
   with pytest.raises(TypeError) as caught:
     parse(arg=":bug")
