@@ -22,7 +22,7 @@ def get_config(arg=None):
   config.seed = 0
   config.deterministic = False  # True: on GPUs, the same bits in every run, at some cost in speed
   config.label_space = "cityscapes_19"
-  config.total_steps = 1600
+  config.total_steps = 1500
   config.total_epochs = placeholder(int)  # either this or total_steps
 
   config.input = {
@@ -67,14 +67,14 @@ def get_config(arg=None):
   )
 
   config.optax_name = "adamw"
-  config.optax = {"b1": 0.9, "b2": 0.999}
+  config.optax = {"b1": 0.9, "b2": 0.99}  # 0.999 would remember the first steps up to the last
   config.lr = 3e-3
   config.wd = 1e-4
   config.grad_clip_norm = 1.0
   config.schedule = {
-    "decay_type": "cosine",
+    "decay_type": "polynomial",
     "warmup_steps": 50,
-    "power": 0.9,  # of a polynomial decay
+    "power": 1.0,  # linear, which learns more than a cosine in so few steps
     "end_lr": 0.0,
   }
   config.accumulate_steps = 1  # parts of a batch worked on one after the other, to save memory
@@ -86,7 +86,7 @@ def get_config(arg=None):
       "split": "validation",
       "pp": "label_map",
       "batch_size": 4,
-      "log_steps": 400,
+      "log_steps": 500,
       "num_pictures": 6,  # in the report and TensorBoard
       "inference": {
         "mode": "whole",  # or "tiles": windows that overlap, for pictures of any size

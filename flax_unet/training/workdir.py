@@ -40,6 +40,7 @@ _PACKAGES = (
   "grain",
   "tensorflow-datasets",
   "numpy",
+  "imagecodecs",
   "opencv-python-headless",
   "clu",
   "ml_collections",
