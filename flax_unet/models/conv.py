@@ -3,9 +3,9 @@
 Three things make it so; other devices and other cases keep XLA's convolutions.
 
 - With many channels XLA's convolutions are as fast as the cores, and only fewer multiplications
-  help: the output and both gradients are computed by Winograd's algorithm (0.6 to 0.7 of the time
-  for the output, 0.55 to 0.65 for the gradient of the kernel; 128 to 512 channels, one core). Of
-  small images it would spend more on transforming the kernel than it saves.
+  help: the output and both gradients are computed by Winograd's algorithm (0.5 to 0.9 of the time
+  with 64 to 512 channels). Of small images it would spend more on transforming the kernel than it
+  saves.
 - With fewer channels and large images, where a U-Net does half of its work, the gradient of the
   kernel is slow: a convolution whose window is the whole image. It becomes a sum of matrix
   products over pieces that fit into a core's cache (0.65 to 0.8 of the time; 32 channels).
@@ -25,8 +25,8 @@ from jax import lax
 
 from flax_unet.models import narrow, winograd
 
-_MANY_CHANNELS = 128  # in and out; with fewer, Winograd's transforms take what the products save
-_WINOGRAD_PIXELS = 1024  # with fewer in the batch, the kernel's transform does
+_MANY_CHANNELS = 64  # in and out; with fewer, Winograd's transforms take what the products save
+_WINOGRAD_PIXELS = 512  # with fewer in the batch, the kernel's transform does
 _PIXELS = 2048  # of a piece; with 32 channels and their windows, 2 MB
 _FEWEST_PIXELS = 8 * _PIXELS  # with fewer in the batch, XLA's own gradient is as fast
 _FEWEST_CHANNELS = 16  # of the input; with the 3 of an image, XLA's own takes half the time
@@ -97,7 +97,7 @@ def _for_cpu(x: jax.Array, kernel: jax.Array, margin: int) -> dict[str, Callable
 def _ways_of(algorithm: types.ModuleType, margin: int) -> dict[str, Callable]:
   return {
     "output": functools.partial(algorithm.conv, margin=margin),
-    "gradient of x": functools.partial(input_gradient, algorithm.conv, margin=margin),
+    "gradient of x": functools.partial(algorithm.input_gradient, margin=margin),
     "gradient of kernel": functools.partial(algorithm.kernel_gradient, margin=margin),
   }
 
@@ -106,28 +106,6 @@ def _by_device(on_cpu: Callable | None, plain: Callable) -> Callable:
   if on_cpu is None:
     return plain
   return functools.partial(lax.platform_dependent, cpu=on_cpu, default=plain)
-
-
-def input_gradient(
-  conv: Callable[[jax.Array, jax.Array, int], jax.Array],
-  kernel: jax.Array,
-  gradient: jax.Array,
-  margin: int,
-) -> jax.Array:
-  """Computes the gradient of a 3x3 convolution with respect to its input.
-
-  It is a convolution of the output's gradient, with the kernel turned by 180 degrees.
-
-  Args:
-    conv: the convolution, of an input, a kernel and a margin.
-    kernel: `[3, 3, in, out]`.
-    gradient: with respect to the output, `[batch, height', width', out]`.
-    margin: pixels of zeros around the images.
-
-  Returns:
-    `[batch, height, width, in]`.
-  """
-  return conv(gradient, kernel[::-1, ::-1].swapaxes(2, 3), 2 - margin)
 
 
 def kernel_gradient(x: jax.Array, gradient: jax.Array) -> jax.Array:

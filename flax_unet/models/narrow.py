@@ -44,6 +44,22 @@ def conv(x: jax.Array, kernel: jax.Array, margin: int) -> jax.Array:
   return y.reshape(*y.shape[:2], -1, features)[:, :, :width]
 
 
+def input_gradient(kernel: jax.Array, gradient: jax.Array, margin: int) -> jax.Array:
+  """Computes the gradient of `conv` with respect to its input.
+
+  It is a convolution of the output's gradient, with the kernel turned by 180 degrees.
+
+  Args:
+    kernel: `[3, 3, in, out]`.
+    gradient: with respect to the output, `[batch, height', width', out]`.
+    margin: that of `conv`.
+
+  Returns:
+    `[batch, height, width, in]`.
+  """
+  return conv(gradient, kernel[::-1, ::-1].swapaxes(2, 3), 2 - margin)
+
+
 def kernel_gradient(x: jax.Array, gradient: jax.Array, margin: int) -> jax.Array:
   """Computes the gradient of `conv` with respect to its kernel.
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from flax_unet.models import narrow, winograd
-from flax_unet.models.conv import conv_3x3, input_gradient, kernel_gradient
+from flax_unet.models.conv import conv_3x3, kernel_gradient
 
 
 def _normal(seed: int, *shape: int) -> jax.Array:
@@ -60,8 +60,8 @@ def test_kernel_gradient_equals_that_of_the_plain_convolution(shape, features, p
     ((1, 128, 130, 20), 4),  # many pixels
     ((1, 128, 133, 16), 16),  # and few channels
     ((1, 128, 130, 3), 24),  # an image
-    ((2, 16, 34, 128), 128),  # many channels
-    ((1, 31, 35, 128), 136),  # and odd sizes
+    ((2, 16, 34, 64), 64),  # many channels
+    ((1, 31, 35, 64), 72),  # and odd sizes
   ],
 )
 def test_convolution_equals_the_plain_one_with_its_gradients(shape, features, padding):
@@ -86,8 +86,16 @@ def test_convolution_and_gradients_of_an_algorithm_equal_those_of_xla(algorithm,
   gradient = _normal(2, *y.shape)
   of_x, of_kernel = vjp(gradient)
   _assert_close(algorithm.conv(x, kernel, margin), y)
-  _assert_close(input_gradient(algorithm.conv, kernel, gradient, margin), of_x)
+  _assert_close(algorithm.input_gradient(kernel, gradient, margin), of_x)
   _assert_close(algorithm.kernel_gradient(x, gradient, margin), of_kernel)
+
+
+def test_rounding_errors_of_winograds_convolution_are_those_of_its_points():
+  x, kernel = _normal(0, 1, 18, 18, 64), _normal(1, 3, 3, 64, 64)
+  windows = np.lib.stride_tricks.sliding_window_view(np.asarray(x, np.float64), (3, 3), (1, 2))
+  expected = np.einsum("nhwcij,ijcf->nhwf", windows, np.asarray(kernel, np.float64))
+  error = np.abs(winograd.conv(x, kernel, 0) - expected).max() / np.abs(expected).max()
+  assert error < 3e-6  # 6e-6 with the points 0, 1, -1, 2, -2 and infinity
 
 
 @pytest.mark.parametrize("channels", [16, 32])
@@ -104,7 +112,7 @@ def test_gradients_in_bfloat16_have_the_types_of_the_plain_convolution(channels)
   [
     ((1, 128, 128, 16), "3x4x16x32xf32"),  # the kernel of two pixels
     ((1, 128, 128, 32), "stablehlo.while"),
-    ((1, 32, 32, 128), "optimization_barrier"),
+    ((1, 32, 32, 64), "tensor<36x64x64xf32>"),  # the kernel of Winograd's tiles
   ],
 )
 def test_other_devices_keep_their_own_kernels(shape, trick):
@@ -112,11 +120,11 @@ def test_other_devices_keep_their_own_kernels(shape, trick):
   assert trick not in _lowered_gradient(shape, "cuda")
 
 
-@pytest.mark.parametrize("shape", [(1, 64, 64, 32), (1, 64, 64, 16), (1, 16, 32, 128)])
+@pytest.mark.parametrize("shape", [(1, 64, 64, 32), (1, 64, 64, 16), (1, 16, 16, 64)])
 def test_cpus_keep_them_where_a_trick_would_cost_more(shape):
   text = _lowered_gradient(shape, "cpu")
   assert "stablehlo.convolution" in text
-  for trick in ("3x4x", "stablehlo.while", "optimization_barrier"):
+  for trick in ("3x4x", "stablehlo.while", "<36x"):
     assert trick not in text
 
 
