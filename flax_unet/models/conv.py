@@ -25,7 +25,7 @@ from jax import lax
 
 from flax_unet.models import narrow, winograd
 
-_MANY_CHANNELS = 64  # in and out; with fewer, Winograd's transforms take what the products save
+_CHANNEL_PAIRS = 32 * 64  # in, out; with fewer, Winograd's transforms take what the products save
 _WINOGRAD_PIXELS = 512  # with fewer in the batch, the kernel's transform does
 _PIXELS = 2048  # of a piece; with 32 channels and their windows, 2 MB
 _FEWEST_PIXELS = 8 * _PIXELS  # with fewer in the batch, XLA's own gradient is as fast
@@ -83,7 +83,7 @@ def _for_cpu(x: jax.Array, kernel: jax.Array, margin: int) -> dict[str, Callable
   pixels = math.prod(x.shape[:3])
   # The transforms' additions would cost a bfloat16 half of its digits.
   can_transform = pixels >= _WINOGRAD_PIXELS and x.dtype == jnp.float32
-  if can_transform and min(kernel.shape[2:]) >= _MANY_CHANNELS:
+  if can_transform and kernel.shape[2] * kernel.shape[3] >= _CHANNEL_PAIRS:
     return _ways_of(winograd, margin)
   if pixels < _FEWEST_PIXELS:
     return {}

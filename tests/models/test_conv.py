@@ -62,6 +62,7 @@ def test_kernel_gradient_equals_that_of_the_plain_convolution(shape, features, p
     ((1, 128, 130, 3), 24),  # an image
     ((2, 16, 34, 64), 64),  # many channels
     ((1, 31, 35, 64), 72),  # and odd sizes
+    ((2, 61, 66, 32), 64),  # several strips
   ],
 )
 def test_convolution_equals_the_plain_one_with_its_gradients(shape, features, padding):
@@ -72,7 +73,7 @@ def test_convolution_equals_the_plain_one_with_its_gradients(shape, features, pa
 
 
 @pytest.mark.parametrize("margin", [0, 1, 2])
-@pytest.mark.parametrize("shape", [(2, 6, 8, 3), (1, 3, 3, 1), (1, 5, 4, 24)])
+@pytest.mark.parametrize("shape", [(2, 6, 8, 3), (1, 3, 3, 1), (1, 5, 4, 24), (1, 9, 1100, 2)])
 @pytest.mark.parametrize("algorithm", [winograd, narrow])
 def test_convolution_and_gradients_of_an_algorithm_equal_those_of_xla(algorithm, shape, margin):
   def plain(x, kernel):
