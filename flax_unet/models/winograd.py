@@ -12,6 +12,7 @@ with those here 2e-6 to 3e-6. Barabasz et al. (2018), https://arxiv.org/abs/1803
 choice.
 """
 
+import functools
 import math
 from collections.abc import Iterable
 
@@ -191,10 +192,17 @@ def _transform_back(matrix: np.ndarray, tiles: jax.Array) -> jax.Array:
 
 def _multiply(matrix: np.ndarray, vector: Iterable[jax.Array]) -> list[jax.Array]:
   """Multiplies a matrix with a vector of arrays."""
-  return [
-    sum(float(factor) * x for factor, x in zip(row, vector, strict=True) if factor)
-    for row in matrix
-  ]
+  vector = list(vector)  # an array would be cut anew for each row
+
+  def product(row):
+    terms = [
+      x if factor == 1 else float(factor) * x
+      for factor, x in zip(row, vector, strict=True)
+      if factor
+    ]
+    return functools.reduce(jnp.add, terms)
+
+  return [product(row) for row in matrix]
 
 
 def _every_fourth(x: jax.Array, axis: int, offsets: int) -> list[jax.Array]:
