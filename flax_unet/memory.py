@@ -1,8 +1,10 @@
-"""Has freed memory stay with the process, which makes training on CPUs faster."""
+"""Has freed memory stay with the process, in large pages: training on CPUs is faster so."""
 
 import ctypes
 import importlib.metadata
 import importlib.util
+import mmap
+import os
 
 # Parameters of glibc's mallopt, and their values (malloc.h).
 _OPTIONS = {
@@ -28,3 +30,21 @@ def keep() -> None:
   if hasattr(c_library, "mallopt") and not other_devices:
     for option, value in _OPTIONS.items():
       c_library.mallopt(option, value)
+    _ask_for_huge_pages(c_library)
+
+
+def _ask_for_huge_pages(c_library: ctypes.CDLL) -> None:
+  """Asks Linux for pages of 2 MiB instead of 4 KiB, of which a processor must look up fewer.
+
+  Unless they are the machine's default, they have to be asked for by address. So the heap grows at
+  once to a quarter of the machine's memory, which takes nothing until it is used.
+  """
+  c_library.malloc.restype = ctypes.c_void_p
+  size = os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE // 4
+  address = c_library.malloc(ctypes.c_size_t(size))
+  if address:  # there may be a limit; then pages stay small
+    inside = address + -address % mmap.PAGESIZE
+    c_library.madvise(
+      ctypes.c_void_p(inside), ctypes.c_size_t(size - mmap.PAGESIZE), mmap.MADV_HUGEPAGE
+    )
+    c_library.free(ctypes.c_void_p(address))

@@ -1,5 +1,8 @@
+import pathlib
 import subprocess
 import sys
+
+import pytest
 
 PROGRAM = """
 import sys
@@ -30,3 +33,29 @@ def _page_faults(mode):
 def test_a_step_finds_the_memory_of_the_last_one():
   assert _page_faults("give back") > 2000  # 8 MB and more, in pages of 4 KiB
   assert _page_faults("keep") < 200
+
+
+HUGE_PAGES = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
+FILL = """
+from flax_unet import memory
+memory.keep()
+filled = bytearray(b"x") * 2**27
+with open("/proc/self/smaps_rollup") as file:
+  print(next(line.split()[1] for line in file if line.startswith("AnonHugePages")))
+"""
+
+
+def _huge_pages(limit=""):
+  """How much of 128 MiB, in KiB, lies in huge pages."""
+  command = ["bash", "-c", f'{limit} exec "$0" "$@"', sys.executable, "-c", FILL]
+  return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(
+  not HUGE_PAGES.exists() or "[madvise]" not in HUGE_PAGES.read_text(),
+  reason="huge pages do not have to be asked for here, or there are none",
+)
+def test_memory_comes_in_huge_pages_where_it_may():
+  assert _huge_pages() >= 0.9 * 2**17
+  # A quarter of the machine's memory is more than this allows.
+  assert _huge_pages(limit="ulimit -v 400000;") == 0

@@ -97,15 +97,18 @@ def kernel_gradient(x: jax.Array, gradient: jax.Array, margin: int) -> jax.Array
   strips, rows, width = _strips(*gradient.shape[:3])
   x = _pad(x, margin, strips * rows + 2, width + 2)
   gradient = _pad(gradient, 0, strips * rows, width)
+  more_rows = x.shape[-1] > gradient.shape[-1]  # than columns; XLA multiplies these slowly
 
   def add_strip(i, sums):
     tiles = _flatten(_transform(_B_T, _rows(x, i * rows, rows + 2)))
     gradients = _flatten(_transform(_A_T.T, _rows(gradient, i * rows, rows)))
-    return sums + jnp.einsum("tnc,tnf->tcf", tiles, gradients)
+    factors = (gradients, tiles) if more_rows else (tiles, gradients)
+    return sums + jnp.einsum("tna,tnb->tab", *factors)
 
-  products = jnp.zeros((36, x.shape[-1], gradient.shape[-1]), x.dtype)
-  products = lax.fori_loop(0, strips, add_strip, products)
-  return jnp.tensordot(_both_sides(_G).T, products, 1).reshape(3, 3, *products.shape[1:])
+  channels = sorted((x.shape[-1], gradient.shape[-1]))
+  products = lax.fori_loop(0, strips, add_strip, jnp.zeros((36, *channels), x.dtype))
+  kernel = jnp.tensordot(_both_sides(_G).T, products, 1).reshape(3, 3, *channels)
+  return kernel.swapaxes(2, 3) if more_rows else kernel
 
 
 def _convolve(
