@@ -21,7 +21,7 @@ def max_pool_2x2(x: jnp.ndarray) -> jnp.ndarray:
   """Takes the maximum over windows of 2x2 pixels that do not overlap.
 
   Of two rows, then of two columns: a reduction over axes of 2 takes longer on CPUs (forward pass
-  x 1.05) and more memory on TPUs (temporaries x 1.11).
+  x 1.05) and more memory on TPUs (temporaries up to x 1.2).
 
   Equal values in one window share its gradient, where PyTorch and XLA's select-and-scatter give all
   of it to the first. After a ReLU this only concerns equal positive values, which are rare: a zero
