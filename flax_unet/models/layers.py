@@ -23,9 +23,9 @@ def max_pool_2x2(x: jnp.ndarray) -> jnp.ndarray:
   Of two rows, then of two columns: a reduction over axes of 2 takes longer on CPUs (forward pass
   x 1.05) and more memory on TPUs (temporaries up to x 1.2).
 
-  Equal values in one window share its gradient, where PyTorch and XLA's select-and-scatter give all
-  of it to the first. After a ReLU this only concerns equal positive values, which are rare: a zero
-  passes no gradient on.
+  Equal values share a window's gradient, half for each of two columns and then of two rows, where
+  PyTorch and XLA's select-and-scatter give all of it to the first. After a ReLU this only concerns
+  equal positive values, which are rare: a zero passes no gradient on.
 
   Args:
     x: `[batch, height, width, channels]`, height and width even.
