@@ -8,7 +8,8 @@ pipeline, decoding each time and with decoded pictures kept on disk (`config.inp
 is a PyTorch `DataLoader` with as many workers, which reads the same pictures from PNG files (see
 `torch_data.py`). The pipelines take turns, each begun anew and timed once it runs steadily; ratios
 are medians over turns. The first `--examples` pictures are read again and again: they come from
-memory, not from the disk. Times of stages are means, since random ops take longer in some draws.
+memory, not from the disk. Times of stages are means, since random ops take longer in some draws;
+that of a crop, the first op to need the image, has the time to decode as much of it.
 
 Without Cityscapes, on pictures that are drawn on first use:
 
@@ -32,7 +33,16 @@ import numpy as np
 from absl import flags
 
 from flax_unet import config_flag, devices, errors, terminal
-from flax_unet.data import cache, datasets, label_spaces, op_spec, ops, pipeline, tfds_source
+from flax_unet.data import (
+  cache,
+  datasets,
+  images,
+  label_spaces,
+  op_spec,
+  ops,
+  pipeline,
+  tfds_source,
+)
 from flax_unet.training import checks, experiment
 
 _CONFIG = config_flag.define()
@@ -89,10 +99,12 @@ def _time_stages(
   for number in range(max(batch_size, _TIMED_EXAMPLES)):
     index = number % len(source)
     watch("read", source.records.__getitem__, index)
-    watch("read and decode", source.__getitem__, index)
-    example = watch("read from the cache", cached.__getitem__, index)
+    watch("read from the cache", cached.__getitem__, index)
+    example = watch("read, decode label", source.__getitem__, index)
     rng = np.random.default_rng(number)
     for one in op.ops:
+      if one.needs_array and isinstance(example["image"], images.EncodedImage):
+        example = {**example, "image": watch("decode image", example["image"].decode)}
       example = watch(type(one).__name__, one, example, rng)
     examples.append({**example, "mask": np.True_})
   stack = pipeline.Stack(jax.local_device_count())

@@ -8,6 +8,7 @@ as memory would, and without, at the speed of the disk.
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -19,6 +20,7 @@ import numpy as np
 from absl import logging
 
 from flax_unet import files
+from flax_unet.data import images
 from flax_unet.data.datasets import Source
 from flax_unet.errors import UserError
 
@@ -45,6 +47,7 @@ class CachedSource:
       return _read(path)
     except (FileNotFoundError, EOFError, ValueError):  # the latter two: damaged
       example = self.source[index]
+    example = {**example, "image": images.decoded(example["image"])}
     _write(path, example)
     return example
 
@@ -101,5 +104,5 @@ def _size(source: Source) -> int:
       example = source[index]
     except UserError:  # training tells, or skips it
       continue
-    return example["image"].nbytes + example["label"].nbytes
+    return math.prod(example["image"].shape) + example["label"].nbytes
   return 0

@@ -15,11 +15,12 @@ class Source(Protocol):
   def __len__(self) -> int: ...
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    """Reads and decodes one example.
+    """Reads one example.
 
     Returns:
-      `image` uint8 `[height, width, 3]`, RGB; `label` `[height, width]`, label ids; `id` str. Image
-      and label are as they were stored: `ops.check_example` says whether they fit together.
+      `image` uint8 `[height, width, 3]`, RGB, as an array or an `images.EncodedImage`; `label`
+      `[height, width]`, label ids; `id` str. Image and label are as they were stored:
+      `ops.check_example` says whether they fit together.
 
     Raises:
       UserError: the example cannot be decoded.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from flax_unet import errors
+from flax_unet.data import images
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.data.ops import check_example
@@ -83,6 +84,7 @@ def inspect_split(
   def read(index: int) -> tuple[str, tuple[int, int], np.ndarray] | str:
     try:
       example = source[index]
+      images.decoded(example["image"])
       check_example(example)
     except errors.UserError as error:
       return str(error)

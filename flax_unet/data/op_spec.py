@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from flax_unet.data import ops, scale_crop
+from flax_unet.data import images, ops, scale_crop
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.ops import Example, Op, check_example
 from flax_unet.data.padding import PadToMultiple
@@ -37,7 +37,7 @@ def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
 
 @dataclasses.dataclass(frozen=True)
 class Chain(Op):
-  """Checks an example, then applies ops in order."""
+  """Checks an example, then applies ops in order; decodes its image for the first that needs it."""
 
   ops: tuple[Op, ...]
 
@@ -49,13 +49,19 @@ class Chain(Op):
     """
     check_example(example)
     for op in self.ops:
+      if op.needs_array:
+        example = _decoded(example)
       example = op(example, rng)
-    return example
+    return _decoded(example)
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
     for op in self.ops:
       size = op.output_size(size)
     return size
+
+
+def _decoded(example: Example) -> Example:
+  return {**example, "image": images.decoded(example["image"])}
 
 
 def parse(spec: str, label_space: LabelSpace) -> Chain:

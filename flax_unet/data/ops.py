@@ -15,11 +15,12 @@ import abc
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 
+from flax_unet.data import images
 from flax_unet.data.label_space import IGNORED, LabelSpace, count_values
 from flax_unet.errors import UserError
 
@@ -54,7 +55,13 @@ def check_example(example: Example) -> None:
 
 
 class Op(abc.ABC):
-  """One step of preprocessing."""
+  """One step of preprocessing.
+
+  Attributes:
+    needs_array: whether the image must be decoded before.
+  """
+
+  needs_array: ClassVar[bool] = True
 
   @abc.abstractmethod
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
@@ -70,6 +77,8 @@ class LabelMap(Op):
   """Maps the data set's label ids to class indices and `IGNORED`."""
 
   label_space: LabelSpace
+
+  needs_array = False
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """See base class.
@@ -190,6 +199,8 @@ class RandomCrop(Op):
   width: int
   cat_max_ratio: float = 1.0
 
+  needs_array = False
+
   def __post_init__(self):
     _check_size(self.height, self.width)
     if not 0 < self.cat_max_ratio <= 1:
@@ -199,7 +210,7 @@ class RandomCrop(Op):
     place = self.draw(example["label"], rng)
     return {
       **example,
-      "image": self.cut(example["image"], place, PAD_COLOR),
+      "image": self.cut(images.decoded(example["image"], place[0].stop), place, PAD_COLOR),
       "label": self.cut(example["label"], place, IGNORED),
     }
 

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import cv2
 import grain
 import jax
 import numpy as np
@@ -130,7 +131,8 @@ def train_batches(
 
 def _iterate(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.DatasetIterator:
   """Iterates in order, in `workers` processes or, without them, in threads of this one."""
-  threads = grain.ReadOptions(num_threads=min(2, prefetch), prefetch_buffer_size=prefetch)
+  num_threads = 1 if workers else min(2, prefetch)
+  threads = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
   examples = dataset.to_iter_dataset(threads)
   if workers:
     processes = grain.MultiprocessingOptions(workers, prefetch)
@@ -141,11 +143,12 @@ def _iterate(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.Da
 
 
 def _start_worker(index: int, workers: int) -> None:
-  """Leaves Ctrl-C, which a terminal sends to all, to the main process; and ends when that does.
+  """Uses one core, leaves Ctrl-C (which a terminal sends to all) to the main process, ends with it.
 
   A main process that is killed ends no others, and they would keep their memory for good.
   """
   del index, workers
+  cv2.setNumThreads(1)
   signal.signal(signal.SIGINT, signal.SIG_IGN)
 
   def end_with_parent() -> None:

@@ -58,7 +58,7 @@ class TfdsSource:
     return len(self.records)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    """Reads and decodes one example.
+    """Reads one example; the image may be left encoded, see `datasets.Source`.
 
     Raises:
       UserError: the example cannot be read or decoded.
@@ -69,7 +69,7 @@ class TfdsSource:
       raise errors.UserError(f"example {index} of {self.name} cannot be read: {error}") from error
     example_id = record[self.features.id].decode()
     where = f"example '{example_id}' of {self.name}"
-    image = images.decode(record[self.features.image], f"{where}: image")
+    image = images.decode_later(record[self.features.image], f"{where}: image")
     label = images.decode(record[self.features.label], f"{where}: label", cv2.IMREAD_UNCHANGED)
     return {"image": image, "label": label, "id": example_id}
 

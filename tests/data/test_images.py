@@ -1,6 +1,7 @@
 """Pictures decode to what OpenCV makes of them, whichever library decodes them."""
 
 import io
+import re
 
 import cv2
 import numpy as np
@@ -51,6 +52,56 @@ def test_every_kind_of_picture_is_what_opencv_makes_of_it(name, flags):
   decoded = images.decode(_PICTURES[name], "picture", flags)
   assert decoded.dtype == expected.dtype
   np.testing.assert_array_equal(decoded, expected)
+
+
+@pytest.mark.parametrize("name", _PICTURES)
+def test_a_picture_may_wait_until_its_pixels_are_needed(name):
+  later = images.decode_later(_PICTURES[name], "picture")
+  expected = images.decode(_PICTURES[name], "picture")
+  assert isinstance(later, images.EncodedImage) == (name in ("RGB", "stored"))
+  assert (later.shape, later.dtype, later.ndim) == (expected.shape, np.uint8, 3)
+  np.testing.assert_array_equal(images.decoded(later), expected)
+
+
+@pytest.mark.parametrize("name", ["RGB", "stored"])
+def test_the_first_rows_are_those_of_the_picture(name):
+  later = images.decode_later(_PICTURES[name], "picture")
+  expected = images.decode(_PICTURES[name], "picture")
+  for rows in range(1, 34):
+    np.testing.assert_array_equal(images.decoded(later, rows), expected[:rows])
+
+
+def _noise_in_many_chunks() -> tuple[bytes, np.ndarray]:
+  """A PNG of several chunks, which have a checksum each, and its pixels."""
+  rgb = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+  content = io.BytesIO()
+  Image.fromarray(rgb).save(content, "PNG")
+  assert content.getvalue().count(b"IDAT") > 4
+  return content.getvalue(), rgb
+
+
+def test_an_image_in_many_chunks_can_end_early():
+  content, rgb = _noise_in_many_chunks()
+  later = images.decode_later(content, "picture")
+  for rows in (1, 50, 250, 299):
+    np.testing.assert_array_equal(images.decoded(later, rows), rgb[:rows])
+
+
+def test_damage_is_noticed_where_pixels_are_needed():
+  content, rgb = _noise_in_many_chunks()
+  half = len(content) // 2
+  damaged = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+  later = images.decode_later(damaged, "street.png:")
+  np.testing.assert_array_equal(later.decode(80), rgb[:80])
+  for rows in (270, None):
+    with pytest.raises(errors.UserError, match=r"^street\.png: cannot be decoded \(\d+ bytes\)$"):
+      later.decode(rows)
+
+
+def test_a_damaged_header_is_not_mended():
+  content = _PICTURES["RGB"]
+  with pytest.raises(errors.UserError, match=re.escape("street.png: cannot be decoded")):
+    images.decode_later(content[:19] + b"\x20" + content[20:], "street.png:")
 
 
 @pytest.mark.parametrize(

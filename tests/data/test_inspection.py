@@ -1,8 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 
 from flax_unet import errors
-from flax_unet.data import inspection
+from flax_unet.data import images, inspection
 from flax_unet.data.label_spaces import CITYSCAPES_19
 
 
@@ -45,6 +46,17 @@ def test_goes_on_behind_examples_that_cannot_be_used():
   assert facts.broken == ["example '1' cannot be decoded"]
   assert facts.unusable == 3
   assert facts.ids[7] == 3
+
+
+def test_an_image_that_waits_is_decoded():
+  content = cv2.imencode(".png", np.zeros((1, 2, 3), np.uint8))[1].tobytes()
+  source = _Source([7, 7], [7, 7])
+  whole, cut = source[0], source[1]
+  whole["image"] = images.decode_later(content, "whole")
+  cut["image"] = images.decode_later(content[:-20], "cut")
+  facts = inspection.inspect_split([whole, cut], CITYSCAPES_19)
+  assert facts.examples == 2
+  assert facts.broken == [f"cut cannot be decoded ({len(content) - 20} bytes)"]
 
 
 def test_shows_progress_over_every_example():

@@ -2,10 +2,11 @@
 
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 
-from flax_unet.data import op_spec, ops
+from flax_unet.data import images, op_spec, ops
 from flax_unet.data.label_spaces import CITYSCAPES_19
 from flax_unet.data.photometric import Photometric
 from flax_unet.data.scale_crop import ScaleCrop
@@ -40,6 +41,47 @@ def test_ops_and_arguments():
     Photometric(),
     ops.Elastic(sigma=3, grid=3),
   )
+
+
+@pytest.mark.parametrize(
+  "spec",
+  [
+    SPEC,
+    "label_map",
+    "label_map|random_crop(16, 32)",
+    "random_crop(60, 70)",
+    "flip_lr|random_scale(0.5, 1)",
+    "label_map|resize_image(24, 32)",
+  ],
+)
+def test_an_image_that_waits_becomes_what_its_array_does(spec):
+  example = make_example()
+  encoded = cv2.imencode(".png", example["image"][..., ::-1])[1].tobytes()
+  waiting = {**example, "image": images.decode_later(encoded, "a")}
+  assert isinstance(waiting["image"], images.EncodedImage)
+  for seed in range(10):
+    rngs = np.random.default_rng(seed), np.random.default_rng(seed)
+    expected, got = (
+      parse(spec)(one, rng) for one, rng in zip((example, waiting), rngs, strict=True)
+    )
+    np.testing.assert_array_equal(got["image"], expected["image"])
+    np.testing.assert_array_equal(got["label"], expected["label"])
+    assert rngs[0].integers(2**62) == rngs[1].integers(2**62)
+
+
+@pytest.mark.parametrize("spec", ["random_crop(4, 8)", "random_scale(2, 2)|random_crop(4, 8)"])
+def test_an_image_is_decoded_no_further_than_its_crop(spec, monkeypatch):
+  asked = []
+  decode = images.EncodedImage.decode
+  monkeypatch.setattr(
+    images.EncodedImage, "decode", lambda self, rows=None: asked.append(rows) or decode(self, rows)
+  )
+  monkeypatch.setattr(ops.RandomCrop, "draw", lambda *_: (slice(8, 12), slice(0, 8)))
+  example = make_example()
+  encoded = cv2.imencode(".png", example["image"])[1].tobytes()
+  waiting = {**example, "image": images.decode_later(encoded, "a")}
+  parse(spec)(waiting, np.random.default_rng(0))
+  assert asked == [12 if "scale" not in spec else 7]  # 12 / 2 and one more to interpolate with
 
 
 def test_ops_run_from_left_to_right():

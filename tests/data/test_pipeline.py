@@ -1,11 +1,13 @@
+import dataclasses
 import itertools
 import multiprocessing
 
+import cv2
 import jax
 import numpy as np
 import pytest
 
-from flax_unet.data import label_spaces, op_spec, pipeline
+from flax_unet.data import label_spaces, op_spec, ops, pipeline
 from flax_unet.errors import UserError
 
 AUGMENTATION = "label_map|random_scale(0.5, 2.0)|random_crop(12, 16)|flip_lr|photometric"
@@ -254,6 +256,18 @@ def test_stopping_early_ends_the_workers():
   for worker in workers:
     worker.join(timeout=10)
   assert not multiprocessing.active_children()
+
+
+@dataclasses.dataclass(frozen=True)
+class _CountThreads(ops.Op):
+  def __call__(self, example, rng):
+    return {**example, "threads": np.array(cv2.getNumThreads())}
+
+
+def test_a_worker_uses_one_core():
+  batches = pipeline.train_batches(_source(4), _CountThreads(), batch_size=4, seed=0, workers=1)
+  assert np.all(next(batches)["threads"] == 1)
+  batches.close()
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from flax_unet.data import label_spaces, tfds_source
+from flax_unet.data import images, label_spaces, tfds_source
 from flax_unet.errors import UserError
 
 
@@ -55,7 +55,8 @@ def test_image_is_rgb_and_label_as_stored(street_scenes):
   source = tfds_source.open_split(street_scenes, "train")
   record = source.records[2]
   decoded = cv2.imdecode(np.frombuffer(record["image_left"], np.uint8), cv2.IMREAD_UNCHANGED)
-  np.testing.assert_array_equal(source[2]["image"], decoded[..., ::-1])  # OpenCV has BGR
+  image = images.decoded(source[2]["image"])
+  np.testing.assert_array_equal(image, decoded[..., ::-1])  # OpenCV has BGR
   decoded = cv2.imdecode(np.frombuffer(record["segmentation_label"], np.uint8), -1)
   np.testing.assert_array_equal(source[2]["label"], decoded.reshape(64, 128))
 
@@ -102,8 +103,10 @@ def test_cityscapes_sample(cityscapes, cityscapes_zips):
 
 def test_cityscapes_pixels_are_those_of_the_archives(cityscapes, cityscapes_zips):
   example = tfds_source.open_split(cityscapes, "validation")[0]
+  image = images.decoded(example["image"])
+  np.testing.assert_array_equal(image[:700], images.decoded(example["image"], 700))
   for archive, ending, got in (
-    ("leftImg8bit_trainvaltest.zip", "_leftImg8bit.png", example["image"][..., ::-1]),
+    ("leftImg8bit_trainvaltest.zip", "_leftImg8bit.png", image[..., ::-1]),
     ("gtFine_trainvaltest.zip", "_gtFine_labelIds.png", example["label"]),
   ):
     with zipfile.ZipFile(cityscapes_zips / archive) as file:
