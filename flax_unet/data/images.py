@@ -1,7 +1,7 @@
-"""Decodes images: with OpenCV, and plain PNG with imagecodecs, which inflates them faster.
+"""Decodes images: with OpenCV, and plain PNG with imagecodecs, which undoes their filters faster.
 
-Decompression is most of the time that an example of Cityscapes takes. imagecodecs' libpng stands on
-zlib-ng: 35 ms for a frame of 1024 x 2048 where OpenCV takes 52, one core.
+Decoding is most of the time that an example of Cityscapes takes. imagecodecs' libpng uses the
+processor's vector instructions: 34 ms for a frame of 1024 x 2048 where OpenCV's takes 45, one core.
 
 A crop needs no more than the rows down to its end: a plain PNG can wait as an `EncodedImage`.
 """
@@ -58,7 +58,9 @@ def _is_plain(encoded: bytes, kind: bytes | None) -> bool:
   """Whether it is a PNG of this kind that is neither turned nor has transparent pixels."""
   if not encoded.startswith(_PNG) or encoded[24:29] != kind:
     return False
-  return b"eXIf" not in encoded and b"tRNS" not in encoded
+  # What says so stands before the pixels or after them; to search them as well takes 1.5 ms.
+  before, after = encoded[: encoded.find(b"IDAT")], encoded[encoded.rfind(b"IDAT") :]
+  return not any(chunk in part for chunk in (b"eXIf", b"tRNS") for part in (before, after))
 
 
 @dataclasses.dataclass(frozen=True)
