@@ -47,7 +47,7 @@ from flax_unet.training import checks, experiment
 
 _CONFIG = config_flag.define()
 _WORKERS = flags.DEFINE_list("workers", ["0", "2"], "Numbers of worker processes.")
-_BATCHES = flags.DEFINE_integer("batches", 6, "Batches that a turn times.", lower_bound=1)
+_BATCHES = flags.DEFINE_integer("batches", 20, "Batches that a turn times.", lower_bound=1)
 _TURNS = flags.DEFINE_integer("turns", 5, "Turns of each pipeline.", lower_bound=1)
 _EXAMPLES = flags.DEFINE_integer("examples", 64, "Pictures to read, at most.", lower_bound=1)
 _PEER = flags.DEFINE_enum("peer", None, ["torch"], "What to compare with; nothing by default.")
