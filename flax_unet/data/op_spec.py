@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from flax_unet.data import images, ops, scale_crop
+from flax_unet.data.elastic import Elastic
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.ops import Example, Op, check_example
 from flax_unet.data.padding import PadToMultiple
@@ -30,7 +31,7 @@ def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
     "random_crop": ops.RandomCrop,
     "flip_lr": ops.FlipLR,
     "photometric": Photometric,
-    "elastic": ops.Elastic,
+    "elastic": Elastic,
     "pad_to_multiple": PadToMultiple,
   }
 

@@ -8,7 +8,8 @@ Image and label always move together: images are resampled bilinearly, labels by
 both with pixel centres at half-integers. As in mmsegmentation, nothing is low-passed before it is
 shrunk, so thin things alias at small ratios.
 
-Configurations name ops in a string, see `op_spec.py`; colours are distorted in `photometric.py`.
+Configurations name ops in a string, see `op_spec.py`; colours are distorted in `photometric.py`,
+shapes in `elastic.py`.
 """
 
 import abc
@@ -257,46 +258,4 @@ class FlipLR(Op):
       **example,
       "image": cv2.flip(example["image"], 1),
       "label": cv2.flip(example["label"], 1),
-    }
-
-
-@dataclasses.dataclass(frozen=True)
-class Elastic(Op):
-  """Warps smoothly at random (Ronneberger et al. 2015, section 3.1).
-
-  The nodes of a coarse grid, at the centres of `grid` x `grid` equal cells, get normally
-  distributed displacements; those of all pixels follow by bicubic interpolation. Where a pixel
-  comes from outside the picture, the image is mirrored at the border and the label is `IGNORED`.
-
-  Attributes:
-    sigma: standard deviation of the displacements along each axis, in pixels.
-    grid: number of nodes along each axis.
-  """
-
-  sigma: float = 10.0
-  grid: int = 3
-
-  def __post_init__(self):
-    if not 0 <= self.sigma < math.inf or self.grid < 1:
-      raise ValueError(f"sigma must be >= 0 and grid >= 1, not {self.sigma} and {self.grid}")
-
-  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
-    height, width = example["label"].shape
-    nodes = rng.normal(scale=self.sigma, size=(self.grid, self.grid, 2)).astype(np.float32)
-    displacement = cv2.resize(nodes, (width, height), interpolation=cv2.INTER_CUBIC)
-    x = displacement[..., 0] + np.arange(width, dtype=np.float32)
-    y = displacement[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    return {
-      **example,
-      "image": cv2.remap(
-        example["image"], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-      ),
-      "label": cv2.remap(
-        example["label"],
-        x,
-        y,
-        cv2.INTER_NEAREST,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=IGNORED,
-      ),
     }

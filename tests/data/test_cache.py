@@ -5,11 +5,12 @@ import itertools
 import logging
 import shutil
 
+import cv2
 import jax
 import numpy as np
 import pytest
 
-from flax_unet.data import cache, label_spaces, op_spec, pipeline
+from flax_unet.data import cache, images, label_spaces, op_spec, pipeline
 from flax_unet.errors import UserError
 
 
@@ -51,6 +52,15 @@ def test_each_example_is_asked_for_once(tmp_path):
     for index in range(5):
       _assert_same(cached[index], _Counting()[index])
   assert source.asked == dict.fromkeys(range(5), 1)
+
+
+def test_an_image_that_waits_is_kept_decoded(tmp_path):
+  example = _Counting()[0]
+  encoded = cv2.imencode(".png", example["image"][..., ::-1])[1].tobytes()
+  waiting = {**example, "image": images.decode_later(encoded, "a")}
+  cached = cache.on_disk([waiting], tmp_path, {})
+  for _ in range(2):  # decoded, then read
+    _assert_same(cached[0], example)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

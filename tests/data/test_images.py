@@ -28,6 +28,14 @@ def _turned() -> Image.Exif:
   return exif
 
 
+def _turned_at_the_end() -> bytes:
+  """What turns the picture stands behind its pixels, as PNG allows."""
+  content = _encode("RGB", exif=_turned())
+  start = content.index(b"eXIf") - 4
+  end = start + 12 + int.from_bytes(content[start : start + 4])
+  return content[:start] + content[end:-12] + content[start:end] + content[-12:]
+
+
 _PICTURES = {
   "RGB": _encode("RGB"),
   "stored": _encode("RGB", compress_level=0),
@@ -40,6 +48,7 @@ _PICTURES = {
   "transparent colour": _encode("RGB", transparency=(0, 0, 0)),
   "transparent grey": _encode("L", transparency=0),
   "turned": _encode("RGB", exif=_turned()),
+  "turned at the end": _turned_at_the_end(),
   "JPEG": _encode("RGB", "JPEG"),
   "WebP": _encode("RGB", "WebP"),
 }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from flax_unet.data import images, op_spec, ops
+from flax_unet.data.elastic import Elastic
 from flax_unet.data.label_spaces import CITYSCAPES_19
 from flax_unet.data.photometric import Photometric
 from flax_unet.data.scale_crop import ScaleCrop
@@ -39,7 +40,7 @@ def test_ops_and_arguments():
     ScaleCrop(ops.RandomScale(0.5, 2.0), ops.RandomCrop(16, 32)),
     ops.FlipLR(),
     Photometric(),
-    ops.Elastic(sigma=3, grid=3),
+    Elastic(sigma=3, grid=3),
   )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flax_unet.data import label_spaces, ops
+from flax_unet.data.elastic import Elastic
 from flax_unet.errors import UserError
 
 IGNORED = label_spaces.IGNORED
@@ -125,7 +126,7 @@ def test_elastic_displaces_grid_nodes_by_sigma():
   # Channel 0 holds x and channel 1 holds y, so a warped picture tells where pixels came from.
   y, x = np.indices((255, 255))
   example = make_example(x, image=np.stack([x, y, 0 * x], axis=-1))
-  op, rng = ops.Elastic(sigma=10.0, grid=3), np.random.default_rng(0)
+  op, rng = Elastic(sigma=10.0, grid=3), np.random.default_rng(0)
   nodes = slice(42, None, 85)  # centres of three cells of 85 pixels
   displacements = []
   for _ in range(100):
@@ -138,7 +139,7 @@ def test_elastic_displaces_grid_nodes_by_sigma():
 
 def test_elastic_is_smooth_and_keeps_image_and_label_aligned():
   example = make_example(np.tile(np.arange(0, 240, 2), (90, 1)))
-  op, rng = ops.Elastic(sigma=4.0), np.random.default_rng(0)
+  op, rng = Elastic(sigma=4.0), np.random.default_rng(0)
   for _ in range(20):
     out = op(example, rng)
     inside = out["label"] != IGNORED
@@ -151,7 +152,7 @@ def test_elastic_is_smooth_and_keeps_image_and_label_aligned():
 
 
 def test_elastic_ignores_what_comes_from_outside():
-  op = ops.Elastic(sigma=200.0, grid=1)  # one node: a translation
+  op = Elastic(sigma=200.0, grid=1)  # one node: a translation
   out = op(make_example(np.full((32, 32), 3)), np.random.default_rng(1))
   assert (out["label"] == IGNORED).any()
   np.testing.assert_array_equal(out["image"], 3)
@@ -159,14 +160,14 @@ def test_elastic_ignores_what_comes_from_outside():
 
 def test_elastic_without_displacement_changes_nothing():
   example = make_example(checkerboard())
-  out = ops.Elastic(sigma=0.0)(example, np.random.default_rng(0))
+  out = Elastic(sigma=0.0)(example, np.random.default_rng(0))
   np.testing.assert_array_equal(out["image"], example["image"])
   np.testing.assert_array_equal(out["label"], example["label"])
 
 
 @pytest.mark.parametrize(
   "op",
-  [ops.RandomScale(0.5, 2.0), ops.RandomCrop(9, 9, 0.6), ops.FlipLR(), ops.Elastic()],
+  [ops.RandomScale(0.5, 2.0), ops.RandomCrop(9, 9, 0.6), ops.FlipLR(), Elastic()],
   ids=lambda op: type(op).__name__,
 )
 def test_the_generator_alone_decides(op):

@@ -55,7 +55,9 @@ def test_image_is_rgb_and_label_as_stored(street_scenes):
   source = tfds_source.open_split(street_scenes, "train")
   record = source.records[2]
   decoded = cv2.imdecode(np.frombuffer(record["image_left"], np.uint8), cv2.IMREAD_UNCHANGED)
-  image = images.decoded(source[2]["image"])
+  image = source[2]["image"]
+  assert isinstance(image, images.EncodedImage)
+  image = images.decoded(image)
   np.testing.assert_array_equal(image, decoded[..., ::-1])  # OpenCV has BGR
   decoded = cv2.imdecode(np.frombuffer(record["segmentation_label"], np.uint8), -1)
   np.testing.assert_array_equal(source[2]["label"], decoded.reshape(64, 128))
