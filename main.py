@@ -1,5 +1,7 @@
 """Trains and evaluates a U-Net, and predicts: python main.py --config=configs/street_scenes.py"""
 
+import pathlib
+
 from absl import flags
 from ml_collections import config_flags
 
@@ -10,7 +12,9 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder (default: runs
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate", "predict"], "What to do.")
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "Which to use.")
 _IMAGES = flags.DEFINE_string("images", None, "To predict: a folder, or a pattern in quotes.")
-_OUTPUT = flags.DEFINE_string("output", None, "The folder for predicted masks.")
+_OUTPUT = flags.DEFINE_string(
+  "output", None, "The folder for masks, or for an evaluation's report."
+)
 _FORMAT = flags.DEFINE_list(
   "format", ["label_ids"], "Of masks: label_ids, train_ids, color, overlay, cityscapes."
 )
@@ -31,7 +35,7 @@ def main(arguments):
 
   terminal.set_up()  # first, as libraries talk while they are imported
   from flax_unet.tools import predict
-  from flax_unet.training import loop, processes, workdir
+  from flax_unet.training import loop, processes, reporting, workdir
 
   processes.keep_compiled_programs()
   if _CONFIG.value.deterministic:
@@ -59,7 +63,8 @@ def main(arguments):
       make_zip=_ZIP.value,
       overwrite=_OVERWRITE.value,
     )
-  return loop.evaluate(_CONFIG.value, folder, _CHECKPOINT.value)
+  output = pathlib.Path(_OUTPUT.value).expanduser() if _OUTPUT.value else None
+  return reporting.evaluate(_CONFIG.value, folder, _CHECKPOINT.value, output)
 
 
 if __name__ == "__main__":

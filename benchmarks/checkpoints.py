@@ -51,7 +51,7 @@ def main(_) -> None:
       jax.block_until_ready(state)
       start = time.perf_counter()
       if saves:
-        checkpoints.save(state, block, place={}, config=config.to_dict(), mean_iou=None)
+        checkpoints.save(state, block, place={})
         blocked.append(time.perf_counter() - start)
       for _ in range(_EVERY.value):
         state, metrics = train_step(state, batch)

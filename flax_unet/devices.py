@@ -1,9 +1,10 @@
-"""Where arrays lie: the shardings that the program uses."""
+"""Where arrays lie: the shardings that the program uses, and what all processes have together."""
 
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 
@@ -33,3 +34,23 @@ def to_global(tree: Any) -> Any:
     return jax.make_array_from_single_device_arrays(x.shape, replicated(), shards)
 
   return jax.tree.map(convert, tree) if jax.process_count() > 1 else tree
+
+
+def gather_rows(rows: np.ndarray) -> np.ndarray:
+  """Concatenates `[n, ...]` arrays of all processes, whose `n` and length of strings may differ."""
+  if jax.process_count() == 1:
+    return rows
+  if rows.dtype.kind == "U":
+    width = multihost_utils.process_allgather(np.array(rows.itemsize)).max()
+    rows = rows.astype(f"U{width // 4}")
+  counts = multihost_utils.process_allgather(np.array([len(rows)])).reshape(-1)
+  padded = np.zeros((counts.max(), *rows.shape[1:]), rows.dtype)
+  padded[: len(rows)] = rows
+  # As bytes, because jax would make 32 bits of 64 and has no strings.
+  gathered = multihost_utils.process_allgather(np.frombuffer(padded.tobytes(), np.uint8))
+  return np.concatenate(
+    [
+      np.frombuffer(part.tobytes(), rows.dtype).reshape(padded.shape)[:count]
+      for part, count in zip(gathered, counts, strict=True)
+    ]
+  )

@@ -1,12 +1,17 @@
 """How a failure that the user can mend is reported: one line, and a non-zero exit code."""
 
 import difflib
+import os
 import re
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from absl import app, flags
+
+_SHUTDOWN_SECONDS = 10  # for a save under way, and for threads to end
 
 
 class UserError(ValueError):
@@ -22,6 +27,27 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
 
 
 def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
+  """Runs a command as `_run` does, and ends the process in bounded time whatever fails."""
+  try:
+    _run(main, **kwargs)
+  except BaseException as error:
+    code = error.code if isinstance(error, SystemExit) else 1
+    _watch_shutdown(code if isinstance(code, int) else int(code is not None))
+    raise
+
+
+def _watch_shutdown(code: int) -> None:
+  """Ends the process some seconds after the main thread: libraries may leave threads that hang."""
+
+  def watch() -> None:
+    threading.main_thread().join()
+    time.sleep(_SHUTDOWN_SECONDS)
+    os._exit(code)
+
+  threading.Thread(target=watch, daemon=True).start()
+
+
+def _run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
   """Parses flags and runs a command, as `absl.app.run` does, but for its failures.
 
   Where flags are malformed, `main` raises a `UserError`, the system refuses a file or memory runs

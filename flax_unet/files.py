@@ -1,4 +1,4 @@
-"""Files that are never seen half-written."""
+"""Files that are never seen half-written, and JSON that may be damaged all the same."""
 
 import contextlib
 import json
@@ -7,6 +7,8 @@ import pathlib
 import uuid
 from collections.abc import Iterator
 from typing import Any
+
+from flax_unet import errors
 
 
 @contextlib.contextmanager
@@ -25,3 +27,22 @@ def write_json(path: pathlib.Path, content: Any) -> None:
   """Writes JSON, indented, all or nothing."""
   with replacing(path) as temporary:
     temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+  """Reads a JSON object.
+
+  Raises:
+    UserError: the file is missing, cannot be read, or holds something else.
+  """
+  try:
+    content = json.loads(path.read_bytes())
+  except OSError as error:
+    raise errors.UserError(f"{path}: cannot be read ({error.strerror})") from error
+  except ValueError as error:
+    size = path.stat().st_size
+    reason = "is empty" if not size else f"is no JSON, or cut off ({error})"
+    raise errors.UserError(f"{path}: {reason}; restore it, or delete the run") from error
+  if not isinstance(content, dict):
+    raise errors.UserError(f"{path}: holds no JSON object, so it is not a file of flax_unet")
+  return content

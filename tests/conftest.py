@@ -123,7 +123,7 @@ def make_run() -> Callable[..., state.TrainState]:
   """
 
   def make(folder: pathlib.Path, config: ml_collections.ConfigDict) -> state.TrainState:
-    workdir.open_workdir(folder, config)
+    workdir.open_workdir(folder, config, fresh=True)
     made = state.create(
       experiment.make_model(config, label_spaces.get(config.label_space)),
       optimizer.make_optimizer(config, 10),
@@ -134,7 +134,9 @@ def make_run() -> Callable[..., state.TrainState]:
     if made.ema_params is not None:
       made = made.replace(ema_params=jax.tree.map(lambda x: x + 0.5, made.params))
     checkpoints = checkpoint.Checkpoints(folder)
-    checkpoints.save(made, 10, place={}, config=config.to_dict(), mean_iou=0.5)
+    checkpoints.save(made, 10, place={})
+    checkpoints.wait_until_finished()
+    checkpoints.write_scores(10, {"val": "digest"}, best_by="digest", mean_iou=0.5)
     checkpoints.close()
     return made
 

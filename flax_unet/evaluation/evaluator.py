@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
-from jax.experimental import multihost_utils
 
 from flax_unet import devices
-from flax_unet.data import pipeline
+from flax_unet.data import feed, pipeline
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.op_spec import Chain
@@ -124,6 +123,7 @@ class Evaluator:
     num_pictures: int = 0,
     options: inference.Options = _WHOLE,
     skip_bad_examples: bool = False,
+    timeout: int = 300,
   ):
     """Sets the evaluation up.
 
@@ -134,15 +134,16 @@ class Evaluator:
       label_space: names of classes and categories.
       batch_size: pictures a step, over all devices of all processes.
       workers: processes that prepare batches.
-      num_pictures: how many examples a `Result` has.
+      num_pictures: how many examples a `Result` has, if there are as many that can be used.
       options: how to predict.
       skip_bad_examples: whether to leave out examples that cannot be used; if not, the first ends
         the evaluation with its error.
+      timeout: seconds after which a batch that does not come ends the evaluation.
     """
     self._skip_bad_examples = skip_bad_examples
-    self._batches = functools.partial(
-      pipeline.eval_batches, source, op, batch_size=batch_size, workers=workers
-    )
+    self._batches = functools.partial(pipeline.eval_batches, source, op, batch_size=batch_size)
+    self._workers = workers
+    self._timeout = timeout
     # On this process's devices only: others may have pictures of other sizes, or fewer.
     self._eval_step = jax.pmap(
       functools.partial(eval_step, model=model, options=options),
@@ -151,7 +152,7 @@ class Evaluator:
       devices=jax.local_devices(),
     )
     self._label_space = label_space
-    self._examples = range(min(num_pictures, len(source)))
+    self._num_pictures = num_pictures
 
   def __call__(self, variables: Mapping[str, Any], *, audit_predictions: bool = False) -> Result:
     """Evaluates a model with these variables.
@@ -160,6 +161,9 @@ class Evaluator:
       variables: the model's parameters and statistics.
       audit_predictions: whether to count what the audit needs beside the matrices, which takes
         about 30 ms on the host for a picture of 1024 x 2048.
+
+    Raises:
+      UserError: an example cannot be used, a worker process died, or no batch came in time.
     """
     num_classes = self._label_space.num_classes
     places, ids, skipped = [np.zeros(0, int)], [np.zeros(0, str)], []
@@ -179,22 +183,22 @@ class Evaluator:
         )
         extra = audit.sum_counts([extra, *counts])
     places, ids, confusions = (
-      _of_all_processes(np.concatenate(parts)) for parts in (places, ids, confusions)
+      devices.gather_rows(np.concatenate(parts)) for parts in (places, ids, confusions)
     )
     order = np.argsort(places)
-    confusions = confusions[order].astype(np.int64)
+    places, confusions = places[order], confusions[order].astype(np.int64)
     return Result(
-      places=places[order],
+      places=places,
       ids=ids[order],
       confusions=confusions,
       scores=metrics.scores(confusions.sum(0), self._label_space),
-      examples=self.pictures(variables, self._examples),
-      extra={key: _of_all_processes(counts[None]).sum(0) for key, counts in extra.items()},
-      skipped=sorted(_of_all_processes(np.array(skipped, str)).tolist()),
+      examples=self.pictures(variables, places[: self._num_pictures].tolist()),
+      extra={key: devices.gather_rows(counts[None]).sum(0) for key, counts in extra.items()},
+      skipped=sorted(devices.gather_rows(np.array(skipped, str)).tolist()),
     )
 
   def pictures(self, variables: Mapping[str, Any], places: Sequence[int]) -> list[Picture]:
-    """Predicts some of the pictures, on this process's devices alone.
+    """Predicts some of the pictures, on this process's devices alone and without worker processes.
 
     Args:
       variables: the model's parameters and statistics.
@@ -214,9 +218,12 @@ class Evaluator:
     """Yields batches and what `eval_step` makes of them; without `places`, this process's share."""
     # Copied once, to where the step runs.
     variables = jax.device_put(jax.device_get(variables), devices.replicated_locally())
-    report_error = on_bad_example if self._skip_bad_examples else None
-    batches = self._batches(places=places, on_bad_example=report_error)
-    for batch in pipeline.to_devices(batches):
+    batches = self._batches(
+      places=places,
+      on_bad_example=on_bad_example if self._skip_bad_examples else None,
+      workers=self._workers if places is None else 0,  # a few pictures need none
+    )
+    for batch in feed.timed(pipeline.to_devices(batches), self._timeout):
       yield batch, self._eval_step(variables, {key: batch[key] for key in ("image", "label")})
 
 
@@ -231,23 +238,3 @@ def _pictures(
     # An image that is of another resolution than its label has not been padded.
     pixels = (x[at][:height, :width] if x.shape[2:4] == padded else x[at] for x in arrays)
     yield int(batch["index"][at]), Picture(str(batch["id"][at]), *pixels)
-
-
-def _of_all_processes(rows: np.ndarray) -> np.ndarray:
-  """Concatenates `[n, ...]` arrays of all processes, whose `n` and length of strings may differ."""
-  if jax.process_count() == 1:
-    return rows
-  if rows.dtype.kind == "U":
-    width = multihost_utils.process_allgather(np.array(rows.itemsize)).max()
-    rows = rows.astype(f"U{width // 4}")
-  counts = multihost_utils.process_allgather(np.array([len(rows)])).reshape(-1)
-  padded = np.zeros((counts.max(), *rows.shape[1:]), rows.dtype)
-  padded[: len(rows)] = rows
-  # As bytes, because jax would make 32 bits of 64 and has no strings.
-  gathered = multihost_utils.process_allgather(np.frombuffer(padded.tobytes(), np.uint8))
-  return np.concatenate(
-    [
-      np.frombuffer(part.tobytes(), rows.dtype).reshape(padded.shape)[:count]
-      for part, count in zip(gathered, counts, strict=True)
-    ]
-  )

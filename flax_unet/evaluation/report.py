@@ -1,6 +1,5 @@
 """What a run leaves to be looked at: scores, per-image matrices and pictures."""
 
-import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from flax_unet import files
+from flax_unet import errors, files
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import (
   audit,
@@ -21,33 +20,62 @@ from flax_unet.evaluation import (
 )
 from flax_unet.evaluation.evaluator import Picture, Result
 
+FOLDER = "report"  # in the run's
+PAGE = "index.html"
+_SCORES, _CONFUSIONS = "metrics.json", "confusions.npz"
+FILES = (_SCORES, _CONFUSIONS, PAGE)  # without which a report is not complete
 
-def write(
+
+def write_scores(
   folder: pathlib.Path,
   *,
   step: int,
   results: Mapping[str, Result],
-  history: Mapping[str, Any],
-  label_space: LabelSpace,
+  settings: Mapping[str, Any],
 ) -> None:
-  """Writes the report.
+  """Writes the numbers of a report: all scores, and one confusion matrix a picture.
 
   Args:
     folder: where to; made where it is missing.
     step: the number of steps that the model has been trained for.
+    results: of the evaluators, by name.
+    settings: what was evaluated, and how.
+
+  Raises:
+    UserError: the folder cannot be written.
+  """
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    evals = {name: _numbers(result) for name, result in results.items()}
+    metrics.write_scores(folder / _SCORES, {"step": step, "evals": evals, "settings": settings})
+    with files.replacing(folder / _CONFUSIONS) as temporary:
+      arrays = {f"{name}/ids": result.ids for name, result in results.items()}
+      arrays |= {f"{name}/confusions": result.confusions for name, result in results.items()}
+      np.savez_compressed(temporary, **arrays)
+  except OSError as error:
+    raise errors.UserError(
+      f"{folder}: cannot be written ({error.strerror}): name another folder with --output=DIR"
+    ) from error
+
+
+def write_figures(
+  folder: pathlib.Path,
+  *,
+  results: Mapping[str, Result],
+  history: Mapping[str, Any],
+  label_space: LabelSpace,
+) -> None:
+  """Draws the pictures of a report.
+
+  Args:
+    folder: where to.
     results: of the evaluators, by name; pictures and bars show the first.
     history: steps and values of the curves, see `figures.learning_curves`.
     label_space: names and colours.
   """
-  folder.mkdir(exist_ok=True)
-  evals = {name: _numbers(result) for name, result in results.items()}
-  metrics.write_scores(folder / "metrics.json", {"step": step, "evals": evals})
-  with files.replacing(folder / "confusions.npz") as temporary:
-    arrays = {f"{name}/ids": result.ids for name, result in results.items()}
-    arrays |= {f"{name}/confusions": result.confusions for name, result in results.items()}
-    np.savez_compressed(temporary, **arrays)
   first = next(iter(results.values()))
-  figures.qualitative(first.examples, label_space, folder / "qualitative.png")
+  if first.examples:
+    figures.qualitative(first.examples, label_space, folder / "qualitative.png")
   iou = {name: scores["iou"] for name, scores in first.scores["per_class"].items()}
   figures.per_class_bars(iou, label_space, folder / "per_class_iou.png")
   if history:
@@ -55,22 +83,28 @@ def write(
 
 
 def write_page(
-  workdir: pathlib.Path,
+  folder: pathlib.Path,
   *,
+  run: str,
   step: int,
   results: Mapping[str, Result],
   history: Mapping[str, Any],
   label_space: LabelSpace,
+  config: Mapping[str, Any],
+  run_info: Mapping[str, Any],
   predict: Callable[[Sequence[int]], list[Picture]],
 ) -> None:
-  """Writes `report/index.html`, with the worst and best pictures of the first evaluator.
+  """Writes `index.html`, with the worst and best pictures of the first evaluator.
 
   Args:
-    workdir: the run's folder; the page tells what its `config.json` and `run.json` say.
-    step: see `write`.
-    results: see `write`.
+    folder: where to.
+    run: the run's name.
+    step: see `write_scores`.
+    results: see `write_scores`.
     history: see `page_charts.learning_curves` and `page_facts.columns`.
     label_space: names and colours.
+    config: the configuration that was used, as JSON has it.
+    run_info: as in `run.json`; empty where there is none.
     predict: predicts the pictures at these places of the first evaluator's split.
   """
   first = next(iter(results.values()))
@@ -82,10 +116,9 @@ def write_page(
     for picture, index in zip(pictures, worst + best, strict=True)
   ]
   definitions, ceilings = _audit(first)
-  run_info = workdir / "run.json"
   page.write(
-    workdir / "report" / "index.html",
-    run=workdir.absolute().name,
+    folder / PAGE,
+    run=run,
     step=step,
     evals=metrics.to_json({name: _numbers(result) for name, result in results.items()}),
     confusion=first.confusions.sum(axis=0),
@@ -95,8 +128,8 @@ def write_page(
     worst=shown[: len(worst)],
     best=shown[len(worst) :],
     label_space=label_space,
-    config=json.loads((workdir / "config.json").read_text()),
-    run_info=json.loads(run_info.read_text()) if run_info.exists() else {},
+    config=config,
+    run_info=run_info,
   )
 
 

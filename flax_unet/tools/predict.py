@@ -1,15 +1,12 @@
 """Predicts one's own pictures: `python main.py --mode=predict --images=... --output=...`."""
 
 import functools
-import json
 import pathlib
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 import tqdm
@@ -18,9 +15,9 @@ from absl import logging
 from flax_unet import errors
 from flax_unet.data import label_spaces, ops, padding, picture_files
 from flax_unet.data.label_space import LabelSpace
-from flax_unet.evaluation import inference, mask_files
+from flax_unet.evaluation import mask_files
 from flax_unet.evaluation.prediction import Predictor
-from flax_unet.training import checkpoint, experiment, optimizer, state
+from flax_unet.training import experiment, trained
 
 # Maps keys and images uint8 `[height, width, 3]` to keys and masks uint8 `[height, width]`.
 _Predictor = Callable[[Iterable[tuple[Any, np.ndarray]]], Iterator[tuple[Any, np.ndarray]]]
@@ -188,7 +185,7 @@ def _load(
   Raises:
     UserError: there is no checkpoint, or it is of another model.
   """
-  _check_same_model(config, folder)
+  trained.check_same_model(config, folder)
   model = experiment.make_model(config, label_space)
   first, eval_config = next(iter(config.evals.items()))
   options = experiment.make_inference(config, first)
@@ -199,36 +196,6 @@ def _load(
     elif isinstance(op, padding.PadToMultiple):
       sizes["multiple"] = op.multiple
 
-  checkpoints = checkpoint.Checkpoints(folder, read_only=True)
-  step = checkpoints.choose(which)
-  size = inference.covering_size(1, model.depth, model.padding)
-  template = jax.eval_shape(
-    functools.partial(
-      state.create,
-      model,
-      optimizer.make_optimizer(config, config.total_steps or sys.maxsize),
-      image_size=(size, size),
-      seed=config.seed,
-      ema=config.ema_decay is not None,
-    )
-  )
-  restored, _ = checkpoints.restore(step, template)
+  step, variables = trained.load_variables(folder, which)
   logging.info("Predicting with step %d of %s", step, folder)
-  return Predictor(model, restored.eval_variables, options, **sizes)
-
-
-def _check_same_model(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
-  """Refuses a configuration whose model or state differs from that of the run in the folder."""
-  try:
-    before = json.loads((folder / "config.json").read_text())
-  except FileNotFoundError:
-    raise errors.UserError(
-      f"{folder} holds no run: train first, or name it with --workdir"
-    ) from None
-  now = json.loads(config.to_json_best_effort())
-  for key in ("label_space", "model_name", "model", "optax_name", "grad_clip_norm", "ema_decay"):
-    if before.get(key) != now[key]:
-      raise errors.UserError(
-        f"{folder} holds a run with config.{key} = {before.get(key)}, not {now[key]}: give the "
-        "--config that it was trained with"
-      )
+  return Predictor(model, variables, options, **sizes)

@@ -1,36 +1,46 @@
 """Checkpoints: the newest two and the best, written in the background, checked before use."""
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import pathlib
 import re
+import shutil
+import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 from jax.experimental.multihost_utils import sync_global_devices
-from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from flax_unet import devices, errors, files
 from flax_unet.training.state import TrainState
 
 _METRIC = "mean_iou"  # what "best" means
 _CHECKSUMS = "checksums.json"
+_SCORES = "scores.json"
+_DELETED = ".deleted"
+_GRACE_SECONDS = 20  # for a save under way when training fails
+
+T = TypeVar("T")
 
 
 class Checkpoints:
-  """The checkpoints of a run, `<folder>/checkpoints/<step>/`: state, place in the data, settings.
+  """The checkpoints of a run, `<folder>/checkpoints/<step>/`: state, place in the data, score.
 
   A place in the data is all that its iterator needs: order and augmentations follow from the seed
   and the place. Unlike the state of worker processes it fits any number of workers and devices.
 
   A checkpoint appears under its name when all of it is on disk, with the checksums of its files.
-  Those whose files have changed since are set aside when the folder is opened.
+  Its score follows when it has been evaluated.
+
+  The owner of a run sets damaged checkpoints aside when it opens them. Readers change nothing: they
+  pass over damaged ones, and those that the owner deletes meanwhile.
   """
 
   def __init__(self, folder: pathlib.Path, *, read_only: bool = False):
@@ -42,30 +52,25 @@ class Checkpoints:
     self._directory = folder.absolute() / "checkpoints"
     self._damaged = folder.absolute() / "damaged_checkpoints"
     self._saving: int | None = None
-    if jax.process_index() == 0:
-      self._set_damaged_aside()
-    sync_global_devices("checkpoints checked")
+    self._read_only = read_only
+    self._failed = False
+    if not read_only:
+      if jax.process_index() == 0:
+        self._set_damaged_aside()
+        self._empty_bin()
+      sync_global_devices("checkpoints checked")
     self._manager = ocp.CheckpointManager(
       self._directory,
       options=ocp.CheckpointManagerOptions(
-        preservation_policy=preservation_policy.AnyPreservationPolicy(
-          [
-            preservation_policy.LatestN(2),  # the newest may turn out to be damaged
-            preservation_policy.BestN(
-              get_metric_fn=lambda metrics: metrics[_METRIC],
-              n=1,
-              keep_checkpoints_without_metrics=False,
-            ),
-          ]
-        ),
-        best_fn=lambda metrics: metrics[_METRIC],
+        preservation_policy=_Keep(self._kept),
+        todelete_subdir=None if read_only else _DELETED,  # gone for readers in one go
         cleanup_tmp_directories=not read_only,
         create=not read_only,
         read_only=read_only,
         async_options=ocp.options.AsyncOptions(post_finalization_callback=self._add_checksums),
       ),
     )
-    if self.newest is None and self._damaged.exists():
+    if not read_only and self.newest is None and self._damaged.exists():
       raise errors.UserError(
         f"no checkpoint in {self._directory} is left, the damaged ones are in {self._damaged}: to "
         f"start over, delete that folder and run the command again"
@@ -74,23 +79,99 @@ class Checkpoints:
   @property
   def newest(self) -> int | None:
     """The step of the newest checkpoint, or None."""
-    return self._manager.latest_step()
+    return max(self._steps(), default=None)
 
   @property
   def best(self) -> int | None:
     """The step of the checkpoint with the highest mean IoU, or None where none was scored."""
-    return self._manager.best_step()
+    return next(iter(self._from_best()), None)
 
-  def choose(self, which: str) -> int:
-    """The step of the "newest" or the "best" checkpoint.
+  def _kept(self, steps: Iterable[int]) -> set[int]:
+    """The newest two, as the newest may turn out to be damaged, and the best."""
+    return {*sorted(steps)[-2:], *self._from_best()[:1]}
+
+  def _steps(self) -> list[int]:
+    return [int(path.name) for path in self._directory.glob("*") if path.name.isdigit()]
+
+  def _from_best(self) -> list[int]:
+    """The steps with a score, the best first; of the evaluation that scored the newest of them."""
+    scored = {
+      step: content for step in self._steps() if "best_by" in (content := self._scores(step))
+    }
+    if not scored:
+      return []
+    evaluation = scored[max(scored)]["best_by"]
+    scores = {
+      step: content[_METRIC]
+      for step, content in scored.items()
+      if content["best_by"] == evaluation and content[_METRIC] is not None
+    }
+    return sorted(scores, key=lambda step: (-scores[step], step))
+
+  def _scores(self, step: int) -> dict[str, Any]:
+    try:
+      content = json.loads((self._directory / str(step) / _SCORES).read_bytes())
+    except (OSError, ValueError):
+      return {}  # not evaluated yet; a file that is cut off is written again
+    return content if isinstance(content, dict) else {}
+
+  def evaluated(self, step: int) -> dict[str, str]:
+    """The evaluations of a checkpoint that have taken place: digests by name."""
+    return self._scores(step).get("evaluations", {})
+
+  def write_scores(
+    self, step: int, evaluations: Mapping[str, str], best_by: str | None, mean_iou: float
+  ) -> None:
+    """Notes beside a checkpoint that it was evaluated, in the first process.
+
+    Args:
+      step: of the checkpoint.
+      evaluations: what was evaluated, by name: a digest that tells one way to evaluate from others.
+      best_by: the digest of the evaluation that decides about the best checkpoint, if it was among
+        them. Only scores of one evaluation are compared.
+      mean_iou: the score of that evaluation; NaN where there was nothing to score.
+    """
+    content: dict[str, Any] = {"evaluations": {**self.evaluated(step), **evaluations}}
+    if best_by is not None:
+      content |= {"best_by": best_by, _METRIC: mean_iou if np.isfinite(mean_iou) else None}
+    if jax.process_index() == 0:
+      files.write_json(self._directory / str(step) / _SCORES, content)
+
+  def use(self, which: str, read: Callable[[int], T]) -> tuple[int, T]:
+    """Reads the "newest" or the "best" checkpoint that is intact.
+
+    Args:
+      which: "newest" or "best".
+      read: reads the checkpoint of a step.
+
+    Returns:
+      The step, and what was read.
 
     Raises:
       UserError: there is none.
     """
-    step = self.best if which == "best" else self.newest
-    if step is None:
-      raise errors.UserError(f"{self._directory} holds no checkpoint: train first")
-    return step
+    told = set()
+    while True:
+      newest_first = sorted(self._steps(), reverse=True)
+      steps = self._from_best() if which == "best" else newest_first
+      if which == "best" and newest_first and not steps:
+        raise errors.UserError(
+          f"{self._directory} holds no checkpoint that was evaluated: use --checkpoint=newest"
+        )
+      step = next((step for step in steps if step not in told), None)
+      if step is None:
+        reason = "no intact checkpoint" if told else "no checkpoint: train first"
+        raise errors.UserError(f"{self._directory} holds {reason}")
+      checkpoint = self._directory / str(step)
+      try:
+        return step, read(step)
+      except Exception:
+        damage = _damage(checkpoint)  # or its run has deleted it meanwhile
+        if not damage:
+          raise
+      told.add(step)
+      if checkpoint.exists():
+        logging.warning("Checkpoint %s is damaged (%s): passed over", checkpoint, damage)
 
   def save(
     self,
@@ -98,8 +179,6 @@ class Checkpoints:
     step: int,
     *,
     place: dict[str, Any],
-    config: dict[str, Any],
-    mean_iou: float | None,
   ) -> None:
     """Copies the state and writes it in the background.
 
@@ -107,13 +186,12 @@ class Checkpoints:
       state: what to save.
       step: the number of steps taken.
       place: where the run is in its data and its log, as JSON has it.
-      config: the configuration.
-      mean_iou: the score at this step, or None where it was not evaluated.
 
     Raises:
       UserError: this checkpoint, or the one before, could not be written.
     """
     self.wait_until_finished()
+    self._empty_bin()
     with self._explain_failure():
       self._saving = step
       self._manager.save(
@@ -121,7 +199,6 @@ class Checkpoints:
         args=ocp.args.Composite(
           state=ocp.args.StandardSave(devices.to_global(state)), data=ocp.args.JsonSave(place)
         ),
-        metrics=None if mean_iou is None else {_METRIC: mean_iou},
       )
 
   def restore(self, step: int, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
@@ -133,16 +210,26 @@ class Checkpoints:
 
     Returns:
       The state, on all devices, and the place in the data.
+
+    Raises:
+      UserError: the checkpoint is of another network or optimizer, or of another version.
     """
     template = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated()), state
     )
-    restored = self._manager.restore(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardRestore(template), data=ocp.args.JsonRestore()
-      ),
-    )
+    try:
+      restored = self._manager.restore(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardRestore(template), data=ocp.args.JsonRestore()
+        ),
+      )
+    except (KeyError, TypeError, ValueError) as error:
+      reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+      raise errors.UserError(
+        f"{self._directory / str(step)}: does not fit this configuration and version of flax_unet "
+        f"({reason}): go on with those that it was written with"
+      ) from error
     return restored.state, restored.data
 
   def restore_variables(self, step: int) -> dict[str, Any]:
@@ -153,7 +240,12 @@ class Checkpoints:
 
     Returns:
       `TrainState.eval_variables`, as NumPy arrays.
+
+    Raises:
+      UserError: the checkpoint is damaged.
     """
+    if damage := _damage(self._directory / str(step)):
+      raise errors.UserError(f"{self._directory / str(step)} is damaged ({damage})")
     folder = self._directory / str(step) / "state"
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
       saved = checkpointer.metadata(folder).item_metadata.tree
@@ -182,16 +274,40 @@ class Checkpoints:
     with self._explain_failure():
       self._manager.wait_until_finished()
 
+  @contextlib.contextmanager
+  def finishing(self) -> Iterator[None]:
+    """Closes the checkpoints when the block ends.
+
+    Where it ends with an error, a save under way gets some seconds to finish. If it was the save
+    that failed, orbax may have left threads that wait for each other for good.
+    """
+    try:
+      yield
+    except BaseException:
+      if not self._failed:
+        waiting = threading.Thread(target=self._manager.wait_until_finished, daemon=True)
+        waiting.start()
+        waiting.join(_GRACE_SECONDS)
+      raise
+    self.close()
+
   def close(self) -> None:
     """Waits until everything is written, and ends; raises what `wait_until_finished` does."""
     self.wait_until_finished()
     self._manager.close()
+    if not self._read_only and jax.process_index() == 0:
+      for step in self._steps():  # a score that came after the last save may have unseated the best
+        if step not in self._kept(self._steps()):
+          shutil.rmtree(self._directory / _DELETED, ignore_errors=True)
+          (self._directory / str(step)).rename(self._directory / _DELETED)
+      self._empty_bin()
 
   @contextlib.contextmanager
   def _explain_failure(self) -> Iterator[None]:
     try:
       yield
     except Exception as error:  # tensorstore and orbax raise various types for a full disk
+      self._failed = True
       # Of a long chain, what the system said, such as "No space left on device".
       system = re.search(r": ([A-Z][a-z ]+) \[.*os_error_code", str(error), re.DOTALL)
       reason = system[1] if system else str(error).splitlines()[0]
@@ -206,6 +322,11 @@ class Checkpoints:
       (folder,) = self._directory.glob(f"{self._saving}.orbax-checkpoint-tmp*")
       files.write_json(folder / _CHECKSUMS, _checksums(folder))
 
+  def _empty_bin(self) -> None:
+    """Deletes the checkpoints that were moved out of the readers' sight."""
+    if jax.process_index() == 0:
+      shutil.rmtree(self._directory / _DELETED, ignore_errors=True)
+
   def _set_damaged_aside(self) -> None:
     for checkpoint in self._directory.glob("[0-9]*"):
       if not checkpoint.name.isdigit():
@@ -217,9 +338,27 @@ class Checkpoints:
         logging.warning("Checkpoint %s is damaged (%s): moved to %s", checkpoint, damage, aside)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Keep:
+  """Which checkpoints orbax keeps, see `orbax.checkpoint.checkpoint_managers.PreservationPolicy`.
+
+  Attributes:
+    kept: chooses among steps.
+  """
+
+  kept: Callable[[Iterable[int]], set[int]]
+
+  def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+    """Tells for each checkpoint whether it stays."""
+    del context
+    kept = self.kept(checkpoint.step for checkpoint in checkpoints)
+    return [checkpoint.step in kept for checkpoint in checkpoints]
+
+
 def exist(folder: pathlib.Path) -> bool:
-  """Tells whether the run in `folder` has checkpoints to go on from; looks at names only."""
-  return any(path.name.isdigit() for path in (folder / "checkpoints").glob("*"))
+  """Tells whether the run in `folder` has checkpoints, damaged or not; looks at names only."""
+  saved = any(path.name.isdigit() for path in (folder / "checkpoints").glob("*"))
+  return saved or (folder / "damaged_checkpoints").exists()
 
 
 def _checksums(folder: pathlib.Path) -> dict[str, str]:
@@ -227,7 +366,7 @@ def _checksums(folder: pathlib.Path) -> dict[str, str]:
   checksums = {}
   for path in sorted(folder.rglob("*")):
     # Orbax writes its own metadata again when it gives the checkpoint its name.
-    if path.is_file() and path.name not in (_CHECKSUMS, "_CHECKPOINT_METADATA"):
+    if path.is_file() and path.name not in (_CHECKSUMS, _SCORES, "_CHECKPOINT_METADATA"):
       with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
       checksums[str(path.relative_to(folder))] = digest.hexdigest()

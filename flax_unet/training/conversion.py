@@ -7,13 +7,14 @@ import ml_collections
 from absl import logging
 
 from flax_unet import errors
-from flax_unet.data import label_spaces
+from flax_unet.data import label_space_file, label_spaces
 from flax_unet.evaluation import inference
 from flax_unet.models import torch_weights, unet
 from flax_unet.training import (
   checkpoint,
   checks,
   experiment,
+  lock,
   optimizer,
   state,
   torch_files,
@@ -43,7 +44,8 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
     UserError: the file cannot be read or does not fit the configuration, or the folder holds a run.
   """
   checks.check(config)
-  model = experiment.make_model(config, label_spaces.get(config.label_space))
+  label_space = label_spaces.get(config.label_space)
+  model = experiment.make_model(config, label_space)
   _check(model, "config.model")
   if checkpoint.exist(folder):
     raise errors.UserError(f"{folder} holds a run already: choose a new --workdir")
@@ -61,16 +63,18 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
     seed=config.seed,
     ema=config.ema_decay is not None,
   )
-  workdir.open_workdir(folder, config)
-  checkpoints = checkpoint.Checkpoints(folder)
-  checkpoints.save(
-    weights.put(fit.variables, start),
-    0,
-    place={"examples_seen": 0, "skipped": [], "unwritten_metrics": []},
-    config=config.to_dict(),
-    mean_iou=None,
-  )
-  checkpoints.close()
+  with lock.hold(folder):
+    if checkpoint.exist(folder):
+      raise errors.UserError(f"{folder} holds a run already: choose a new --workdir")
+    workdir.open_workdir(folder, config, fresh=True)
+    label_space_file.write(folder / label_space_file.NAME, label_space)
+    checkpoints = checkpoint.Checkpoints(folder)
+    checkpoints.save(
+      weights.put(fit.variables, start),
+      0,
+      place={"examples_seen": 0, "skipped": [], "unwritten_metrics": []},
+    )
+    checkpoints.close()
   logging.info("%s is a run of no steps with the weights of %s", folder, source)
 
 

@@ -1,7 +1,7 @@
 """Reads TensorBoard's event files back: the history of a run, of which no step is told twice."""
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tensorboard.backend.event_processing.event_file_loader import (
   EventFileLoader,
@@ -23,15 +23,28 @@ def _records(path: pathlib.Path) -> Iterator[bytes]:
   yield from RawEventFileLoader(str(path)).Load()
 
 
-def forget_after(workdir: pathlib.Path, step: int) -> None:
-  """Removes the events of later steps, which a run that goes on from `step` writes again."""
+def forget_after(workdir: pathlib.Path, step: int, again: Collection[str] = ()) -> None:
+  """Removes the events that a run which goes on from `step` writes again.
+
+  Call it in one process only, and before that one writes events.
+
+  Args:
+    workdir: the run's folder.
+    step: events of later steps are removed.
+    again: evaluations whose events of `step` itself are removed too.
+  """
   for path in _paths(workdir):
     with files.replacing(path) as temporary, temporary.open("wb") as file:
       writer = RecordWriter(file)
       for record in _records(path):
-        if event_pb2.Event.FromString(record).step <= step:
+        event = event_pb2.Event.FromString(record)
+        if event.step < step or (event.step == step and not _is_of(event, again)):
           writer.write(record)
       writer.flush()
+
+
+def _is_of(event: event_pb2.Event, evaluations: Collection[str]) -> bool:
+  return any(value.tag.split("/")[0] in evaluations for value in event.summary.value)
 
 
 def scalars(workdir: pathlib.Path) -> dict[str, tuple[list[int], list[float]]]:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -91,6 +93,20 @@ class Experiment:
       "steps": f"{self.total_steps:,}, {epochs:.3g} epochs",
     }
 
+  def due_evals(self, step: int) -> list[str]:
+    """The names of the evaluations that are due after a step; none before the first."""
+    return [
+      name
+      for name, eval_config in self.config.evals.items()
+      if step and (step % eval_config.log_steps == 0 or step == self.total_steps)
+    ]
+
+  def eval_digest(self, name: str) -> str:
+    """What tells one way to evaluate from others whose scores cannot be compared with its own."""
+    eval_config = self.config.evals[name]
+    decisive = [eval_config.split, eval_config.pp, sorted(eval_config.inference.items())]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
+
   def flops_per_step(self, train_state: state.TrainState) -> float | None:
     """Floating-point operations of a train step, by XLA's count; None with several processes."""
     if jax.process_count() > 1:  # pmap lowers shapes for the devices of one process only
@@ -137,6 +153,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         num_pictures=eval_config.num_pictures,
         options=make_inference(config, name),
         skip_bad_examples=skip_bad_examples,
+        timeout=config.input.timeout,
       )
       for name, eval_config in config.evals.items()
     },

@@ -1,41 +1,40 @@
 """Training: the loop, and what stands around it."""
 
-import functools
+import contextlib
 import pathlib
 import shlex
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any
 
 import flax
 import jax
 import ml_collections
+import numpy as np
 from absl import logging
 from clu import metric_writers, periodic_actions
 
-from flax_unet import terminal
-from flax_unet.data import pipeline
+from flax_unet import devices
+from flax_unet.data import feed, pipeline
 from flax_unet.evaluation import report
-from flax_unet.evaluation.evaluator import Result
 from flax_unet.training import (
-  checkpoint,
+  beginning,
   checks,
   events,
   experiment,
-  feed,
+  lock,
+  processes,
+  reporting,
   stopping,
-  weights,
-  workdir,
 )
+from flax_unet.training.beginning import Beginning
 from flax_unet.training.experiment import Experiment
-from flax_unet.training.state import TrainState, num_params, params_digest
+from flax_unet.training.state import TrainState, params_digest
 from flax_unet.training.train_log import ProgressWriter, TrainLog
 
 
 def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   """Trains a model, evaluates it and writes the report; goes on where a run stopped.
-
-  The order within a step is fixed: batch, step, log, evaluate, save, stop.
 
   Args:
     config: what to do, see `configs/`.
@@ -45,29 +44,127 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
     The exit code: 0, or 128 and the signal's number where SIGTERM or Ctrl-C ended the run early.
 
   Raises:
-    UserError: the configuration, the data or the folder cannot be used.
+    UserError: the configuration, the data or the folder cannot be used, or another process trains
+      in the folder.
   """
-  started = time.monotonic()
   checks.check(config)
-  # Before the folder has its configuration, so that one which cannot be used may be corrected.
-  starts_fresh = not checkpoint.exist(folder)
-  initial = weights.initial(config) if config.init_from and starts_fresh else {}
-  workdir.open_workdir(folder, config)
-  run = experiment.build(config)
-  checkpoints = checkpoint.Checkpoints(folder)
-  state = run.init_state()
-  logging.info("%s", terminal.aligned(run.summary(state) | {"writes to": str(folder)}))
-  start = checkpoints.newest or 0
-  skipped, unwritten = set(), []  # the errors of examples that could not be used; see `TrainLog`
-  if checkpoints.newest is None:
-    state = weights.put(initial, state)
-  else:
-    state, place = checkpoints.restore(start, state)
-    skipped, unwritten = set(place["skipped"]), place["unwritten_metrics"]
-    logging.info("Going on from step %d of %d", start, run.total_steps)
-  events.forget_after(folder, start)
+  processes.check_same_run(config, folder)
+  with contextlib.ExitStack() as stack:
+    # All processes of a run own its folder together, through the first one's lock.
+    processes.in_first(lambda: stack.enter_context(lock.hold(folder)))
+    begun = beginning.begin(config, folder)
+    if begun is None:  # it is finished
+      logging.info("%s is finished: look at %s", folder, folder / report.FOLDER / report.PAGE)
+      return 0
+    with begun.info.noting_how_it_ends():
+      return _train(begun)
 
-  batches = pipeline.to_devices(
+
+def _train(begun: Beginning) -> int:
+  """Takes the steps that are left, evaluates, and writes the report.
+
+  The order within a step is fixed: batch, step, log, save, evaluate, stop. So an evaluation that
+  fails loses nothing, and a run that was killed in one begins with it when it goes on.
+  """
+  run, info, checkpoints, state = begun.run, begun.info, begun.checkpoints, begun.state
+  config, skipped, results = run.config, set(begun.skipped), {}
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(checkpoints.finishing())
+    stop = stack.enter_context(stopping.StopSignal())
+    writer = _open_writer(begun)
+    stack.callback(writer.close)
+    log = TrainLog(
+      writer,
+      run.schedule,
+      config.log_training_steps,
+      config.input.batch_size,
+      config.skip_nonfinite,
+      begun.unwritten_metrics,
+    )
+
+    def save(step: int) -> None:
+      log.settle()
+      writer.flush()  # all that led to a checkpoint is on disk before it
+      skipped.update(devices.gather_rows(np.array(sorted(skipped), str)).tolist())
+      place = {
+        "examples_seen": step * config.input.batch_size,
+        "skipped": sorted(skipped),
+        "unwritten_metrics": log.unwritten,
+      }
+      checkpoints.save(state, step, place=place)
+      info.update()
+
+    def evaluate(step: int, due: list[str]) -> None:
+      checkpoints.wait_until_finished()
+      results.update(reporting.score_checkpoint(run, due, state, step, writer, checkpoints))
+      log.restart_clock()
+
+    if begun.due:
+      evaluate(begun.step, begun.due)
+    batches = _train_batches(run, begun.step)
+    stack.callback(batches.close)
+    train_step = experiment.map_train_step(config)
+    profilers = _make_profilers(config, begun.folder, begun.step)
+    for step in range(begun.step + 1, run.total_steps + 1):
+      batch, waited = feed.timed_next(batches, config.input.timeout)
+      state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
+      for profile in profilers:
+        profile(step)
+      log.add(step, metrics, batch["id"], waited)
+      skipped |= feed.newly_skipped(batch, skipped)
+      due = run.due_evals(step)
+      saved = bool(due) or step % config.ckpt_steps == 0
+      if saved:
+        save(step)
+      if due:
+        evaluate(step, due)
+      if step < run.total_steps and stop.reached(step):
+        if not saved:
+          save(step)
+        break
+    else:
+      step = run.total_steps
+  if step < run.total_steps:
+    command = shlex.join(["python", *sys.argv])
+    logging.info("Stopped at step %d of %d. To go on: %s", step, run.total_steps, command)
+    info.end(f"stopped at step {step} by {stop.signum.name}")
+    return 128 + stop.signum
+  _finish(begun, state, results, skipped)
+  return 0
+
+
+def _finish(
+  begun: Beginning, state: TrainState, results: dict[str, Any], skipped: set[str]
+) -> None:
+  """Writes what a finished run leaves; the scores first, whatever becomes of the rest."""
+  run, info = begun.run, begun.info
+  missing = [name for name in run.evaluators if name not in results]  # scored by an earlier start
+  results |= reporting.evaluate_all(run, missing, state.eval_variables, final=True)
+  if jax.process_index() != 0:
+    return
+  for error in sorted(skipped):
+    logging.warning("Left out in training: %s", error)
+  info.update(
+    steps=run.total_steps,
+    params_digest=params_digest(state),
+    skipped_training_examples=sorted(skipped),
+    flops_per_step=run.flops_per_step(state),
+  )
+  reporting.write_report(
+    run,
+    begun.folder,
+    begun.folder / report.FOLDER,
+    run.total_steps,
+    state.eval_variables,
+    {name: results[name] for name in run.evaluators},
+    on_scores_written=lambda: info.end("finished", finished=True),
+  )
+
+
+def _train_batches(run: Experiment, start: int) -> Iterator[pipeline.Batch]:
+  """The batches after the first `start` ones, on the devices."""
+  config = run.config
+  yield from pipeline.to_devices(
     pipeline.train_batches(
       run.train_source(),
       run.train_op,
@@ -80,84 +177,18 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
     ),
     config.input.prefetch_to_device,
   )
-  train_step = experiment.map_train_step(config)
-  writer = _make_writer(folder, run.total_steps)
-  if start == 0:
-    writer.write_hparams(_hyperparameters(config))
-  profilers = _make_profilers(config, folder, start)
-  log = TrainLog(
-    writer,
-    run.schedule,
-    config.log_training_steps,
-    config.input.batch_size,
-    config.skip_nonfinite,
-    unwritten,
-  )
-
-  results, stopped = {}, False
-  with stopping.StopSignal() as stop:
-    for step in range(start + 1, run.total_steps + 1):
-      batch, waited = feed.timed_next(batches, config.input.timeout)
-      state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
-      for profile in profilers:
-        profile(step)
-      log.add(step, metrics, batch["id"], waited)
-      skipped |= feed.newly_skipped(batch, skipped)
-      due = _due_evals(config, step, run.total_steps)
-      if due:
-        log.settle()
-        results = _evaluate(run, due, state, final=step == run.total_steps)
-        _write_results(writer, run, step, results)
-        log.restart_clock()
-      stopped = step < run.total_steps and stop.reached(step)
-      if due or stopped or step % config.ckpt_steps == 0:
-        log.settle()
-        writer.flush()  # all that led to a checkpoint is on disk before it
-        checkpoints.save(
-          state,
-          step,
-          place={
-            "examples_seen": step * config.input.batch_size,
-            "skipped": sorted(skipped),
-            "unwritten_metrics": log.unwritten,
-          },
-          config=config.to_dict(),
-          mean_iou=_score(run, results if due else {}),
-        )
-      if stopped:
-        break
-  batches.close()
-  writer.close()
-  checkpoints.close()
-  if stopped:
-    command = shlex.join(["python", *sys.argv])
-    logging.info("Stopped at step %d of %d. To go on: %s", step, run.total_steps, command)
-    return 128 + stop.signum
-  if not results:  # the run had come to its end before
-    results = _evaluate(run, run.evaluators, state, final=True)
-  if jax.process_index() == 0:
-    for error in sorted(skipped):
-      logging.warning("Left out in training: %s", error)
-    workdir.write_run_info(
-      folder,
-      data=run.dataset.fingerprint(),
-      parameters=num_params(state),
-      params_digest=params_digest(state),
-      steps=run.total_steps,
-      skipped_training_examples=sorted(skipped),
-      flops_per_step=run.flops_per_step(state),
-      seconds=time.monotonic() - started,
-    )
-    _write_report(run, folder, run.total_steps, state, results)
-  return 0
 
 
-def _make_writer(folder: pathlib.Path, total_steps: int) -> metric_writers.MetricWriter:
+def _open_writer(begun: Beginning) -> metric_writers.MetricWriter:
   """Writes to the terminal, and in the first process to TensorBoard."""
-  writers = [ProgressWriter(total_steps)]
+  writers = [ProgressWriter(begun.run.total_steps)]
   if jax.process_index() == 0:
-    writers.append(metric_writers.SummaryWriter(str(folder)))
-  return metric_writers.AsyncMultiWriter(writers)
+    events.forget_after(begun.folder, begun.step, again=begun.due)
+    writers.append(metric_writers.SummaryWriter(str(begun.folder)))
+  writer = metric_writers.AsyncMultiWriter(writers)
+  if begun.step == 0:
+    writer.write_hparams(_hyperparameters(begun.run.config))
+  return writer
 
 
 def _hyperparameters(config: ml_collections.ConfigDict) -> dict[str, bool | int | float | str]:
@@ -182,76 +213,3 @@ def _make_profilers(
       every_secs=None,
     )
   ]
-
-
-def _due_evals(config: ml_collections.ConfigDict, step: int, total_steps: int) -> list[str]:
-  return [
-    name
-    for name, eval_config in config.evals.items()
-    if step % eval_config.log_steps == 0 or step == total_steps
-  ]
-
-
-def _evaluate(
-  run: Experiment, names: Iterable[str], state: TrainState, *, final: bool
-) -> dict[str, Result]:
-  """Evaluates the model; the audit is for the final scores."""
-  variables = state.eval_variables
-  return {name: run.evaluators[name](variables, audit_predictions=final) for name in names}
-
-
-def _score(run: Experiment, results: dict[str, Result]) -> float | None:
-  """The mean IoU by which the best checkpoint is told: that of the configuration's first eval."""
-  first = next(iter(run.evaluators))
-  return results[first].scores["mean_iou"] if first in results else None
-
-
-def _write_results(
-  writer: metric_writers.MetricWriter, run: Experiment, step: int, results: dict[str, Result]
-) -> None:
-  """Writes scores and pictures for TensorBoard."""
-  for name, result in results.items():
-    keys = ("mean_iou", "pixel_accuracy", "mean_f1")
-    writer.write_scalars(step, {f"{name}/{key}": result.scores[key] for key in keys})
-    writer.write_images(step, report.panels(name, result.examples, run.label_space))
-
-
-def _write_report(
-  run: Experiment, folder: pathlib.Path, step: int, state: TrainState, results: dict[str, Result]
-) -> None:
-  """Writes the report of a step's results, and says where it is."""
-  curves = events.scalars(folder)
-  history = {tag.removeprefix("train/"): curve for tag, curve in curves.items()}
-  content = {
-    "step": step,
-    "results": results,
-    "history": history,
-    "label_space": run.label_space,
-  }
-  report.write(folder / "report", **content)
-  first = run.evaluators[next(iter(results))]
-  report.write_page(
-    folder, **content, predict=functools.partial(first.pictures, state.eval_variables)
-  )
-  for name, result in results.items():
-    logging.info("Scores at step %d\n%s", step, report.text(name, result))
-  logging.info("Look at %s", folder / "report" / "index.html")
-
-
-def evaluate(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str) -> None:
-  """Evaluates a checkpoint of a run, and writes the report anew.
-
-  Args:
-    config: the run's configuration; its `evals` may differ from those of training.
-    folder: the run's folder.
-    which: "newest" or "best".
-
-  Raises:
-    UserError: there is no checkpoint.
-  """
-  checks.check(config)
-  checkpoints = checkpoint.Checkpoints(folder, read_only=True)
-  step = checkpoints.choose(which)
-  run = experiment.build(config)
-  state, _ = checkpoints.restore(step, run.init_state())
-  _write_report(run, folder, step, state, _evaluate(run, run.evaluators, state, final=True))

@@ -1,16 +1,23 @@
 """How jax is set up: the processes of a run, determinism, and compiled programs kept on disk."""
 
+import json
 import math
 import os
 import pathlib
+from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import ml_collections
+import numpy as np
 
-from flax_unet import errors
+from flax_unet import devices, errors
+from flax_unet.training import workdir
 
 # A process that dies is noticed within this time, and ends the others.
 _HEARTBEAT_SECONDS = 30
+
+T = TypeVar("T")
 
 
 def connect(
@@ -43,6 +50,51 @@ def connect(
     jax.distributed.initialize(*given, heartbeat_timeout_seconds=_HEARTBEAT_SECONDS)
   except (ValueError, RuntimeError) as error:
     raise errors.UserError(f"cannot connect the processes: {error}") from error
+
+
+def in_first(action: Callable[[], T]) -> T | None:
+  """Runs something in the first process; all of them wait for it.
+
+  Returns:
+    What it returned in the first process, None in the others.
+
+  Raises:
+    UserError: the action did; in all processes, so that none waits for another.
+  """
+  result, message = None, ""
+  if jax.process_index() == 0:
+    try:
+      result = action()
+    except errors.UserError as error:
+      message = str(error)
+  if message := devices.gather_rows(np.array([message]))[0]:
+    raise errors.UserError(str(message))
+  return result
+
+
+def broadcast(value: bool) -> bool:
+  """What the first process says: files that others write may not be seen by all at once."""
+  return bool(devices.gather_rows(np.array([value]))[0])
+
+
+def check_same_run(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
+  """Refuses processes that were started with different settings or folders.
+
+  Raises:
+    UserError: in all processes; names the process and the first setting that differs.
+  """
+  if jax.process_count() == 1:
+    return
+  settings = {"--workdir": str(folder.absolute()), **workdir.shared_settings(config)}
+  rows = devices.gather_rows(np.array([json.dumps(settings, sort_keys=True)]))
+  first, *others = (json.loads(str(row)) for row in rows)
+  for index, other in enumerate(others, start=1):
+    for key in sorted(first | other):
+      if first.get(key) != other.get(key):
+        raise errors.UserError(
+          f"process {index} was started with {key} = {other.get(key)}, process 0 with "
+          f"{first.get(key)}: start all processes with the same command"
+        )
 
 
 def divide_cores(config: ml_collections.ConfigDict) -> None:

@@ -17,7 +17,7 @@ from flax_unet.data import label_spaces
 from flax_unet.evaluation import inference
 from flax_unet.models import torch_weights
 from flax_unet.models.unet import UNet
-from flax_unet.training import checkpoint, experiment, torch_files
+from flax_unet.training import checkpoint, experiment, torch_files, trained
 from flax_unet.training.state import TrainState
 
 _Flat = dict[tuple[str, ...], Any]  # by collection, layer and name
@@ -66,11 +66,10 @@ def read(where: str) -> dict[str, Any]:
       f"{where}: is neither a run, nor one of its checkpoints (<run>/checkpoints/<step>), nor a "
       f"file that ends with {', '.join(torch_files.SUFFIXES)}"
     )
+  if not is_checkpoint:
+    return trained.load_variables(folder, "newest")[1]
   checkpoints = checkpoint.Checkpoints(folder, read_only=True)
-  step = int(path.name) if is_checkpoint else checkpoints.choose("newest")
-  if not (folder / "checkpoints" / str(step)).is_dir():
-    raise errors.UserError(f"{where}: is damaged, and was set aside")
-  variables = checkpoints.restore_variables(step)
+  variables = checkpoints.restore_variables(int(path.name))
   checkpoints.close()
   return variables
 

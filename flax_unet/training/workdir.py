@@ -1,23 +1,20 @@
-"""The folder of a run: whose it is, and what it says about itself."""
+"""The folder of a run: whose it is, and which of its settings may change."""
 
-import importlib.metadata
 import json
-import os
 import pathlib
-import platform
 import re
-import resource
-import shlex
-import subprocess
-import sys
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import ml_collections
 
 from flax_unet import errors, files
+from flax_unet.data import label_space_file
+from flax_unet.data.label_space import LabelSpace
 
-# Settings that may change when a run goes on: they do not change what it computes.
+CONFIG = "config.json"
+
+# Settings that may change when a run goes on without a word: they do not change what it computes.
 _FREE = (
   "ckpt_steps",
   "input.cache",
@@ -28,22 +25,18 @@ _FREE = (
   "input.prefetch_to_device",
   "input.timeout",
   "input.workers",
+  "log_training_steps",
   "profile_steps",
 )
-_PACKAGES = (
-  "flax_unet",
-  "jax",
-  "jaxlib",
-  "flax",
-  "optax",
-  "orbax-checkpoint",
-  "grain",
-  "tensorflow-datasets",
-  "numpy",
-  "imagecodecs",
-  "opencv-python-headless",
-  "clu",
-  "ml_collections",
+# Settings that error messages advise to change; `run.json` lists each change with its step.
+_RECORDED = (
+  "accumulate_steps",
+  "evals",
+  "grad_clip_norm",
+  "input.on_bad_example",
+  "lr",
+  "model.remat",
+  "skip_nonfinite",
 )
 
 
@@ -56,93 +49,117 @@ def choose(workdir: str | None, config_file: str) -> pathlib.Path:
   return pathlib.Path("runs") / name
 
 
-def open_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Makes a folder the run's own: creates it and writes `config.json`.
+def open_workdir(
+  workdir: pathlib.Path, config: ml_collections.ConfigDict, *, fresh: bool
+) -> list[dict[str, Any]]:
+  """Writes the configuration of a run to its folder, which the caller owns.
 
-  A folder that holds nothing else is of a run that failed before it began, and may change hands.
+  A run without a checkpoint has nothing to lose: all of its settings may change. Later, those that
+  error messages advise to change may, and those that do not change what the run computes.
+
+  Args:
+    workdir: the folder.
+    config: the configuration.
+    fresh: whether the run has no checkpoint.
+
+  Returns:
+    The settings that have changed, each with `key`, `from` and `to`; without those that change
+    nothing.
 
   Raises:
     UserError: the folder cannot be written, or holds a run of another configuration.
   """
-  content = json.loads(config.to_json_best_effort())
-  path = workdir / "config.json"
+  content = to_json(config)
+  path = workdir / CONFIG
+  changes = []
+  if path.exists():
+    before, now = flatten(files.read_json(path)), flatten(content)
+    changes = [
+      {"key": key, "from": before.get(key), "to": now.get(key)}
+      for key in sorted(before | now)
+      if not _is_one_of(key, _FREE) and before.get(key) != now.get(key)
+    ]
+  refused = [] if fresh else [item for item in changes if not _is_one_of(item["key"], _RECORDED)]
+  if refused:
+    differences = "; ".join(
+      f"{item['key']}: {item['from']} there, {item['to']} now" for item in refused
+    )
+    raise errors.UserError(
+      f"{workdir} holds a run of another configuration ({differences}). Use these settings again "
+      "to go on with it, or start a new run with --workdir=DIR"
+    )
   try:
     workdir.mkdir(parents=True, exist_ok=True)
-    if path.exists() and len(list(workdir.iterdir())) > 1:
-      _check_same(json.loads(path.read_text()), content, workdir)
-    files.write_json(path, content)
+    if not path.exists() or files.read_json(path) != content:
+      files.write_json(path, content)
   except OSError as error:
     raise errors.UserError(
       f"cannot write to {workdir} ({error.strerror}): choose another folder with --workdir=DIR"
     ) from error
+  return changes
 
 
-def _check_same(before: dict[str, Any], now: dict[str, Any], workdir: pathlib.Path) -> None:
-  before, now = _flatten(before), _flatten(now)
-  differences = [
-    f"{key}: {before.get(key)} there, {now.get(key)} now"
+def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """A configuration as `config.json` has it: tuples are lists."""
+  return json.loads(config.to_json_best_effort())
+
+
+def shared_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """The settings that all processes of a run have in common, by dotted key."""
+  settings = flatten(to_json(config))
+  return {key: value for key, value in settings.items() if not _is_one_of(key, _FREE)}
+
+
+def check_data(
+  workdir: pathlib.Path,
+  info: Mapping[str, Any],
+  data: Mapping[str, Any],
+  label_space: LabelSpace,
+) -> None:
+  """Refuses data or classes other than those that the run began with; keeps them for the next time.
+
+  Args:
+    workdir: the run's folder.
+    info: its `run.json` so far; empty for a run that begins.
+    data: the fingerprint of today's data.
+    label_space: today's classes.
+
+  Raises:
+    UserError: they differ; says what has changed.
+  """
+  path = workdir / label_space_file.NAME
+  if info and path.exists():
+    if difference := label_space_file.difference(label_space_file.read(path), label_space):
+      raise errors.UserError(
+        f"the classes of {workdir} have changed since it began ({difference}): go on with those it "
+        "began with, or start a new run with --workdir=DIR"
+      )
+  else:
+    label_space_file.write(path, label_space)
+  before, now = flatten(info.get("data", data)), flatten(data)
+  changed = [
+    f"{key}: {before.get(key)} then, {now.get(key)} now"
     for key in sorted(before | now)
-    if key not in _FREE and before.get(key) != now.get(key)
+    if before.get(key) != now.get(key)
   ]
-  if differences:
+  if changed:
     raise errors.UserError(
-      f"{workdir} holds a run of another configuration ({'; '.join(differences)}). Use these "
-      "settings again to go on with it, or start a new run with --workdir=DIR"
+      f"the data of {workdir} have changed since it began ({'; '.join(changed)}), so examples it "
+      "was trained on may be validated with now: go on with the data it began with, or start a new "
+      "run with --workdir=DIR"
     )
 
 
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _is_one_of(key: str, settings: tuple[str, ...]) -> bool:
+  return any(key == setting or key.startswith(f"{setting}.") for setting in settings)
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
   """Nested keys to dotted ones."""
   flat = {}
   for key, value in tree.items():
-    if isinstance(value, dict):
-      flat |= _flatten(value, f"{prefix}{key}.")
+    if isinstance(value, Mapping):
+      flat |= flatten(value, f"{prefix}{key}.")
     else:
       flat[prefix + key] = value
   return flat
-
-
-def write_run_info(workdir: pathlib.Path, **facts: Any) -> None:
-  """Writes `run.json`: the facts, and what the run ran on.
-
-  Memory is in bytes, of the process and of each device that tells.
-  """
-  content = {
-    **facts,
-    "peak_memory": _peak_memory(),
-    "command": shlex.join(sys.argv),
-    "versions": {"python": platform.python_version()}
-    | {name: importlib.metadata.version(name) for name in _PACKAGES},
-    "git_commit": _git_commit(),
-    "platform": platform.platform(),
-    "cpus": os.cpu_count(),
-    "devices": [str(device.device_kind) for device in jax.devices()],
-    "processes": jax.process_count(),
-  }
-  files.write_json(workdir / "run.json", content)
-
-
-def _git_commit() -> str | None:
-  """The commit of the source, with `-dirty` where files differ from it; None outside a checkout."""
-  folder = pathlib.Path(__file__).parent
-  try:
-    described = subprocess.run(
-      ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-      cwd=folder,
-      capture_output=True,
-      text=True,
-      check=True,
-    )
-  except (OSError, subprocess.CalledProcessError):
-    return None
-  return described.stdout.strip()
-
-
-def _peak_memory() -> dict[str, int]:
-  # Linux counts in KiB, macOS in bytes.
-  unit = 1 if sys.platform == "darwin" else 1024
-  memory = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
-  for device in jax.local_devices():
-    if stats := device.memory_stats():
-      memory[str(device)] = stats["peak_bytes_in_use"]
-  return memory

@@ -108,11 +108,13 @@ def _write(folder, pictures, run_info=RUN_INFO, **overrides):
     **overrides,
   }
   (folder / "report").mkdir(parents=True)
-  (folder / "config.json").write_text(json.dumps({"seed": 0, "input": {"pp": "a|b", "n": None}}))
-  if run_info:
-    (folder / "run.json").write_text(json.dumps(run_info))
   report.write_page(
-    folder, **content, predict=lambda places: [pictures[place // 2] for place in places]
+    folder / "report",
+    run=folder.name,
+    config={"seed": 0, "input": {"pp": "a|b", "n": None}},
+    run_info=run_info or {},
+    predict=lambda places: [pictures[place // 2] for place in places],
+    **content,
   )
   return Page((folder / "report/index.html").read_text()), content
 
@@ -122,7 +124,9 @@ def run(tmp_path_factory):
   """The page of a run, and its metrics.json."""
   folder = tmp_path_factory.mktemp("runs") / "my <run>"
   page, content = _write(folder, _pictures(6, 64, 128))
-  report.write(folder / "report", **content)
+  report.write_scores(
+    folder / "report", step=content["step"], results=content["results"], settings={}
+  )
   return page, json.loads((folder / "report/metrics.json").read_text())["evals"]["val"]
 
 

@@ -37,9 +37,8 @@ def _result(seed):
 def _write(folder, step=30, **kwargs):
   results = {"val": _result(0), "test": _result(1)}
   history = {"loss": ([1, 2], [0.5, 0.25]), "val/mean_iou": ([2], [0.5])}
-  report.write(
-    folder, step=step, results=results, label_space=SPACE, **{"history": history, **kwargs}
-  )
+  report.write_scores(folder, step=step, results=results, settings={})
+  report.write_figures(folder, results=results, label_space=SPACE, **{"history": history, **kwargs})
   return results
 
 

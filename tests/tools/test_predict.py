@@ -30,13 +30,15 @@ def _run(tmp_path_factory):
   """The folder of a run, and its state."""
   folder = tmp_path_factory.mktemp("run")
   config = _config()
-  workdir.open_workdir(folder, config)
+  workdir.open_workdir(folder, config, fresh=True)
   model = experiment.make_model(config, label_spaces.get(config.label_space))
   made = state.create(
     model, optimizer.make_optimizer(config, 10), image_size=(8, 8), seed=0, ema=False
   )
   checkpoints = checkpoint.Checkpoints(folder)
-  checkpoints.save(made, 10, place={}, config=config.to_dict(), mean_iou=0.5)
+  checkpoints.save(made, 10, place={})
+  checkpoints.wait_until_finished()
+  checkpoints.write_scores(10, {"val": "digest"}, best_by="digest", mean_iou=0.5)
   checkpoints.close()
   return folder, model, made
 
@@ -180,13 +182,13 @@ def test_mistakes_are_told_in_one_line(run, pictures, tmp_path):
   _fails(run, pictures, tmp_path / "file" / "out", "--output=.*: cannot be written")
   _fails(run, pictures, pictures, "choose another")
   _fails([tmp_path], pictures, output, "holds no run: train first")
-  workdir.open_workdir(tmp_path / "new", _config())
+  workdir.open_workdir(tmp_path / "new", _config(), fresh=True)
   _fails([tmp_path / "new"], pictures, output, "holds no checkpoint: train first")
   _fails(run, pictures, output, "unknown format .*did you mean 'color'", formats=["colour"])
   _fails(run, pictures, output, "add that format", make_zip=True)
   _fails(run, pictures, output, "are named", formats=["cityscapes"])
   other = _config()
   other.model.width = 4
-  _fails(run, pictures, output, "config.model = .*'width': 2.*'width': 4", config=other)
+  _fails(run, pictures, output, r"config\.model\.width = 2, not 4", config=other)
   (pictures / "a.jpg").write_bytes((pictures / "b.jpg").read_bytes())
   _fails(run, pictures, output, "would have the same name")

@@ -29,7 +29,10 @@ def _save(folder, **scores):
   for name, score in scores.items():
     step = int(name.removeprefix("step_"))
     place = {"examples_seen": 8 * step}
-    checkpoints.save(_state(step), step, place=place, config={"lr": 0.1}, mean_iou=score)
+    checkpoints.save(_state(step), step, place=place)
+    if score is not None:
+      checkpoints.wait_until_finished()
+      checkpoints.write_scores(step, {"val": "digest"}, best_by="digest", mean_iou=score)
   checkpoints.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from flax_unet.data import pipeline
 from flax_unet.errors import UserError
-from flax_unet.training import checkpoint, events, feed, loop, stopping
+from flax_unet.training import checkpoint, events, experiment, loop, reporting, stopping
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,9 @@ def test_thirty_steps_equal_seventeen_and_thirteen(
     patch.setattr(stopping.StopSignal, "reached", signal_at_17)
     assert loop.train(tiny_config(), folder) == 128 + signal.SIGTERM
   assert _checkpoints(folder)[0] == 17
-  assert not (folder / "run.json").exists()
+  info = _json(folder / "run.json")
+  assert info["starts"][0]["ended"] == "stopped at step 17 by SIGTERM"
+  assert (info["finished"], info["data"]["splits"]["train"]["examples"]) == (False, 16)
 
   starts = []
 
@@ -111,11 +113,23 @@ def test_worker_processes_change_nothing(uninterrupted, tiny_config, tmp_path, w
   _assert_same_result(tmp_path / "run", uninterrupted)
 
 
-def test_a_finished_run_is_only_evaluated_again(
+def _content(folder):
+  """All files below a folder, with the time of their last change."""
+  files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+  return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def test_the_command_of_a_finished_run_changes_nothing(copy_of_run, tiny_config):
+  before = _content(copy_of_run)
+  assert loop.train(tiny_config(), copy_of_run) == 0
+  assert _content(copy_of_run) == before
+
+
+def test_a_finished_run_without_a_report_is_only_evaluated_again(
   copy_of_run, uninterrupted, tiny_config, monkeypatch
 ):
   shutil.rmtree(copy_of_run / "report")
-  monkeypatch.setattr(feed, "timed_next", lambda *args: pytest.fail("trained on"))
+  monkeypatch.setattr(pipeline, "train_batches", lambda *args: pytest.fail("trained on"))
   assert loop.train(tiny_config(), copy_of_run) == 0
   _assert_same_result(copy_of_run, uninterrupted)
 
@@ -132,17 +146,22 @@ def test_epochs_are_turned_into_steps(tiny_config, tmp_path):
   # 3 epochs of 16 pictures in batches of 8 are 6 steps; of 12 pictures, 4.5 steps.
   changes = {"total_steps": None, "input.batch_size": 8, "schedule.warmup_steps": 0}
   config = tiny_config(total_epochs=3, **changes)
-  assert loop.experiment.build(config).total_steps == 6
+  assert experiment.build(config).total_steps == 6
   config.input.data.split = "train[:12]"
-  assert loop.experiment.build(config).total_steps == 5
+  assert experiment.build(config).total_steps == 5
 
 
 @pytest.mark.parametrize("which", ["newest", "best"])
 def test_a_checkpoint_is_evaluated(copy_of_run, tiny_config, which):
   newest, best = _checkpoints(copy_of_run)
-  shutil.rmtree(copy_of_run / "report")
-  loop.evaluate(tiny_config(), copy_of_run, which)
-  report = _json(copy_of_run / "report" / "metrics.json")
+  before = _content(copy_of_run)
+  reporting.evaluate(tiny_config(), copy_of_run, which)
+  after = _content(copy_of_run)
+  assert before.items() <= after.items()  # the training's report included
+  (folder,) = (copy_of_run / "evaluations").iterdir()
+  assert {folder} == {path.parent for path in after.keys() - before}
+  report = _json(folder / "metrics.json")
+  assert report["settings"]["evals"]["val"]["pp"] == "label_map"
   steps, scores = _curves(copy_of_run)["val/mean_iou"]
   assert report["step"] == {"newest": newest, "best": best}[which]
   expected = scores[steps.index(report["step"])]
@@ -150,7 +169,7 @@ def test_a_checkpoint_is_evaluated(copy_of_run, tiny_config, which):
 
 
 def test_the_average_of_the_parameters_is_what_is_scored(uninterrupted, tiny_config):
-  run = loop.experiment.build(tiny_config())
+  run = experiment.build(tiny_config())
   checkpoints = checkpoint.Checkpoints(uninterrupted, read_only=True)
   state, place = checkpoints.restore(30, run.init_state())
   checkpoints.close()
@@ -165,14 +184,14 @@ def test_the_average_of_the_parameters_is_what_is_scored(uninterrupted, tiny_con
 
 
 def test_without_a_checkpoint_there_is_nothing_to_evaluate(tiny_config, tmp_path):
-  with pytest.raises(UserError, match="checkpoints holds no checkpoint: train first"):
-    loop.evaluate(tiny_config(), tmp_path / "run", "newest")
+  with pytest.raises(UserError, match="run holds no run: train first"):
+    reporting.evaluate(tiny_config(), tmp_path / "run", "newest")
 
 
 def test_a_folder_with_another_run_is_left_alone(copy_of_run, tiny_config):
   before = {path: path.stat().st_mtime_ns for path in copy_of_run.rglob("*")}
-  with pytest.raises(UserError, match=r"another configuration \(lr: 0.003 there, 0.1 now\)"):
-    loop.train(tiny_config(lr=0.1), copy_of_run)
+  with pytest.raises(UserError, match=r"another configuration \(seed: 0 there, 1 now\)"):
+    loop.train(tiny_config(seed=1), copy_of_run)
   assert {path: path.stat().st_mtime_ns for path in copy_of_run.rglob("*")} == before
 
 

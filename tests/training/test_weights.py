@@ -57,7 +57,7 @@ def test_a_layer_is_taken_whole_or_not_at_all():
 
 def _run(folder, config, seed=5):
   """A run that was never trained; returns its state."""
-  workdir.open_workdir(folder, config)
+  workdir.open_workdir(folder, config, fresh=True)
   made = state.create(
     experiment.make_model(config, label_spaces.get(config.label_space)),
     optimizer.make_optimizer(config, 10),
@@ -69,7 +69,7 @@ def _run(folder, config, seed=5):
   for step in (3, 7):
     made = made.replace(params=jax.tree.map(lambda x: x + 1, made.params))
     made = made.replace(ema_params=made.ema_params and jax.tree.map(lambda x: -x, made.params))
-    checkpoints.save(made, step, place={}, config={}, mean_iou=None)
+    checkpoints.save(made, step, place={})
   checkpoints.close()
   return jax.device_get(made)
 

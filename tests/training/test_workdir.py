@@ -4,6 +4,7 @@ import pathlib
 import ml_collections
 import pytest
 
+from flax_unet.data import label_spaces
 from flax_unet.errors import UserError
 from flax_unet.training import workdir
 
@@ -37,9 +38,13 @@ def test_default_folder_is_named_after_the_config(given, config_file, expected):
   assert str(workdir.choose(given, config_file)) == expected
 
 
+def _open(folder, config, fresh=False):
+  return workdir.open_workdir(folder, config, fresh=fresh)
+
+
 def test_configuration_is_kept(tmp_path):
   folder = tmp_path / "runs" / "first"
-  workdir.open_workdir(folder, _config())
+  assert _open(folder, _config(), fresh=True) == []
   assert json.loads((folder / "config.json").read_text()) == {
     "lr": 0.1,
     "total_epochs": None,
@@ -47,50 +52,86 @@ def test_configuration_is_kept(tmp_path):
     "input": {"batch_size": 8, "workers": 0, "data": {"data_dir": None}},
     "evals": {"val": {"inference": {"scales": [1.0]}}},
   }
-  workdir.open_workdir(folder, _config())  # the same again goes on
+  written = (folder / "config.json").stat().st_mtime_ns
+  assert _open(folder, _config()) == []  # the same again goes on
+  assert (folder / "config.json").stat().st_mtime_ns == written
 
 
 def test_what_changes_no_result_may_change(tmp_path):
-  workdir.open_workdir(tmp_path, _config())
+  _open(tmp_path, _config(), fresh=True)
   changes = {"ckpt_steps": 50, "input.workers": 4, "input.data.data_dir": "/data"}
-  workdir.open_workdir(tmp_path, _config(**changes))
+  assert _open(tmp_path, _config(**changes)) == []
   assert json.loads((tmp_path / "config.json").read_text())["input"]["workers"] == 4
 
 
+def test_what_errors_advise_to_change_may_change_and_is_told(tmp_path):
+  _open(tmp_path, _config(), fresh=True)
+  changes = {"lr": 0.05, "evals.val.inference.scales": (0.5, 1.0)}
+  assert _open(tmp_path, _config(**changes)) == [
+    {"key": "evals.val.inference.scales", "from": [1.0], "to": [0.5, 1.0]},
+    {"key": "lr", "from": 0.1, "to": 0.05},
+  ]
+  assert json.loads((tmp_path / "config.json").read_text())["lr"] == 0.05
+
+
 def test_another_configuration_is_refused_with_what_differs(tmp_path):
-  workdir.open_workdir(tmp_path, _config())
-  (tmp_path / "checkpoints").mkdir()
+  _open(tmp_path, _config(), fresh=True)
   before = (tmp_path / "config.json").read_bytes()
   changed = _config(**{"lr": 0.2, "input.batch_size": 16, "input.workers": 4})
   del changed.total_epochs
+  changed.seed = 1
   with pytest.raises(UserError) as error:
-    workdir.open_workdir(tmp_path, changed)
+    _open(tmp_path, changed)
   assert str(error.value) == (
-    f"{tmp_path} holds a run of another configuration (input.batch_size: 8 there, 16 now; lr: 0.1 "
-    "there, 0.2 now). Use these settings again to go on with it, or start a new run with "
+    f"{tmp_path} holds a run of another configuration (input.batch_size: 8 there, 16 now; seed: "
+    "None there, 1 now). Use these settings again to go on with it, or start a new run with "
     "--workdir=DIR"
   )
   assert (tmp_path / "config.json").read_bytes() == before
 
 
-def test_a_run_that_failed_before_it_began_may_be_corrected(tmp_path):
-  workdir.open_workdir(tmp_path, _config())
-  workdir.open_workdir(tmp_path, _config(lr=0.2))
-  assert json.loads((tmp_path / "config.json").read_text())["lr"] == 0.2
+def test_a_run_without_a_checkpoint_may_be_corrected(tmp_path):
+  _open(tmp_path, _config(), fresh=True)
+  assert _open(tmp_path, _config(**{"input.batch_size": 4}), fresh=True) == [
+    {"key": "input.batch_size", "from": 8, "to": 4}
+  ]
+  assert json.loads((tmp_path / "config.json").read_text())["input"]["batch_size"] == 4
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
   (tmp_path / "file").touch()
   for folder in (tmp_path / "file" / "run", pathlib.Path("/proc/run")):
     with pytest.raises(UserError, match=rf"cannot write to {folder} \(.+\): .*--workdir=DIR"):
-      workdir.open_workdir(folder, _config())
+      _open(folder, _config(), fresh=True)
 
 
-def test_run_info_tells_what_it_ran_on(tmp_path):
-  workdir.write_run_info(tmp_path, steps=3)
-  info = json.loads((tmp_path / "run.json").read_text())
-  assert info["steps"] == 3
-  assert len(info["devices"]) == 4
-  assert info["processes"] == 1
-  assert info["peak_memory"]["host"] > 50e6  # bytes: jax alone takes more
-  assert {"python", "flax_unet", "jax", "numpy", "grain"} <= set(info["versions"])
+@pytest.mark.parametrize(
+  ("content", "message"),
+  [(b"", "is empty"), (b'{"lr": 0.', "is no JSON, or cut off"), (b"[1]", "holds no JSON object")],
+)
+def test_a_damaged_configuration_is_one_line(tmp_path, content, message):
+  (tmp_path / "config.json").write_bytes(content)
+  with pytest.raises(UserError, match=rf"config.json: {message}"):
+    _open(tmp_path, _config())
+
+
+DATA = {"name": "folder", "splits": {"train": {"examples": 3, "sha256": "a"}}}
+CLASSES = label_spaces.get("3_classes")
+
+
+def test_data_that_changed_since_the_run_began_are_refused(tmp_path):
+  workdir.check_data(tmp_path, {}, DATA, CLASSES)
+  info = {"data": DATA}
+  workdir.check_data(tmp_path, info, DATA, CLASSES)
+  more = {"name": "folder", "splits": {"train": {"examples": 4, "sha256": "b"}}}
+  with pytest.raises(UserError, match=r"data of .* have changed .*examples: 3 then, 4 now; "):
+    workdir.check_data(tmp_path, info, more, CLASSES)
+
+
+def test_classes_that_changed_since_the_run_began_are_refused(tmp_path):
+  file = tmp_path / "classes.csv"
+  file.write_text("name,r,g,b\ndisc,0,0,0\nbox,1,1,1\n")
+  workdir.check_data(tmp_path, {}, DATA, label_spaces.get(str(file)))
+  file.write_text("name,r,g,b\nbox,0,0,0\ndisc,1,1,1\n")
+  with pytest.raises(UserError, match=r"have changed .*class 0 was 'disc' and is 'box' now"):
+    workdir.check_data(tmp_path, {"data": DATA}, DATA, label_spaces.get(str(file)))

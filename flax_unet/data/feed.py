@@ -1,5 +1,6 @@
-"""How the loop takes its batches: what it waits for, for how long, and what was left out."""
+"""How training and evaluation take their batches: how long they wait, and what was left out."""
 
+import multiprocessing
 import signal
 import time
 import types
@@ -21,6 +22,8 @@ def timed_next(batches: Iterator[Batch], timeout: int) -> tuple[Batch, float]:
 
   def give_up(signum: int, frame: types.FrameType | None) -> NoReturn:
     del signum, frame
+    for worker in multiprocessing.active_children():
+      worker.kill()  # or closing the pipeline would wait for them
     raise UserError(
       f"no batch came within config.input.timeout = {timeout} seconds: a worker process, or the "
       "disk that it reads, hangs. The same command goes on from the last checkpoint"
@@ -42,6 +45,16 @@ def timed_next(batches: Iterator[Batch], timeout: int) -> tuple[Batch, float]:
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
   return batch, time.monotonic() - asked
+
+
+def timed(batches: Iterator[Batch], timeout: int) -> Iterator[Batch]:
+  """Yields batches; raises what `timed_next` does. In the main thread only."""
+  while True:
+    try:
+      batch, _ = timed_next(batches, timeout)
+    except StopIteration:
+      return
+    yield batch
 
 
 def newly_skipped(batch: Batch, known: Collection[str]) -> set[str]:
