@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from absl import app, flags
 
-_SHUTDOWN_SECONDS = 10  # for a save under way, and for threads to end
+_SHUTDOWN_SECONDS = 5  # for threads to end, once a save under way has had its time
 
 
 class UserError(ValueError):

@@ -40,7 +40,7 @@ flags.FLAGS.mark_as_parsed()  # grain reads its own before it starts workers
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
   """The tests that take longest begin, so that no process waits for another's in the end."""
-  items.sort(key=lambda item: item.path.name != "test_faults.py")
+  items.sort(key=lambda item: item.path.parent.name != "faults")
 
 
 @pytest.fixture(scope="session")

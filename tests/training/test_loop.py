@@ -1,4 +1,4 @@
-"""The loop in this process; real kills and signals are in `test_faults.py`."""
+"""The loop in this process; real kills and signals are in `tests/faults`."""
 
 import json
 import pathlib

@@ -1,0 +1,207 @@
+"""What can happen to a run, with real processes: signals, a full disk, several processes."""
+
+import functools
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from flax_unet.training import events
+from tests.faults.processes import (
+  ROOT,
+  STEPS,
+  checkpoints,
+  digest,
+  environment,
+  error_of,
+  run_info,
+  wait_for,
+)
+
+
+def test_signals_stop_between_two_steps_and_the_same_command_goes_on(start, tmp_path):
+  assert start(workdir="calm").wait(300) == 0
+  log = tmp_path / "log.txt"
+  for signum in (signal.SIGTERM, signal.SIGINT):
+    log.write_text("")
+    process = start()
+    wait_for("  loss ", log, process)
+    if signum == signal.SIGTERM:
+      _a_second_start_is_refused(start, tmp_path, process)
+    process.send_signal(signum)
+    assert process.wait(60) == 128 + signum
+    last = log.read_text().splitlines()[-1]
+    assert (
+      f"Stopped at step {checkpoints(tmp_path / 'run')[-1]} of {STEPS}. To go on: python" in last
+    )
+  log.write_text("")
+  assert start("--verbosity=-1").wait(300) == 0
+  assert log.read_text() == ""  # nothing to warn of
+  assert digest(tmp_path / "run") == digest(tmp_path / "calm")
+  ends = [start["ended"].split()[0] for start in run_info(tmp_path / "run")["starts"]]
+  assert ends == ["stopped", "stopped", "finished"]
+  # No start and no stop is told twice, and nothing is missing.
+  curves = [events.scalars(tmp_path / name)["train/loss"] for name in ("run", "calm")]
+  assert curves[0] == curves[1]
+
+
+def _a_second_start_is_refused(start, tmp_path, owner):
+  owner.send_signal(signal.SIGSTOP)
+  before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+  assert start(log="second.txt").wait(60) == 1
+  error = error_of(tmp_path / "second.txt")
+  assert error.startswith(f"{tmp_path / 'run'} is in use by process {owner.pid} on ")
+  assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
+  owner.send_signal(signal.SIGCONT)
+
+
+def test_worker_processes_leave_ctrl_c_to_the_main_one_and_end_with_it(start, tmp_path):
+  log = tmp_path / "log.txt"
+  process = start("--config.input.workers=2", start_new_session=True)
+  wait_for("  loss ", log, process)
+  os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+  assert process.wait(60) == 128 + signal.SIGINT
+  assert "Stopped at step" in log.read_text().splitlines()[-1]
+  assert "KeyboardInterrupt" not in log.read_text()
+
+  process = start("--config.input.workers=2", stdout=subprocess.PIPE)
+  deadline = time.monotonic() + 120
+  saved = checkpoints(tmp_path / "run")
+  while checkpoints(tmp_path / "run") == saved:
+    assert time.monotonic() < deadline, log.read_text()
+    time.sleep(0.05)
+  process.kill()
+  process.communicate(timeout=30)  # the pipe is closed when the last process that has it ended
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_intact(start, tmp_path):
+  """Files may not grow past a size that the events stay under, and the parameters do not."""
+  log = tmp_path / "log.txt"
+  process = start()
+  wait_for("  loss ", log, process)
+  process.terminate()
+  process.wait(60)
+  saved = checkpoints(tmp_path / "run")
+
+  process = start(largest_file="300")
+  assert process.wait(300) == 1
+  (error,) = (line for line in log.read_text().splitlines() if line.startswith("error: "))
+  assert error.startswith("error: the checkpoint of step ")
+  assert "could not be written to" in error and "(File too large)" in error
+  assert "the same command goes on" in error
+  assert set(saved) <= set(checkpoints(tmp_path / "run"))
+  assert start().wait(300) == 0
+
+
+def test_a_run_goes_on_with_other_devices_and_the_same_examples(start, tmp_path):
+  log = tmp_path / "log.txt"
+  batches = ("--config.input.batch_size=4", "--config.evals.val.batch_size=4")
+  process = start(*batches, devices=4)
+  wait_for("step 10/", log, process)
+  process.terminate()
+  assert process.wait(60) == 128 + signal.SIGTERM
+  shutil.copytree(tmp_path / "run", tmp_path / "four")
+  losses = []
+  for devices, workdir in ((1, "run"), (4, "four")):
+    assert start(*batches, workdir=workdir, devices=devices).wait(300) == 0
+    losses.append(events.scalars(tmp_path / workdir)["train/loss"])
+  (steps, one), (same_steps, four) = losses
+  assert steps == same_steps == list(range(2, STEPS + 1, 2))
+  # Rounding grows from step to step; other examples would differ at the first one after the stop.
+  assert one == pytest.approx(four, rel=0.02)
+
+
+def test_kills_at_any_moment_change_nothing(tmp_path):
+  script = str(ROOT / "benchmarks/kill.py")
+  command = [sys.executable, script, "--kills=5", "--steps=60", f"--folder={tmp_path}"]
+  result = subprocess.run(
+    command, env=environment(devices=1), capture_output=True, text=True, check=False
+  )
+  assert result.stdout.splitlines()[-1:] == ["survived 5 of 5"], result.stdout + result.stderr
+
+
+def _free_address() -> str:
+  with socket.socket() as free:
+    free.bind(("localhost", 0))
+    return f"localhost:{free.getsockname()[1]}"
+
+
+def _start_two(start, *arguments, **options) -> list[subprocess.Popen]:
+  address = _free_address()
+  flags = [f"--coordinator_address={address}", "--num_processes=2"]
+  return [start(*flags, f"--process_id={index}", *arguments, **options) for index in range(2)]
+
+
+_LATE_SECOND = """
+import time
+from clu import metric_writers
+from flax_unet.training import events
+if "--process_id=1" in sys.argv:
+  def late(function):
+    def run(*args, **kwargs):
+      time.sleep(2)
+      return function(*args, **kwargs)
+    return run
+  events.forget_after = late(events.forget_after)
+  metric_writers.AsyncMultiWriter = late(metric_writers.AsyncMultiWriter)
+"""
+
+
+def test_two_processes_train_as_one_with_two_devices_does(start, start_with, tmp_path):
+  assert start(workdir="one", devices=2).wait(300) == 0
+  two = functools.partial(start_with, _LATE_SECOND, workdir="two")
+  assert [process.wait(300) for process in _start_two(two)] == [0, 0]
+  scores = [_scores(tmp_path / name / "report") for name in ("one", "two")]
+  assert scores[0]["pictures"] == scores[1]["pictures"] == 7
+  assert scores[1]["mean_iou"] == pytest.approx(scores[0]["mean_iou"], abs=0.01)
+  # One of them writes, whichever is late.
+  assert len(list((tmp_path / "two").glob("events.out.tfevents.*"))) == 1
+  steps, losses = events.scalars(tmp_path / "two")["train/loss"]
+  assert steps == list(range(2, STEPS + 1, 2))
+  assert losses == pytest.approx(events.scalars(tmp_path / "one")["train/loss"][1], rel=0.02)
+  assert run_info(tmp_path / "two")["processes"] == 2
+
+  assert [process.wait(300) for process in _start_two(two, "--mode=evaluate")] == [0, 0]
+  (evaluation,) = (tmp_path / "two/evaluations").iterdir()
+  assert _scores(evaluation) == scores[1]
+  assert not list((tmp_path / "two").rglob("*.partial"))
+
+
+def _scores(report: pathlib.Path) -> dict:
+  return json.loads((report / "metrics.json").read_text())["evals"]["val"]
+
+
+def test_two_processes_stop_together_and_refuse_different_settings(start, tmp_path):
+  log = tmp_path / "log.txt"
+  first, second = _start_two(start, workdir="stopped")
+  wait_for("  loss ", log, first)
+  second.terminate()  # one of them is told, and both stop after the same step
+  assert [first.wait(120), second.wait(120)] == [128 + signal.SIGTERM] * 2
+  stopped = checkpoints(tmp_path / "stopped")[-1]
+
+  address, log = _free_address(), tmp_path / "different.txt"
+  flags = [f"--coordinator_address={address}", "--num_processes=2"]
+  processes = [
+    start(*flags, f"--process_id={index}", f"--config.lr={rate}", workdir="stopped", log=log.name)
+    for index, rate in enumerate((0.01, 0.02))
+  ]
+  assert [process.wait(120) for process in processes] == [1, 1]
+  assert "process 1 was started with lr = 0.02, process 0 with 0.01" in log.read_text()
+  assert [process.wait(300) for process in _start_two(start, workdir="stopped")] == [0, 0]
+  info = run_info(tmp_path / "stopped")
+  assert [start["step"] for start in info["starts"]] == [0, stopped]
+  assert info["changes"] == []
+
+
+def test_a_lost_process_ends_the_other_in_bounded_time(start, tmp_path):
+  first, second = _start_two(start, workdir="two")
+  wait_for("  loss ", tmp_path / "log.txt", first)
+  second.kill()
+  assert first.wait(120) != 0
