@@ -149,7 +149,7 @@ def definitions(
   """Computes every definition of "mean IoU".
 
   Args:
-    confusions: int64 `[pictures, classes, classes (+ 1)]`, at least one picture.
+    confusions: int64 `[pictures, classes, classes (+ 1)]`; without pictures nothing is defined.
     extra: the total of `extra_counts` over the same pictures; without it, the definitions that
       need it are left out.
     batch_sizes: pictures a batch, for the per-batch mean.
@@ -160,6 +160,7 @@ def definitions(
   total = confusions.sum(axis=0, dtype=np.int64)
   by_picture = metrics.class_iou(confusions)
   absent_is_one = np.nan_to_num(by_picture, nan=1.0).mean(axis=-1)
+  absent = metrics.mean_of_defined(absent_is_one)
   per_split = np.nan_to_num(metrics.class_iou(total), nan=1.0)
   per_picture = metrics.mean_of_defined(metrics.mean_of_defined(by_picture))
   f1 = metrics.mean_of_defined(metrics.class_f1(total))
@@ -168,7 +169,7 @@ def definitions(
     Row("F1 called IoU", float(f1), "mean of 2 TP / (2 TP + FP + FN)"),
     Row("micro IoU", micro_iou(total), "all classes' TP / (TP + FP + FN)"),
     Row("per-picture IoU", float(per_picture), "over the classes in a picture, then pictures"),
-    Row("per-picture, absent = 1", float(absent_is_one.mean()), "absent classes count as 1"),
+    Row("per-picture, absent = 1", float(absent), "absent classes count as 1"),
     Row("absent = 1, per split", float(per_split.mean()), "likewise, over the whole split"),
   ]
   rows += [

@@ -37,7 +37,12 @@ def mean_iou_interval(
     confusions: int64 `[pictures, classes, classes (+ 1)]`.
     resamples: number of drawings.
     seed: of the drawings.
+
+  Returns:
+    The interval; NaN without pictures.
   """
+  if not len(confusions):
+    return Interval(np.nan, np.nan)
   return _interval(_resampled_mean_iou(confusions, _drawings(len(confusions), resamples, seed)))
 
 

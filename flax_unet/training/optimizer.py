@@ -65,7 +65,9 @@ def make_optimizer(
     UserError: an unknown optimizer, or an argument that it does not take.
   """
   schedule = make_schedule(config, total_steps)
-  clip = [] if config.grad_clip_norm is None else [optax.clip_by_global_norm(config.grad_clip_norm)]
+  # Without clipping, an identity: the state has the same form, so a run may change this setting.
+  norm = config.grad_clip_norm
+  clip = optax.identity() if norm is None else optax.clip_by_global_norm(norm)
   try:
     match config.optax_name:
       case "sgd":
@@ -81,4 +83,4 @@ def make_optimizer(
     raise errors.UserError(
       f"config.optax: {error}; config.optax_name = '{config.optax_name}'"
     ) from error
-  return optax.chain(*clip, *rule)
+  return optax.chain(clip, *rule)

@@ -1,10 +1,16 @@
+import signal
+import threading
+import time
+
 import cv2
 import jax
 import numpy as np
+import psutil
 import pytest
 
 from flax_unet.data import label_spaces, op_spec
 from flax_unet.data.label_space import IGNORED
+from flax_unet.errors import UserError
 from flax_unet.evaluation import audit, evaluator, inference, metrics
 
 SPACE = label_spaces.CITYSCAPES_CATEGORIES
@@ -130,3 +136,54 @@ def test_audit_counts_are_those_of_the_pictures_without_padding(pixelwise_unet, 
   assert expected["ignored"].sum() == sum(
     (example.label == IGNORED).sum() for example in result.examples
   )
+
+
+class _SlowSource(list):
+  def __getitem__(self, index):
+    time.sleep(0.3)
+    return super().__getitem__(index)
+
+
+@pytest.mark.parametrize(
+  ("signum", "timeout", "message"),
+  [
+    (signal.SIGKILL, 50, "a worker process .* died"),
+    (signal.SIGSTOP, 3, "no batch came within .* = 3 "),
+  ],
+)
+def test_a_worker_that_dies_or_hangs_ends_the_evaluation(pixelwise_unet, signum, timeout, message):
+  model, variables, _ = pixelwise_unet(depth=1)
+  evaluate = evaluator.Evaluator(
+    _SlowSource(_source([(16, 24)] * 100)),
+    op_spec.parse("label_map", SPACE),
+    model,
+    SPACE,
+    batch_size=4,
+    workers=1,
+    timeout=timeout,
+  )
+  threading.Thread(target=_signal_first_worker, args=(signum,), daemon=True).start()
+  started = time.monotonic()
+  with pytest.raises(UserError, match=message):
+    evaluate(variables)
+  assert time.monotonic() - started < 60
+
+
+def _signal_first_worker(signum):
+  while True:
+    for process in psutil.Process().children():
+      if "spawn_main" in " ".join(process.cmdline()):
+        time.sleep(6)  # it is reading by now
+        process.send_signal(signum)
+        return
+    time.sleep(0.1)
+
+
+def test_the_pictures_of_a_page_start_no_process(pixelwise_unet):
+  model, variables, _ = pixelwise_unet(depth=1)
+  evaluate = evaluator.Evaluator(
+    SOURCE, op_spec.parse("label_map", SPACE), model, SPACE, batch_size=4, workers=2
+  )
+  before = {process.pid for process in psutil.Process().children()}
+  assert len(evaluate.pictures(variables, [0, 3])) == 2
+  assert {process.pid for process in psutil.Process().children()} <= before

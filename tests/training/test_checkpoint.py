@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import flax.linen as nn
 import jax
@@ -14,6 +15,12 @@ class _Net(nn.Module):
   @nn.compact
   def __call__(self, images, *, train):
     return nn.BatchNorm(use_running_average=not train)(nn.Dense(2)(images))
+
+
+class _OtherNet(nn.Module):
+  @nn.compact
+  def __call__(self, images, *, train):
+    return nn.Conv(2, (3, 3))(images)
 
 
 NET, TX = _Net(), optax.sgd(0.1, momentum=0.9)
@@ -148,3 +155,50 @@ def test_checksums_cover_every_array(tmp_path):
   checksums = json.loads((tmp_path / "checkpoints" / "1" / "checksums.json").read_text())
   for path in _parameter_files(tmp_path, 1):
     assert str(path.relative_to(tmp_path / "checkpoints" / "1")) in checksums
+
+
+def _content(folder):
+  return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_reader_passes_over_a_damaged_checkpoint_and_changes_nothing(tmp_path, caplog):
+  _save(tmp_path, step_1=None, step_2=0.5)
+  _parameter_files(tmp_path, 2)[0].unlink()  # as where its run is about to delete it
+  before = _content(tmp_path)
+  for which, message in (("newest", None), ("best", "holds no intact checkpoint")):
+    checkpoints = checkpoint.Checkpoints(tmp_path, read_only=True)
+    if message:
+      with pytest.raises(UserError, match=message):
+        checkpoints.use(which, checkpoints.restore_variables)
+    else:
+      step, variables = checkpoints.use(which, checkpoints.restore_variables)
+      assert step == 1
+      _assert_equal(variables, jax.device_get(_state(seed=1).eval_variables))
+    checkpoints.close()
+  assert "checkpoints/2 is damaged (" in caplog.text
+  assert "passed over" in caplog.text
+  assert _content(tmp_path) == before
+
+
+def test_a_checkpoint_that_is_deleted_while_it_is_read_is_passed_over(tmp_path):
+  _save(tmp_path, step_1=None, step_2=None)
+  checkpoints = checkpoint.Checkpoints(tmp_path, read_only=True)
+
+  def read(step):
+    if step == 2:
+      shutil.rmtree(tmp_path / "checkpoints/2")
+    return checkpoints.restore_variables(step)
+
+  step, _ = checkpoints.use("newest", read)
+  checkpoints.close()
+  assert step == 1
+
+
+def test_a_checkpoint_of_another_network_is_one_line(tmp_path):
+  _save(tmp_path, step_1=None)
+  other = state.create(_OtherNet(), TX, image_size=(4, 4), seed=0, ema=True)
+  checkpoints = checkpoint.Checkpoints(tmp_path)
+  with pytest.raises(UserError, match="does not fit this configuration") as error:
+    checkpoints.restore(1, other)
+  checkpoints.close()
+  assert "\n" not in str(error.value)

@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 
-from flax_unet.data import pipeline
+from flax_unet.data import pipeline, tfds_source
 from flax_unet.errors import UserError
 from flax_unet.training import checkpoint, events, experiment, loop, reporting, stopping
 
@@ -212,3 +212,101 @@ def test_bad_examples_are_named(tiny_config, tmp_path, monkeypatch, workers):
   )
   with pytest.raises(UserError, match=r"example 'train_\d+': label value .* is not in label space"):
     loop.train(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("step", [15, 30])
+def test_an_evaluation_that_fails_loses_nothing_and_is_made_up_for(
+  uninterrupted, tiny_config, tmp_path, monkeypatch, step
+):
+  evaluate_all, folder = reporting.evaluate_all, tmp_path / "run"
+
+  def fail(run, names, variables, *, final):
+    assert _checkpoints(folder)[0] == step  # on disk before the evaluation begins
+    raise UserError("no batch came")
+
+  with monkeypatch.context() as patch:
+    patch.setattr(
+      reporting, "evaluate_all", fail if step == 15 else _first_then(evaluate_all, fail)
+    )
+    with pytest.raises(UserError, match="no batch came"):
+      loop.train(tiny_config(), folder)
+  assert loop.train(tiny_config(), folder) == 0
+  _assert_same_result(folder, uninterrupted)
+  assert _checkpoints(folder) == _checkpoints(uninterrupted)
+
+
+def _first_then(first, then):
+  functions = iter([first])
+  return lambda *args, **kwargs: next(functions, then)(*args, **kwargs)
+
+
+def test_advice_can_be_followed_in_the_same_folder(tiny_config, tmp_path, monkeypatch):
+  folder = tmp_path / "run"
+  with pytest.raises(UserError, match=r"step \d+: loss nan.*Lower config.lr"):
+    loop.train(tiny_config(lr=1e30, grad_clip_norm=None), folder)
+
+  def fail(*args, **kwargs):
+    raise UserError("no batch came")
+
+  with monkeypatch.context() as patch:
+    patch.setattr(reporting, "evaluate_all", fail)
+    with pytest.raises(UserError, match="no batch came"):
+      loop.train(tiny_config(lr=1e-3, grad_clip_norm=None), folder)
+  advised = {
+    "lr": 1e-4,
+    "grad_clip_norm": 1.0,
+    "skip_nonfinite": 2,
+    "evals.val.inference.flip": True,
+  }
+  assert loop.train(tiny_config(**advised, log_training_steps=3), folder) == 0
+  info = _json(folder / "run.json")
+  changes = [(change["step"], change["key"], change["to"]) for change in info["changes"]]
+  assert changes == [(0, "lr", 1e-3), *((15, key, advised[key]) for key in sorted(advised))]
+  assert [start["step"] for start in info["starts"]] == [0, 0, 15]
+  assert info["starts"][0]["ended"].startswith("step ")
+  assert info["finished"]
+
+
+def test_the_best_is_told_among_scores_of_one_evaluation(copy_of_run, tiny_config):
+  """Another split gives other scores: none of before is compared with those that follow."""
+  shutil.rmtree(copy_of_run / "checkpoints/30")
+  score = {"evaluations": {"val": "earlier"}, "best_by": "earlier", "mean_iou": 1.0}
+  (copy_of_run / "checkpoints/17/scores.json").write_text(json.dumps(score))
+  assert _checkpoints(copy_of_run)[1] == 17
+  assert loop.train(tiny_config(**{"evals.val.split": "test"}), copy_of_run) == 0
+  assert _checkpoints(copy_of_run) == (30, 30)
+
+
+@pytest.mark.parametrize("skipped", ["first", "all"])
+def test_a_report_is_written_whatever_was_skipped(tiny_config, tmp_path, monkeypatch, skipped):
+  real = tfds_source.TfdsSource.__getitem__
+
+  def damaged(self, index):
+    if "validation" in self.name and (index == 0 or skipped == "all"):
+      raise UserError(f"example {index} is damaged")
+    return real(self, index)
+
+  monkeypatch.setattr(tfds_source.TfdsSource, "__getitem__", damaged)
+  config = tiny_config(total_steps=2, **{"input.on_bad_example": "skip"})
+  config.schedule.warmup_steps = 0
+  assert loop.train(config, tmp_path) == 0
+  scores = _json(tmp_path / "report/metrics.json")["evals"]["val"]
+  assert scores["pictures"] == {"first": 6, "all": 0}[skipped]
+  assert scores["skipped"][0] == "example 0 is damaged"
+  assert (scores["mean_iou"] is None) == (skipped == "all")
+  assert (tmp_path / "report/index.html").exists()
+  assert (tmp_path / "report/qualitative.png").exists() == (skipped == "first")
+
+
+def test_a_report_without_pictures(tiny_config, tmp_path):
+  config = tiny_config(total_steps=2, **{"evals.val.num_pictures": 0, "schedule.warmup_steps": 0})
+  assert loop.train(config, tmp_path) == 0
+  assert (tmp_path / "report/index.html").exists()
+
+
+def test_a_run_keeps_its_data(copy_of_run, tiny_config):
+  info = _json(copy_of_run / "run.json")
+  info["data"]["splits"]["train"]["examples"] = 15
+  (copy_of_run / "run.json").write_text(json.dumps(info))
+  with pytest.raises(UserError, match=r"data of .* have changed .*train.examples: 15 then, 16 now"):
+    loop.train(tiny_config(), copy_of_run)
