@@ -133,17 +133,18 @@ class PictureDropout(nn.Module):
   rate: float
 
   @nn.compact
-  def __call__(self, x: jax.Array, places: jax.Array, train: bool) -> jax.Array:
+  def __call__(self, x: jax.Array, places: jax.Array | None, train: bool) -> jax.Array:
     """Drops values of `[batch, height, width, channels]`.
 
     Args:
       x: the values.
-      places: int `[batch]`, each picture's place in the global batch.
+      places: int `[batch]`, each picture's place in the global batch; None: `0, 1, ...`.
       train: whether to drop anything.
     """
     if not train or not self.rate:
       return x
     key = self.make_rng("dropout")
+    places = jnp.arange(len(x)) if places is None else places
 
     def keep(place: jax.Array) -> jax.Array:
       return jax.random.bernoulli(jax.random.fold_in(key, place), 1 - self.rate, x.shape[1:])

@@ -193,7 +193,7 @@ class UNet(nn.Module):
 
     x = images.astype(self.dtype)
     skips = []
-    places = self.get_variable("batch", "places", jnp.arange(len(images)))
+    places = self.get_variable("batch", "places")
     for level in range(self.depth):
       x = self._block(self.width * 2**level, f"encoder_{level}")(x, train)
       if level == self.depth - 1:

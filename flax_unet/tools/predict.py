@@ -1,7 +1,6 @@
 """Predicts one's own pictures: `python main.py --mode=predict --images=... --output=...`."""
 
 import functools
-import json
 import pathlib
 import sys
 import tempfile
@@ -16,11 +15,11 @@ import tqdm
 from absl import logging
 
 from flax_unet import errors
-from flax_unet.data import label_spaces, ops, padding, picture_files
+from flax_unet.data import label_spaces, picture_files
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation import inference, mask_files
 from flax_unet.evaluation.prediction import Predictor
-from flax_unet.training import checkpoint, experiment, optimizer, state
+from flax_unet.training import checkpoint, experiment, optimizer, state, trained
 
 # Maps keys and images uint8 `[height, width, 3]` to keys and masks uint8 `[height, width]`.
 _Predictor = Callable[[Iterable[tuple[Any, np.ndarray]]], Iterator[tuple[Any, np.ndarray]]]
@@ -188,17 +187,10 @@ def _load(
   Raises:
     UserError: there is no checkpoint, or it is of another model.
   """
-  _check_same_model(config, folder)
+  trained.check_same_model(config, folder)
   model = experiment.make_model(config, label_space)
-  first, eval_config = next(iter(config.evals.items()))
-  options = experiment.make_inference(config, first)
-  sizes: dict[str, Any] = {}
-  for op in experiment.make_op(f"evals.{first}", eval_config.pp, label_space).ops:
-    if isinstance(op, ops.Resize | ops.ResizeImage):
-      sizes["resize"] = (op.height, op.width)
-    elif isinstance(op, padding.PadToMultiple):
-      sizes["multiple"] = op.multiple
-
+  options = experiment.make_inference(config, next(iter(config.evals)))
+  arguments = trained.fitting_arguments(config, label_space)
   checkpoints = checkpoint.Checkpoints(folder, read_only=True)
   step = checkpoints.choose(which)
   size = inference.covering_size(1, model.depth, model.padding)
@@ -214,21 +206,4 @@ def _load(
   )
   restored, _ = checkpoints.restore(step, template)
   logging.info("Predicting with step %d of %s", step, folder)
-  return Predictor(model, restored.eval_variables, options, **sizes)
-
-
-def _check_same_model(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
-  """Refuses a configuration whose model or state differs from that of the run in the folder."""
-  try:
-    before = json.loads((folder / "config.json").read_text())
-  except FileNotFoundError:
-    raise errors.UserError(
-      f"{folder} holds no run: train first, or name it with --workdir"
-    ) from None
-  now = json.loads(config.to_json_best_effort())
-  for key in ("label_space", "model_name", "model", "optax_name", "grad_clip_norm", "ema_decay"):
-    if before.get(key) != now[key]:
-      raise errors.UserError(
-        f"{folder} holds a run with config.{key} = {before.get(key)}, not {now[key]}: give the "
-        "--config that it was trained with"
-      )
+  return Predictor(model, restored.eval_variables, options, **arguments)
