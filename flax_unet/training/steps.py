@@ -22,6 +22,7 @@ def train_step(
   accumulate_steps: int = 1,
   ema_decay: float | None = None,
   skip_nonfinite: bool = False,
+  num_processes: int = 1,
   axis_name: str,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
   """One step of training on this device's part of the global batch.
@@ -38,14 +39,14 @@ def train_step(
     ema_decay: of the moving average of the parameters, or None.
     skip_nonfinite: whether a step whose loss or gradient is not finite changes nothing but the
       number of steps.
+    num_processes: how many processes the devices belong to.
     axis_name: the devices' axis.
 
   Returns:
     The next state and the metrics `loss` and `grad_norm` (global L2 norm, before clipping), the
     same on all devices.
   """
-  num_pictures = len(batch["image"])
-  places = jax.lax.axis_index(axis_name) * num_pictures + jnp.arange(num_pictures)
+  places = _places(len(batch["image"]), num_processes, axis_name)
 
   def share_of_loss(params, batch_stats, images, labels, places):
     logits, updates = state.apply_fn(
@@ -86,6 +87,17 @@ def train_step(
     next_state = jax.tree.map(functools.partial(jnp.where, finite), next_state, state)
     next_state = next_state.replace(step=state.step + 1)
   return next_state, metrics
+
+
+def _places(num_pictures: int, num_processes: int, axis_name: str) -> jax.Array:
+  """The places in the global batch of this device's pictures, int `[num_pictures]`.
+
+  `pmap` has the devices of one process next to each other, and of N processes each takes every Nth
+  picture of the global batch (see `pipeline.train_batches`).
+  """
+  devices_a_process = jax.lax.axis_size(axis_name) // num_processes
+  process, device = jnp.divmod(jax.lax.axis_index(axis_name), devices_a_process)
+  return (device * num_pictures + jnp.arange(num_pictures)) * num_processes + process
 
 
 def _accumulate(
@@ -139,8 +151,11 @@ def map_train_step(
     The state lies the same on all devices and has no device axis.
   """
   axis_name = "batch"
+  num_processes = len({device.process_index for device in devices or jax.devices()})
   return jax.pmap(
-    functools.partial(train_step, loss=loss, axis_name=axis_name, **options),
+    functools.partial(
+      train_step, loss=loss, num_processes=num_processes, axis_name=axis_name, **options
+    ),
     axis_name=axis_name,
     in_axes=(None, 0),
     out_axes=(None, None),

@@ -168,6 +168,17 @@ def test_the_mask_follows_from_step_and_place():
     np.testing.assert_allclose(before - train_state.params["w"], np.arange(8) + drawn, rtol=1e-6)
 
 
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_places_are_those_in_the_global_batch(num_processes):
+  def places(_):
+    return steps._places(2, num_processes, "batch")
+
+  found = jax.pmap(places, axis_name="batch")(np.zeros(4))
+  # As the pipeline deals pictures out: to processes in turn, each process's share to its devices.
+  shares = [np.arange(8)[process::num_processes] for process in range(num_processes)]
+  np.testing.assert_array_equal(found, np.concatenate(shares).reshape(4, 2))
+
+
 def test_in_float64_two_devices_give_the_gradient_of_one():
   with jax.enable_x64(True):
     model = UNet(num_classes=3, width=4, depth=1, dtype=jnp.float64, axis_name="batch")
