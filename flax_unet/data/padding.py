@@ -1,6 +1,8 @@
-"""Padding for evaluation: the preprocessing op that gives pictures of many sizes a few shapes."""
+"""Padding for evaluation: how pictures are mirrored, and the op that gives them a few shapes."""
 
 import dataclasses
+from collections.abc import Iterable
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -8,6 +10,28 @@ import numpy as np
 from flax_unet.data.label_space import IGNORED
 from flax_unet.data.ops import Example, Op
 from flax_unet.errors import UserError
+
+MULTIPLE = 128  # pixels; fits networks of depth 7 and less, and leaves few shapes to compile
+
+Array = TypeVar("Array")  # np.ndarray or jax.Array
+
+
+def mirror(images: Array, multiple: int) -> Array:
+  """Enlarges `[..., height, width, channels]` to a multiple of pixels, at the bottom and right.
+
+  The image goes on mirrored, without its last row or column twice, as often as it takes.
+  """
+  for axis in (-3, -2):
+    size = images.shape[axis]
+    if size % multiple:
+      places = np.pad(np.arange(size), (0, -size % multiple), mode="reflect")
+      images = images.take(places, axis=axis)
+  return images
+
+
+def multiple_of(ops: Iterable[Op]) -> int:
+  """The multiple up to which the network's images are mirrored in an evaluation with these ops."""
+  return next((op.multiple for op in ops if isinstance(op, PadToMultiple)), MULTIPLE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +70,7 @@ class PadToMultiple(Op):
     border = (0, -height % self.multiple, 0, -width % self.multiple)
     return {
       **example,
-      "image": cv2.copyMakeBorder(example["image"], *border, cv2.BORDER_REFLECT_101),
+      "image": mirror(example["image"], self.multiple),
       "label": cv2.copyMakeBorder(example["label"], *border, cv2.BORDER_CONSTANT, value=IGNORED),
       "size": np.array([height, width]),
     }

@@ -6,47 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
 from flax_unet import devices
-from flax_unet.data import feed, pipeline
+from flax_unet.data import feed, padding, pipeline
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.op_spec import Chain
-from flax_unet.evaluation import audit, inference, metrics, tiles
+from flax_unet.evaluation import audit, inference, metrics
 from flax_unet.evaluation.confusion import confusion_matrices
+from flax_unet.evaluation.fitting import predict
 from flax_unet.models.unet import UNet
-
-_WHOLE = inference.Options()
-
-
-def predict(
-  model: UNet,
-  variables: Mapping[str, Any],
-  images: jax.Array,
-  size: tuple[int, int],
-  options: inference.Options = _WHOLE,
-) -> jax.Array:
-  """Predicts the class of each pixel.
-
-  Args:
-    model: the network.
-    variables: its parameters and statistics.
-    images: uint8 `[batch, height, width, 3]`.
-    size: height and width of the prediction.
-    options: in one pass or in tiles, at which scales.
-
-  Returns:
-    uint8 `[batch, *size]`, class indices.
-  """
-  if options.mode == "tiles":
-    scores = tiles.tiled_scores(model, variables, images, options)
-    scores = inference.resize_logits(scores, size)
-  else:
-    scores = inference.scores(model, variables, images, size, options)
-  return jnp.argmax(scores, -1).astype(jnp.uint8)
 
 
 def eval_step(
@@ -54,7 +25,8 @@ def eval_step(
   batch: Mapping[str, jax.Array],
   *,
   model: UNet,
-  options: inference.Options = _WHOLE,
+  options: inference.Options = inference.WHOLE,
+  multiple: int = padding.MULTIPLE,
 ) -> dict[str, jax.Array]:
   """Predicts and counts this device's part of a batch.
 
@@ -64,12 +36,14 @@ def eval_step(
       which may be of another resolution.
     model: the network.
     options: how to predict.
+    multiple: up to a multiple of how many pixels images are mirrored, see `fitting`.
 
   Returns:
     `confusion` int32 `[batch, classes, classes]`, one matrix a picture at the label's resolution;
     and `prediction` uint8 `[batch, height', width']`, class indices.
   """
-  prediction = predict(model, variables, batch["image"], batch["label"].shape[1:3], options)
+  size = batch["label"].shape[1:3]
+  prediction = predict(model, variables, batch["image"], size, options, multiple)
   return {
     "confusion": confusion_matrices(batch["label"], prediction, model.num_classes),
     "prediction": prediction,
@@ -121,7 +95,7 @@ class Evaluator:
     batch_size: int,
     workers: int = 0,
     num_pictures: int = 0,
-    options: inference.Options = _WHOLE,
+    options: inference.Options = inference.WHOLE,
     skip_bad_examples: bool = False,
     timeout: int = 300,
   ):
@@ -146,7 +120,9 @@ class Evaluator:
     self._timeout = timeout
     # On this process's devices only: others may have pictures of other sizes, or fewer.
     self._eval_step = jax.pmap(
-      functools.partial(eval_step, model=model, options=options),
+      functools.partial(
+        eval_step, model=model, options=options, multiple=padding.multiple_of(op.ops)
+      ),
       axis_name="batch",
       in_axes=(None, 0),
       devices=jax.local_devices(),

@@ -8,12 +8,15 @@ normalisation of pictures is the first operation. Whoever has jax runs it in two
 
 `outputs["mask"]`, uint8 `[batch, height, width]`, has the class indices, and
 `outputs["probabilities"]`, float32 `[batch, height, width, classes]`, the softmax of the logits.
-`model.fun_name` is the name of the label space.
+`model.fun_name` is the name of the label space. Where pictures of any size are to be mirrored up to
+a multiple other than 128 pixels (see `fitting`), the dimensions' names say so: `height_by_256`.
 How long later versions of jax read such a file is told in
 https://docs.jax.dev/en/latest/export/export.html#compatibility-guarantees.
 """
 
+import functools
 import pathlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -24,11 +27,11 @@ import numpy as np
 from jax import export
 
 from flax_unet import errors
-from flax_unet.evaluation import inference
+from flax_unet.data import padding
+from flax_unet.evaluation import fitting, inference
 from flax_unet.models.unet import UNet
 
 _PLATFORMS = ("cpu", "cuda", "tpu")
-_MULTIPLE = 128  # as in `prediction.Predictor`: few shapes, so few compilations
 
 Key = TypeVar("Key")
 
@@ -38,6 +41,7 @@ def export_model(
   variables: Mapping[str, Any],
   image_size: tuple[int, int] | None,
   label_space: str,
+  multiple: int = padding.MULTIPLE,
 ) -> export.Exported:
   """Makes a network into a function of pictures alone, for any number of them.
 
@@ -47,6 +51,8 @@ def export_model(
     image_size: height and width of the pictures, any; where they do not fit the network they are
       mirrored at their borders. None: every height and width that are multiples of `2**depth`.
     label_space: name of the classes' label space, which the file keeps.
+    multiple: up to a multiple of how many pixels pictures are mirrored, see `fitting`: by the file
+      itself where it is for one size, by `ExportedPredictor` where it is for any.
 
   Raises:
     ValueError: a network with `padding="valid"` without a size, or a size below 1.
@@ -56,7 +62,7 @@ def export_model(
     if image_size is None:
       logits = model.apply(variables, inference.normalize(images), train=False)
     else:
-      logits = inference.whole_picture(model, variables, images)
+      logits = inference.whole_picture(model, variables, images, multiple)
     return {
       "mask": jnp.argmax(logits, axis=-1).astype(jnp.uint8),
       "probabilities": jax.nn.softmax(logits),
@@ -70,8 +76,9 @@ def export_model(
       f"a U-Net with padding='{model.padding}' takes pictures of one size only: name it, such as "
       "512x1024"
     )
-  multiple = 2**model.depth
-  height, width = image_size or (f"{multiple}*height", f"{multiple}*width")
+  name = "" if multiple == padding.MULTIPLE else f"_by_{multiple}"
+  fit = 2**model.depth
+  height, width = image_size or (f"{fit}*height{name}", f"{fit}*width{name}")
   shape = export.symbolic_shape(f"batch, {height}, {width}, 3")
   exporter = export.export(jax.jit(serve), platforms=_PLATFORMS)
   return exporter(jax.ShapeDtypeStruct(shape, jnp.uint8))
@@ -102,19 +109,21 @@ class ExportedPredictor:
       self.num_classes = outputs["probabilities"].shape[-1]
       self.label_space = exported.fun_name
       self._size = images.shape[1:3]
+      found = re.search(r"height_by_(\d+)", str(self._size[0]))
+      self._multiple = int(found[1]) if found else padding.MULTIPLE
     except Exception as error:  # of many types, as the bytes may be anything
       raise errors.UserError(
         f"{path}: cannot be read as a file of flax_unet.tools.export with jax {jax.__version__}"
       ) from error
-    self._predict = jax.jit(lambda images: exported.call(images)["mask"])
+    self._predict = jax.jit(functools.partial(_predict, exported), static_argnames="size")
 
   def __call__(
     self, pictures: Iterable[tuple[Key, np.ndarray]]
   ) -> Iterator[tuple[Key, np.ndarray]]:
     """Predicts pictures one by one, in one pass each.
 
-    A file for any size sees them mirrored up to a multiple of 128 pixels, at the bottom and on the
-    right, as `prediction.Predictor` does it; one for a single size sees them resampled to it.
+    Pictures are made to fit as in evaluation and prediction (see `fitting`), where a file for any
+    size is of a run without `resize_image`, and one for a single size of a run that resizes to it.
 
     Args:
       pictures: a key and uint8 `[height, width, 3]`, RGB, each.
@@ -123,12 +132,24 @@ class ExportedPredictor:
       The key and the mask of each, uint8 `[height, width]`, class indices.
     """
     for key, image in pictures:
-      height, width = image.shape[:2]
+      size = image.shape[:2]
       if all(isinstance(side, int) for side in self._size):
-        resized = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
-        mask = np.asarray(self._predict(resized[None]))[0]
-        yield key, cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        image = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
+        at = size if fitting.resizes_scores(self._size, size) else self._size
+        yield key, fitting.resize_mask(np.asarray(self._predict(image[None], size=at))[0], size)
       else:
-        border = (0, -height % _MULTIPLE, 0, -width % _MULTIPLE)
-        mirrored = cv2.copyMakeBorder(image, *border, cv2.BORDER_REFLECT_101)
-        yield key, np.asarray(self._predict(mirrored[None]))[0, :height, :width]
+        mirrored = padding.mirror(image, self._multiple)
+        mask = np.asarray(self._predict(mirrored[None], size=mirrored.shape[:2]))[0]
+        yield key, mask[: size[0], : size[1]]
+
+
+def _predict(exported: export.Exported, images: jax.Array, size: tuple[int, int]) -> jax.Array:
+  """Predicts masks uint8 `[batch, *size]`."""
+  outputs = exported.call(images)
+  if images.shape[1:3] == size:
+    return outputs["mask"]
+  # The logarithm differs from the logits by a number for each pixel, which is the same for all
+  # classes, and so are its interpolations.
+  probabilities = jnp.maximum(outputs["probabilities"], jnp.finfo(jnp.float32).tiny)
+  scores = inference.resize_logits(jnp.log(probabilities), size)
+  return jnp.argmax(scores, -1).astype(jnp.uint8)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from flax_unet.data import padding
 from flax_unet.models import unet
 
 # Mean and standard deviation of ImageNet's pixels, in units of 0..1: the field's convention.
@@ -66,6 +67,9 @@ class Options:
       raise ValueError(f"flip = {self.flip}: must be True or False")
 
 
+WHOLE = Options()
+
+
 def normalize(images: jax.Array) -> jax.Array:
   """Normalises pictures: uint8 `[..., 3]` to float32, about zero mean and unit variance."""
   mean, stddev = (
@@ -90,21 +94,30 @@ def covering_size(size: int, depth: int, padding: str) -> int:
       continue
 
 
-def whole_picture(model: unet.UNet, variables: Mapping[str, Any], images: jax.Array) -> jax.Array:
+def whole_picture(
+  model: unet.UNet,
+  variables: Mapping[str, Any],
+  images: jax.Array,
+  multiple: int = padding.MULTIPLE,
+) -> jax.Array:
   """Computes the logits of whole pictures of any size, in one pass.
 
-  Pictures are mirrored at their borders as far as the network needs it: up to a multiple of
+  Pictures are mirrored at the bottom and on the right up to a multiple, as everywhere (see
+  `fitting`). Where the network needs more, they are mirrored on all sides: up to a multiple of
   `2**depth`, and by the context that unpadded convolutions take (Ronneberger 2015, figure 2).
 
   Args:
     model: the network.
     variables: its parameters and statistics.
     images: uint8 `[batch, height, width, 3]`.
+    multiple: in pixels.
 
   Returns:
     float32 logits `[batch, height, width, classes]`.
   """
-  return _middle_logits(model, variables, images, images.shape[1:3])
+  height, width = images.shape[1:3]
+  images = padding.mirror(images, multiple)
+  return _middle_logits(model, variables, images, images.shape[1:3])[:, :height, :width]
 
 
 def _middle_logits(

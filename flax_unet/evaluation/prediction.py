@@ -1,15 +1,13 @@
 """Predicts pictures of any size, one after the other, on all devices of this process.
 
-A picture is predicted as evaluation would do it, in one pass or in tiles, but one that is too large
-for a pass is cut into tiles in any case. What goes to the devices are windows: whole pictures, or
-tiles of them. As many as there are devices make a batch, whichever pictures they belong to, and the
-next batch is on its way while the last one's result is fetched.
+A picture is predicted as evaluation does it, see `fitting`. What goes to the devices are
+windows: whole pictures, or tiles of them. As many as there are devices make a batch, whichever
+pictures they belong to, and the next batch is on its way while the last one's result is fetched.
 """
 
 import collections
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,10 +16,9 @@ import jax
 import numpy as np
 
 from flax_unet import devices
-from flax_unet.evaluation import evaluator, inference, tiles
+from flax_unet.data import padding
+from flax_unet.evaluation import fitting, inference, tiles
 from flax_unet.models.unet import UNet
-
-_LARGEST_PASS = 2**22  # pixels; a U-Net of width 64 takes some 4 GB for them
 
 Key = TypeVar("Key")
 # Maps variables and uint8 windows `[devices, 1, height, width, 3]` to `[devices, 1, ...]`.
@@ -30,7 +27,7 @@ _Step = Callable[[Mapping[str, Any], np.ndarray], jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class _Whole:
-  """A picture on its way in one pass."""
+  """A picture that one call of a step completes."""
 
   step: _Step  # gives masks
   image: np.ndarray  # as the network sees it
@@ -43,7 +40,7 @@ class _Whole:
 
   def add(self, output: np.ndarray) -> np.ndarray:
     """Takes a window's result; returns the mask uint8 `[*size]` when it is complete."""
-    return _resize_mask(output[: self.part[0], : self.part[1]], self.size)
+    return fitting.resize_mask(output[: self.part[0], : self.part[1]], self.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +51,16 @@ class _Tiles:
   image: np.ndarray
   plan: tiles.Plan
   blender: tiles.Blender
+  part: tuple[int, int]
   size: tuple[int, int]
 
   def windows(self) -> Iterator[np.ndarray]:
     return self.plan.windows(self.image)
 
   def add(self, output: np.ndarray) -> np.ndarray | None:
-    is_complete = self.blender.add(output)
-    return _resize_mask(self.blender.mask, self.size) if is_complete else None
+    if not self.blender.add(output):
+      return None
+    return fitting.resize_mask(self.blender.mask[: self.part[0], : self.part[1]], self.size)
 
 
 class _Window(NamedTuple):
@@ -82,7 +81,7 @@ class Predictor:
     options: inference.Options,
     *,
     resize: tuple[int, int] | None = None,
-    multiple: int = 128,
+    multiple: int = padding.MULTIPLE,
   ):
     """Sends the model to the devices.
 
@@ -92,8 +91,7 @@ class Predictor:
       options: how to predict.
       resize: height and width to which pictures are resampled before; masks are of a picture's own
         size all the same.
-      multiple: without `resize`, pictures that go in one pass are mirrored up to a multiple of so
-        many pixels, at the bottom and on the right: fewer shapes, and so fewer compilations.
+      multiple: up to a multiple of how many pixels images are mirrored, see `fitting`.
     """
     self._devices = jax.local_devices()
     self._variables = jax.device_put(jax.device_get(variables), devices.replicated_locally())
@@ -109,10 +107,11 @@ class Predictor:
     return jax.pmap(bound, in_axes=(None, 0), devices=self._devices)
 
   def _whole_step(self, size: tuple[int, int]) -> _Step:
-    """The step that predicts whole pictures at a resolution."""
+    """The step that gives whole masks at a resolution."""
     if size not in self._whole_steps:
-      options = dataclasses.replace(self._options, mode="whole")
-      self._whole_steps[size] = self._map(evaluator.predict, size=size, options=options)
+      self._whole_steps[size] = self._map(
+        fitting.predict, size=size, options=self._options, multiple=self._multiple
+      )
     return self._whole_steps[size]
 
   def __call__(
@@ -160,17 +159,15 @@ class Predictor:
     size = image.shape[:2]
     if self._resize:
       image = cv2.resize(image, self._resize[::-1], interpolation=cv2.INTER_LINEAR)
-    if self._options.mode == "tiles" or math.prod(image.shape[:2]) > _LARGEST_PASS:
+    part = image.shape[:2]
+    if fitting.resizes_scores(part, size):
+      return _Whole(self._whole_step(size), image, size, size)
+    image = padding.mirror(image, self._multiple)  # on the host: few shapes to compile
+    if fitting.in_tiles(image.shape[:2], self._options):
       plan = tiles.Plan.make(image.shape[:2], self._model, self._options)
       blender = tiles.Blender(plan, self._model.num_classes)
-      return _Tiles(self._tile_step, image, plan, blender, size)
-    if self._resize:
-      # Scores are enlarged before the class is chosen, as in evaluation, where they fit.
-      part = size if math.prod(size) <= _LARGEST_PASS else self._resize
-      return _Whole(self._whole_step(part), image, part, size)
-    border = (0, -size[0] % self._multiple, 0, -size[1] % self._multiple)
-    image = cv2.copyMakeBorder(image, *border, cv2.BORDER_REFLECT_101)
-    return _Whole(self._whole_step(image.shape[:2]), image, size, size)
+      return _Tiles(self._tile_step, image, plan, blender, part, size)
+    return _Whole(self._whole_step(image.shape[:2]), image, part, size)
 
 
 def _fetch(batch: list[_Window], outputs: jax.Array) -> Iterator[tuple[Any, np.ndarray]]:
@@ -179,9 +176,3 @@ def _fetch(batch: list[_Window], outputs: jax.Array) -> Iterator[tuple[Any, np.n
     mask = window.picture.add(output)
     if mask is not None:
       yield window.key, mask
-
-
-def _resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  if mask.shape == size:
-    return mask
-  return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)

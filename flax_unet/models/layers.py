@@ -120,6 +120,38 @@ def upsample_bilinear_2x(x: jnp.ndarray) -> jnp.ndarray:
   return x
 
 
+class PictureDropout(nn.Module):
+  """Dropout whose mask follows from a picture's place in the global batch.
+
+  So neither the number of devices nor that of accumulated parts changes what is dropped. Needs an
+  rng named "dropout" in training, the same on all devices.
+
+  Attributes:
+    rate: the share of values that are dropped; the others are divided by `1 - rate`.
+  """
+
+  rate: float
+
+  @nn.compact
+  def __call__(self, x: jax.Array, places: jax.Array | None, train: bool) -> jax.Array:
+    """Drops values of `[batch, height, width, channels]`.
+
+    Args:
+      x: the values.
+      places: int `[batch]`, each picture's place in the global batch; None: `0, 1, ...`.
+      train: whether to drop anything.
+    """
+    if not train or not self.rate:
+      return x
+    key = self.make_rng("dropout")
+    places = jnp.arange(len(x)) if places is None else places
+
+    def keep(place: jax.Array) -> jax.Array:
+      return jax.random.bernoulli(jax.random.fold_in(key, place), 1 - self.rate, x.shape[1:])
+
+    return jnp.where(jax.vmap(keep)(places), x / (1 - self.rate), jnp.zeros_like(x))
+
+
 class TransposedConv2x2(nn.Module):
   """Transposed convolution with a 2x2 kernel and stride 2, which doubles height and width.
 

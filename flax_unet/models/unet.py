@@ -14,7 +14,13 @@ import jax.numpy as jnp
 from jax.nn import initializers
 
 from flax_unet.models.conv import conv_3x3
-from flax_unet.models.layers import TransposedConv2x2, conv_1x1, max_pool_2x2, upsample_bilinear_2x
+from flax_unet.models.layers import (
+  PictureDropout,
+  TransposedConv2x2,
+  conv_1x1,
+  max_pool_2x2,
+  upsample_bilinear_2x,
+)
 
 _CHOICES = {
   "norm": ("batch", "group", "none"),
@@ -124,7 +130,9 @@ class UNet(nn.Module):
     upsample: "transpose", a 2x2 transposed convolution with stride 2, or "bilinear", a 1x1
       convolution and bilinear interpolation. Both halve the channels.
     dropout: rate at the end of the contracting path (section 3.1): behind the bottleneck and behind
-      the block before it, as in the authors' network. Needs an rng named "dropout" in training.
+      the block before it, as in the authors' network. Needs an rng named "dropout" in training; the
+      masks follow from the pictures' places in the global batch, int `[batch]`, which the variable
+      `places` in the collection `batch` holds (without it: `0, 1, ...`).
     dtype: type of the computation. Parameters, statistics of the normalisations and logits are
       float32 in any case.
     axis_name: the mapped axis over which batch normalisation takes its statistics in training.
@@ -185,16 +193,16 @@ class UNet(nn.Module):
 
     x = images.astype(self.dtype)
     skips = []
-    dropout = nn.Dropout(self.dropout, deterministic=not train)
+    places = self.get_variable("batch", "places")
     for level in range(self.depth):
       x = self._block(self.width * 2**level, f"encoder_{level}")(x, train)
       if level == self.depth - 1:
-        x = dropout(x)
+        x = PictureDropout(self.dropout)(x, places, train)
       skips.append(x)
       x = max_pool_2x2(x)
 
     x = self._block(self.width * 2**self.depth, "bottleneck")(x, train)
-    x = dropout(x)
+    x = PictureDropout(self.dropout)(x, places, train)
 
     for level in reversed(range(self.depth)):
       features = self.width * 2**level
@@ -203,5 +211,6 @@ class UNet(nn.Module):
       x = jnp.concatenate([skip, x], axis=-1)
       x = self._block(features, f"decoder_{level}")(x, train)
 
-    # In float32, or bfloat16 would round the logits to 8 bits.
-    return _conv_1x1(self.num_classes, jnp.float32, name="logits")(x)
+    # In float32 at least, or bfloat16 would round the logits to 8 bits.
+    dtype = jnp.promote_types(self.dtype, jnp.float32)
+    return _conv_1x1(self.num_classes, dtype, name="logits")(x)

@@ -13,11 +13,11 @@ import tqdm
 from absl import logging
 
 from flax_unet import errors
-from flax_unet.data import label_spaces, ops, padding, picture_files
+from flax_unet.data import label_spaces, picture_files
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation import mask_files
 from flax_unet.evaluation.prediction import Predictor
-from flax_unet.training import experiment, trained
+from flax_unet.training import experiment, fit, trained
 
 # Maps keys and images uint8 `[height, width, 3]` to keys and masks uint8 `[height, width]`.
 _Predictor = Callable[[Iterable[tuple[Any, np.ndarray]]], Iterator[tuple[Any, np.ndarray]]]
@@ -187,15 +187,9 @@ def _load(
   """
   trained.check_same_model(config, folder)
   model = experiment.make_model(config, label_space)
-  first, eval_config = next(iter(config.evals.items()))
-  options = experiment.make_inference(config, first)
-  sizes: dict[str, Any] = {}
-  for op in experiment.make_op(f"evals.{first}", eval_config.pp, label_space).ops:
-    if isinstance(op, ops.Resize | ops.ResizeImage):
-      sizes["resize"] = (op.height, op.width)
-    elif isinstance(op, padding.PadToMultiple):
-      sizes["multiple"] = op.multiple
-
+  options = experiment.make_inference(config, next(iter(config.evals)))
+  arguments = trained.fitting_arguments(config, label_space)
   step, variables = trained.load_variables(folder, which)
+  fit.check_variables(model, variables, str(folder))
   logging.info("Predicting with step %d of %s", step, folder)
-  return Predictor(model, variables, options, **sizes)
+  return Predictor(model, variables, options, **arguments)

@@ -20,6 +20,7 @@ from flax_unet.training import (
   checks,
   events,
   experiment,
+  fit,
   processes,
   run_info,
   trained,
@@ -138,6 +139,7 @@ def evaluate(
   trained.check_same_model(config, folder)
   run = experiment.build(config)
   step, variables = trained.load_variables(folder, which)
+  fit.check_variables(run.model, variables, str(folder))
   if output is None:
     evals = json.dumps(workdir.to_json(config)["evals"], sort_keys=True)
     digest = hashlib.sha256(evals.encode()).hexdigest()[:8]

@@ -30,7 +30,7 @@ def export_run(folder: pathlib.Path, which: str, output: pathlib.Path, size: str
   found = trained.load(folder, which)
   try:
     content = exported.export_model(
-      found.model, found.variables, image_size, found.label_space.name
+      found.model, found.variables, image_size, found.label_space.name, found.multiple
     ).serialize()
   except ValueError as error:
     raise errors.UserError(f"--image_size={size}: {error}") from error

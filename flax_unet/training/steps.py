@@ -22,12 +22,14 @@ def train_step(
   accumulate_steps: int = 1,
   ema_decay: float | None = None,
   skip_nonfinite: bool = False,
+  num_processes: int = 1,
   axis_name: str,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
   """One step of training on this device's part of the global batch.
 
   Args:
-    state: the same on all devices.
+    state: the same on all devices. Its network finds the pictures' places in the global batch in
+      the collection `batch`, see `UNet.dropout`.
     batch: `image` uint8 `[batch, height, width, 3]`, `label` uint8 `[batch, height, width]`.
     loss: a function `(logits, labels, *, class_weights, axis_name)`, one of `losses`.
     class_weights: float `[classes]`, or None.
@@ -37,20 +39,21 @@ def train_step(
     ema_decay: of the moving average of the parameters, or None.
     skip_nonfinite: whether a step whose loss or gradient is not finite changes nothing but the
       number of steps.
+    num_processes: how many processes the devices belong to.
     axis_name: the devices' axis.
 
   Returns:
     The next state and the metrics `loss` and `grad_norm` (global L2 norm, before clipping), the
     same on all devices.
   """
-  device_key = jax.random.fold_in(state.step_key, jax.lax.axis_index(axis_name))
+  places = _places(len(batch["image"]), num_processes, axis_name)
 
-  def share_of_loss(params, batch_stats, images, labels, key):
+  def share_of_loss(params, batch_stats, images, labels, places):
     logits, updates = state.apply_fn(
-      {"params": params, "batch_stats": batch_stats},
+      {"params": params, "batch_stats": batch_stats, "batch": {"places": places}},
       inference.normalize(images),
       train=True,
-      rngs={"dropout": key},
+      rngs={"dropout": state.step_key},  # the same everywhere: places tell pictures apart
       mutable=["batch_stats"],
     )
     labels = inference.center_crop(labels, logits.shape[1:3])
@@ -61,11 +64,11 @@ def train_step(
   gradient = functools.partial(jax.value_and_grad(share_of_loss, has_aux=True), state.params)
   if accumulate_steps == 1:
     (share, (batch_stats, _)), grads = gradient(
-      state.batch_stats, batch["image"], batch["label"], device_key
+      state.batch_stats, batch["image"], batch["label"], places
     )
   else:
     share, batch_stats, grads = _accumulate(
-      gradient, state, batch["image"], batch["label"], device_key, accumulate_steps
+      gradient, state, batch["image"], batch["label"], places, accumulate_steps
     )
   loss_value, grads = jax.lax.psum((share, grads), axis_name)
   next_state = state.apply_gradients(
@@ -86,12 +89,23 @@ def train_step(
   return next_state, metrics
 
 
+def _places(num_pictures: int, num_processes: int, axis_name: str) -> jax.Array:
+  """The places in the global batch of this device's pictures, int `[num_pictures]`.
+
+  `pmap` has the devices of one process next to each other, and of N processes each takes every Nth
+  picture of the global batch (see `pipeline.train_batches`).
+  """
+  devices_a_process = jax.lax.axis_size(axis_name) // num_processes
+  process, device = jnp.divmod(jax.lax.axis_index(axis_name), devices_a_process)
+  return (device * num_pictures + jnp.arange(num_pictures)) * num_processes + process
+
+
 def _accumulate(
   gradient: Callable[..., Any],
   state: TrainState,
   images: jax.Array,
   labels: jax.Array,
-  key: jax.Array,
+  places: jax.Array,
   num_parts: int,
 ) -> tuple[jax.Array, Any, Any]:
   """Takes loss and gradient of a batch in parts, one after the other, to need less memory.
@@ -109,10 +123,11 @@ def _accumulate(
     sums = jax.tree.map(lambda total, x: total + weight * x, sums, (share, grads, 1.0))
     return (batch_stats, sums), None
 
-  parts = [x.reshape(num_parts, x.shape[0] // num_parts, *x.shape[1:]) for x in (images, labels)]
+  parts = [
+    x.reshape(num_parts, x.shape[0] // num_parts, *x.shape[1:]) for x in (images, labels, places)
+  ]
   sums = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, state.params), jnp.zeros(()))
-  keys = jax.random.split(key, num_parts)
-  (batch_stats, sums), _ = jax.lax.scan(step, (state.batch_stats, sums), (*parts, keys))
+  (batch_stats, sums), _ = jax.lax.scan(step, (state.batch_stats, sums), parts)
   share, grads, weight = sums
   scale = 1 / jnp.where(weight > 0, weight, 1)
   return share * scale, batch_stats, jax.tree.map(lambda x: x * scale, grads)
@@ -136,8 +151,11 @@ def map_train_step(
     The state lies the same on all devices and has no device axis.
   """
   axis_name = "batch"
+  num_processes = len({device.process_index for device in devices or jax.devices()})
   return jax.pmap(
-    functools.partial(train_step, loss=loss, axis_name=axis_name, **options),
+    functools.partial(
+      train_step, loss=loss, num_processes=num_processes, axis_name=axis_name, **options
+    ),
     axis_name=axis_name,
     in_axes=(None, 0),
     out_axes=(None, None),

@@ -7,10 +7,10 @@ from typing import Any
 import ml_collections
 
 from flax_unet import errors, files
-from flax_unet.data import label_space_file, label_spaces
+from flax_unet.data import label_space_file, label_spaces, ops, padding
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.models.unet import UNet
-from flax_unet.training import checkpoint, experiment, workdir
+from flax_unet.training import checkpoint, experiment, fit, workdir
 
 _CHANGE_NOTHING = ("model.dropout", "model.remat")  # once a network is trained
 
@@ -25,12 +25,14 @@ class TrainedModel:
       arrays.
     label_space: names and colours of its classes.
     step: the number of steps it was trained for.
+    multiple: up to a multiple of how many pixels its first evaluation mirrors images.
   """
 
   model: UNet
   variables: dict[str, Any]
   label_space: LabelSpace
   step: int
+  multiple: int
 
 
 def load(folder: pathlib.Path, which: str) -> TrainedModel:
@@ -46,7 +48,21 @@ def load(folder: pathlib.Path, which: str) -> TrainedModel:
   config = ml_collections.ConfigDict(read_config(folder))
   label_space = read_label_space(folder)
   step, variables = load_variables(folder, which)
-  return TrainedModel(experiment.make_model(config, label_space), variables, label_space, step)
+  model = experiment.make_model(config, label_space)
+  fit.check_variables(model, variables, str(folder))
+  multiple = fitting_arguments(config, label_space)["multiple"]
+  return TrainedModel(model, variables, label_space, step, multiple)
+
+
+def fitting_arguments(config: ml_collections.ConfigDict, label_space: LabelSpace) -> dict[str, Any]:
+  """How the first evaluation makes images fit the network: arguments of `Predictor`."""
+  name, eval_config = next(iter(config.evals.items()))
+  chain = experiment.make_op(f"evals.{name}", eval_config.pp, label_space).ops
+  resizes = [op for op in chain if isinstance(op, ops.Resize | ops.ResizeImage)]
+  return {
+    "resize": (resizes[-1].height, resizes[-1].width) if resizes else None,
+    "multiple": padding.multiple_of(chain),
+  }
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any]:

@@ -44,11 +44,12 @@ def test_pictures_of_many_sizes_are_scored_as_each_alone(source, model, variable
   result = _evaluator(source, model)(variables)
   assert result.ids.tolist() == [example["id"] for example in source]
   op = op_spec.parse("pad_to_multiple(32)", SPACE)
-  predict = jax.jit(evaluator.predict, static_argnums=(0, 3))
+  predict = jax.jit(evaluator.predict, static_argnums=(0, 3), static_argnames="multiple")
   for example, confusion in zip(source, result.confusions, strict=True):
     padded = op(example, np.random.default_rng(0))
     height, width = example["label"].shape
-    prediction = predict(model, variables, padded["image"][None], padded["label"].shape)
+    images, size = padded["image"][None], padded["label"].shape
+    prediction = predict(model, variables, images, size, multiple=32)
     expected = count(example["label"], np.asarray(prediction)[0, :height, :width], 3)[:, :3]
     np.testing.assert_array_equal(confusion, expected)
     # Every pixel that is not ignored, at the label's own resolution.

@@ -76,10 +76,13 @@ def test_beyond_the_border_the_picture_is_mirrored():
     def __call__(self, images, *, train):
       return nn.avg_pool(images, (3, 3), padding="SAME", count_include_pad=False)
 
-  (image,) = _pictures(6, 6, num=1)  # one pixel on each side to a multiple of 4
-  got = _whole(Mean(), {}, image[None])[0]
-  mirrored = np.pad(np.asarray(inference.normalize(image)), ((1, 1), (1, 1), (0, 0)), "reflect")
-  expected = sum(mirrored[i : i + 6, j : j + 6] for i in range(3) for j in range(3)) / 9
+  (image,) = _pictures(6, 6, num=1)  # two pixels at the bottom and right to a multiple of 8
+  got = inference.whole_picture(Mean(), {}, image[None], 8)[0]
+  mirrored = np.pad(image, ((0, 2), (0, 2), (0, 0)), "reflect")
+  mirrored = np.asarray(inference.normalize(mirrored))
+  mirrored = np.pad(mirrored, ((1, 0), (1, 0), (0, 0)), constant_values=np.nan)
+  windows = [mirrored[i : i + 6, j : j + 6] for i in range(3) for j in range(3)]
+  expected = np.nanmean(windows, axis=0)
   np.testing.assert_allclose(got, expected, atol=1e-5)
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flax_unet.evaluation import inference, prediction, tiles
+from flax_unet.evaluation import fitting, inference, prediction, tiles
 from flax_unet.models.unet import UNet
 
 MODEL = UNet(3, width=4, depth=1, norm="none")
@@ -36,8 +36,8 @@ def _pictures(*sizes):
   ]
 
 
-def _whole_mask(variables, image, size=None):
-  logits = inference.whole_picture(MODEL, variables, image[None])
+def _whole_mask(variables, image, size=None, multiple=128):
+  logits = inference.whole_picture(MODEL, variables, image[None], multiple)
   return np.argmax(inference.resize_logits(logits, size or image.shape[:2])[0], -1)
 
 
@@ -59,7 +59,7 @@ def test_pictures_are_mirrored_up_to_the_multiple_asked_for(variables):
   (image,) = _pictures((30, 41))
   ((_, mask),) = prediction.Predictor(MODEL, variables, WHOLE, multiple=16)([(0, image)])
   mirrored = np.pad(image, ((0, 2), (0, 7), (0, 0)), mode="reflect")
-  np.testing.assert_array_equal(mask, _whole_mask(variables, mirrored)[:30, :41])
+  np.testing.assert_array_equal(mask, _whole_mask(variables, mirrored, multiple=16)[:30, :41])
 
 
 def test_pictures_are_resampled_before_and_masks_are_not(variables):
@@ -87,11 +87,9 @@ def test_tiles_of_several_pictures_share_one_compiled_step(variables, monkeypatc
 
 
 def test_pictures_too_large_for_one_pass_go_in_tiles(variables, monkeypatch):
-  monkeypatch.setattr(prediction, "_LARGEST_PASS", 128 * 128)
+  monkeypatch.setattr(fitting, "LARGEST_PASS", 128 * 128)
   whole_steps = []
-  monkeypatch.setattr(
-    prediction.evaluator, "predict", lambda *args, **kwargs: whole_steps.append(1)
-  )
+  monkeypatch.setattr(fitting, "predict", lambda *args, **kwargs: whole_steps.append(1))
   options = inference.Options("whole", tile=(64, 96), overlap=40)
   (image,) = _pictures((200, 100))
   ((_, mask),) = prediction.Predictor(MODEL, variables, options)([(0, image)])

@@ -28,7 +28,8 @@ def _tiled(model, variables, images, options):
 
 
 def _whole(model, variables, images):
-  return jax.jit(functools.partial(inference.whole_picture, model))(variables, images)
+  # Padded only as far as the network needs it, as windows are.
+  return jax.jit(functools.partial(inference.whole_picture, model, multiple=1))(variables, images)
 
 
 def _images(*size):
@@ -103,7 +104,7 @@ def test_an_eval_step_predicts_as_its_options_say():
   options = inference.Options("tiles", (16, 16), 4, scales=(1.0, 0.5), flip=True)
   images = np.random.default_rng(1).integers(0, 256, (4, 1, 24, 40, 3), np.uint8)
   labels = np.zeros((4, 1, 24, 40), np.uint8)
-  step = functools.partial(evaluator.eval_step, model=model, options=options)
+  step = functools.partial(evaluator.eval_step, model=model, options=options, multiple=8)
   outputs = jax.pmap(step, in_axes=(None, 0))(variables, {"image": images, "label": labels})
   expected = _tiled(model, variables, images[:, 0], options)
   np.testing.assert_array_equal(outputs["prediction"][:, 0], np.argmax(expected, -1))

@@ -129,32 +129,72 @@ def test_learns_one_batch_by_heart():
   assert history[-1] < 0.2 * history[0]
 
 
-def test_dropout_keys_follow_from_seed_step_and_device():
-  # Each device has one parameter, whose gradient is what the device drew.
-  def draw(variables, images, *, train, rngs, mutable):
-    assert train
-    device = jax.lax.axis_index("batch")
-    return variables["params"]["w"][device] * jax.random.uniform(rngs["dropout"], (1, 8, 8, 1)), {}
+def _step_with_dropout(devices, accumulate_steps=1, seed=0, num=2):
+  """The parameters after steps of a network without BatchNorm that drops half of its values."""
+  model = UNet(num_classes=3, width=4, depth=1, norm="none", dropout=0.5, axis_name="batch")
+  step = steps.map_train_step(
+    losses.cross_entropy, devices=jax.devices()[:devices], accumulate_steps=accumulate_steps
+  )
+  train_state = state.create(model, TX, image_size=(8, 8), seed=0, ema=False)
+  train_state = train_state.replace(key_data=jax.random.key_data(jax.random.key(seed)))
+  if devices == 1:
+    train_state = jax.device_put(train_state, jax.devices()[0])
+  for batch in _batches(num, devices=devices):
+    train_state, _ = step(train_state, batch)
+  return jax.device_get(train_state.params)
 
-  def drawn(seed):
-    """What the devices drew in two steps: `[steps, devices]`."""
-    train_state = _state_of(draw, {"w": jnp.zeros(4)}, optax.sgd(1.0), seed)
-    draws = []
-    for batch in _batches(2, devices=4):
-      before = np.array(train_state.params["w"])
-      train_state, _ = train_step(train_state, batch)
-      draws.append(before - np.array(train_state.params["w"]))
-    return np.array(draws)
 
-  train_step = steps.map_train_step(lambda logits, labels, **kwargs: logits[0, 0, 0, 0])
-  draws = drawn(seed=0)
-  for step, device in np.ndindex(2, 4):
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), step), device)
-    expected = float(jax.random.uniform(key, (1, 8, 8, 1))[0, 0, 0, 0])
-    assert draws[step, device] == pytest.approx(expected, abs=1e-6)
-  assert len(np.unique(draws.round(5))) == 8
-  np.testing.assert_array_equal(draws, drawn(seed=0))
-  assert (draws != drawn(seed=1)).all()
+@pytest.mark.parametrize(("devices", "accumulate_steps"), [(4, 1), (1, 2)])
+def test_devices_and_parts_drop_what_one_device_drops(devices, accumulate_steps):
+  expected = _step_with_dropout(1)
+  _assert_close(_step_with_dropout(devices, accumulate_steps), expected, 1e-5)
+  other = _step_with_dropout(1, seed=1)["logits"]["kernel"]
+  assert np.abs(other - expected["logits"]["kernel"]).max() > 1e-3
+
+
+def test_the_mask_follows_from_step_and_place():
+  # Each picture has one parameter, whose gradient is the place that it was told.
+  def tell(variables, images, *, rngs, **kwargs):
+    places = variables["batch"]["places"]
+    drawn = jax.random.uniform(rngs["dropout"])
+    return (variables["params"]["w"][places] * (places + drawn)).reshape(-1, 1, 1, 1), {}
+
+  train_step = steps.map_train_step(lambda logits, labels, **kwargs: logits.sum())
+  train_state = _state_of(tell, {"w": jnp.zeros(8)}, optax.sgd(1.0))
+  for step, batch in enumerate(_batches(2, devices=4)):
+    before = np.array(train_state.params["w"])
+    train_state, _ = train_step(train_state, batch)
+    drawn = float(jax.random.uniform(jax.random.fold_in(jax.random.key(0), step)))
+    np.testing.assert_allclose(before - train_state.params["w"], np.arange(8) + drawn, rtol=1e-6)
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_places_are_those_in_the_global_batch(num_processes):
+  def places(_):
+    return steps._places(2, num_processes, "batch")
+
+  found = jax.pmap(places, axis_name="batch")(np.zeros(4))
+  # As the pipeline deals pictures out: to processes in turn, each process's share to its devices.
+  shares = [np.arange(8)[process::num_processes] for process in range(num_processes)]
+  np.testing.assert_array_equal(found, np.concatenate(shares).reshape(4, 2))
+
+
+def test_in_float64_two_devices_give_the_gradient_of_one():
+  with jax.enable_x64(True):
+    model = UNet(num_classes=3, width=4, depth=1, dtype=jnp.float64, axis_name="batch")
+    after = []
+    for devices in (1, 2):
+      created = state.create(model, optax.sgd(1.0), image_size=(8, 8), seed=0, ema=False)
+      wide = jax.tree.map(lambda x: np.asarray(x, np.float64), created.params)
+      train_state = _state_of(model.apply, wide, optax.sgd(1.0))
+      stats = jax.tree.map(lambda x: np.asarray(x, np.float64), created.batch_stats)
+      train_state = train_state.replace(batch_stats=stats)
+      step = steps.map_train_step(losses.cross_entropy, devices=jax.devices()[:devices])
+      (batch,) = _batches(devices=devices)
+      train_state, _ = step(train_state, batch)
+      after.append(jax.tree.map(lambda x, y: np.asarray(x) - y, train_state.params, wide))
+    _assert_close(after[1], after[0], 3e-14)
+    assert jax.tree.leaves(after[0])[0].dtype == np.float64
 
 
 def test_grad_norm_is_that_before_clipping():
