@@ -1,24 +1,27 @@
 """Puts finished runs side by side: what differs in them, and in what they reached.
 
 Runs that differ in nothing but `config.seed` are one group, with a mean and a standard deviation.
-Groups are compared with the first one, picture by picture.
+The same seed again, or another number of steps, is a group of its own. Groups are compared with the
+first one, picture by picture.
 """
 
 import dataclasses
 import functools
-import json
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from flax_unet import files
 from flax_unet.errors import UserError
 from flax_unet.evaluation import bootstrap
 
 # What of run.json may explain a difference; the rest is other on every run.
-_FACTS = ("git_commit", "versions", "devices", "parameters", "seconds")
+_FACTS = ("git_commit", "versions", "devices", "parameters", "seconds", "changes")
+_NO_SCORES = ("pictures",)  # numbers of an evaluation that are none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,38 +55,35 @@ def load(folder: pathlib.Path, eval_name: str | None = None) -> Run:
   Raises:
     UserError: a file is missing or unreadable, or there is no such evaluation.
   """
-  report = _read_json(folder / "report" / "metrics.json")
+  file = folder / "report" / "metrics.json"
+  if not file.exists():
+    raise UserError(f"{file}: is not there; is {folder} the workdir of a finished run?")
+  report = files.read_json(file)
   evals = report.get("evals")
   if not evals:
     raise UserError(f"{folder}: its report/metrics.json holds no evaluation")
   name = eval_name or next(iter(evals))
   if name not in evals:
     raise UserError(f"{folder}: has no evaluation '{name}', only {', '.join(evals)}")
+  if "per_class" not in evals[name] or "step" not in report:
+    raise UserError(f"{folder}/report/metrics.json: is of another version of flax_unet")
   file = folder / "report" / "confusions.npz"
   try:
     with np.load(file) as arrays:
       ids, confusions = arrays[f"{name}/ids"], arrays[f"{name}/confusions"]
-  except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+  except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
     raise UserError(f"{file}: holds no readable matrices of evaluation '{name}'") from None
   order = np.argsort(ids)
-  facts = {key: value for key, value in _read_json(folder / "run.json").items() if key in _FACTS}
+  info = files.read_json(folder / "run.json")
+  facts = {key: info[key] for key in _FACTS if info.get(key)}
   return Run(
     folder=folder,
-    config=_flatten(_read_json(folder / "config.json")),
+    config=_flatten(files.read_json(folder / "config.json")),
     facts={"step": report["step"], **_flatten(facts)},
     scores=evals[name],
     ids=ids[order],
     confusions=confusions[order],
   )
-
-
-def _read_json(file: pathlib.Path) -> dict[str, Any]:
-  try:
-    return json.loads(file.read_text())
-  except OSError as error:
-    raise UserError(f"{file}: {error.strerror}; is this the folder of a finished run?") from None
-  except ValueError as error:
-    raise UserError(f"{file}: is no JSON: {error}") from None
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -132,11 +132,17 @@ def _some(ids: set[str]) -> str:
 
 def group(runs: Sequence[Run]) -> list[list[Run]]:
   """Puts runs together that differ in nothing but the seed, in the order given."""
-  groups: dict[str, list[Run]] = {}
+  groups: list[tuple[Any, list[Run]]] = []
   for run in runs:
-    settings = {key: value for key, value in run.config.items() if key != "seed"}
-    groups.setdefault(json.dumps(settings, sort_keys=True), []).append(run)
-  return list(groups.values())
+    settings = {**run.config, "seed": None, "step": run.facts["step"]}
+    for others, members in groups:
+      seeds = [member.config.get("seed") for member in members]
+      if settings == others and run.config.get("seed") not in seeds:
+        members.append(run)
+        break
+    else:
+      groups.append((settings, [run]))
+  return [members for _, members in groups]
 
 
 def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
@@ -152,8 +158,12 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
     group `difference` from the first; `mean_iou_difference_interval`, `[groups - 1]` of bounds; and
     `per_class`, the same as `scores` for each class's IoU.
   """
-  first = groups[0][0]
-  split_scores = [name for name, value in first.scores.items() if not isinstance(value, Mapping)]
+  first, all_runs = groups[0][0], [run for runs in groups for run in runs]
+  split_scores = [
+    name
+    for name in first.scores
+    if name not in _NO_SCORES and all(_is_score(run.scores.get(name)) for run in all_runs)
+  ]
   side = [[run.confusions for run in runs] for runs in groups]
   return {
     "pictures": len(first.ids),
@@ -170,6 +180,11 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
       name: _compare_score(groups, "per_class", name, "iou") for name in first.scores["per_class"]
     },
   }
+
+
+def _is_score(value: Any) -> bool:
+  """Whether it is a number, or None, as a score has it that is not defined."""
+  return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _differing(groups: Sequence[Sequence[Run]]) -> dict[str, list[list[Any]]]:

@@ -70,7 +70,11 @@ def tables(compared: Mapping[str, Any]) -> list[Table]:
       ("score", *names, *others),
       _score_rows(compared["scores"]),
     ),
-    ("Difference of the mean IoU", ("", "difference", "95 % interval, paired"), intervals),
+    (
+      "Difference of the mean IoU",
+      ("", "difference", "95 % interval over pictures, paired; does not cover seeds"),
+      intervals,
+    ),
     ("IoU by class", ("class", *names, *others), _score_rows(compared["per_class"])),
   ]
 

@@ -22,7 +22,7 @@ def _confusions(accuracy, seed, pictures=12):
   return confusions
 
 
-def write_run(folder, accuracy, seed=0, ids=None, confusions=None, **config):
+def write_run(folder, accuracy, seed=0, ids=None, confusions=None, step=600, **config):
   """Writes what a finished run leaves behind."""
   confusions = _confusions(accuracy, seed) if confusions is None else confusions
   ids = [f"ulm_{number}" for number in range(len(confusions))] if ids is None else ids
@@ -31,7 +31,9 @@ def write_run(folder, accuracy, seed=0, ids=None, confusions=None, **config):
   (folder / "config.json").write_text(json.dumps(config))
   (folder / "run.json").write_text(json.dumps({"versions": {"jax": "0.10"}, "command": "x"}))
   scores = metrics.to_json(metrics.scores(confusions.sum(axis=0), SPACE))
-  report = {"step": 600, "evals": {"val": scores}}
+  # What is no score is in no table: an interval, a number of pictures, a list of errors.
+  scores |= {"mean_iou_interval": [0.1, 0.2], "pictures": len(ids), "skipped": ["p7: damaged"]}
+  report = {"step": step, "evals": {"val": scores}}
   (folder / "report" / "metrics.json").write_text(json.dumps(report))
   arrays = {"val/ids": np.array(ids), "val/confusions": confusions}
   np.savez(folder / "report" / "confusions.npz", **arrays)
@@ -115,7 +117,7 @@ def test_scores_without_a_value_stay_without_one(tmp_path):
 
 
 def test_folders_that_are_no_finished_run_are_named(tmp_path):
-  with pytest.raises(UserError, match=r"metrics.json: No such file .* a finished run\?"):
+  with pytest.raises(UserError, match=r"metrics.json: is not there; .* a finished run\?"):
     comparison.load(tmp_path)
   folder = write_run(tmp_path / "a", 0.7)
   with pytest.raises(UserError, match="/a: has no evaluation 'test', only val"):
@@ -125,4 +127,37 @@ def test_folders_that_are_no_finished_run_are_named(tmp_path):
     comparison.load(folder)
   (folder / "report" / "metrics.json").write_text("{")
   with pytest.raises(UserError, match=r"metrics.json: is no JSON"):
+    comparison.load(folder)
+
+
+def test_the_same_seed_again_and_another_length_are_no_seeds(tmp_path):
+  runs = [
+    _load(tmp_path, "a", 0.7, seed=0),
+    _load(tmp_path, "again", 0.7, seed=0),
+    _load(tmp_path, "longer", 0.7, seed=1, step=900),
+    _load(tmp_path, "seed", 0.7, seed=2),
+  ]
+  groups = comparison.group(runs)
+  names = [[run.folder.name for run in group] for group in groups]
+  assert names == [["a", "seed"], ["again"], ["longer"]]
+  scores = comparison.compare(groups)["scores"]
+  assert not scores.keys() & {"mean_iou_interval", "pictures", "skipped"}
+
+
+@pytest.mark.parametrize("file", ["config.json", "run.json", "report/metrics.json"])
+@pytest.mark.parametrize("content", [b"", b'{"evals": {"val"'])
+def test_files_that_are_empty_or_cut_off_are_one_line(tmp_path, file, content):
+  folder = write_run(tmp_path / "a", 0.7)
+  (folder / file).write_bytes(content)
+  with pytest.raises(UserError, match=rf"{file}: is ") as error:
+    comparison.load(folder)
+  assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("length", [0, 100, 1000])
+def test_matrices_that_are_cut_off_are_one_line(tmp_path, length):
+  folder = write_run(tmp_path / "a", 0.7)
+  path = folder / "report/confusions.npz"
+  path.write_bytes(path.read_bytes()[:length])
+  with pytest.raises(UserError, match=r"confusions.npz: holds no readable matrices"):
     comparison.load(folder)
