@@ -69,7 +69,7 @@ def load(folder: pathlib.Path, eval_name: str | None = None) -> Run:
     raise UserError(f"{folder}/report/metrics.json: is of another version of flax_unet")
   file = folder / "report" / "confusions.npz"
   try:
-    with np.load(file) as arrays:
+    with file.open("rb") as stream, np.load(stream) as arrays:
       ids, confusions = arrays[f"{name}/ids"], arrays[f"{name}/confusions"]
   except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
     raise UserError(f"{file}: holds no readable matrices of evaluation '{name}'") from None
