@@ -2,7 +2,7 @@
 
 import pathlib
 
-from absl import flags
+from absl import flags, logging
 from ml_collections import config_flags
 
 from flax_unet import config_flag, errors, memory
@@ -34,6 +34,7 @@ def main(arguments):
   from flax_unet import terminal
 
   terminal.set_up()  # first, as libraries talk while they are imported
+  logging.info("Loading libraries")
   from flax_unet.tools import predict
   from flax_unet.training import loop, processes, reporting, workdir
 
@@ -48,6 +49,7 @@ def main(arguments):
     num_processes=_NUM_PROCESSES.value,
     process_id=_PROCESS_ID.value,
   )
+  processes.check_devices()
   filename = config_flags.get_config_filename(flags.FLAGS["config"])
   folder = workdir.choose(_WORKDIR.value, filename)
   if _MODE.value == "train":

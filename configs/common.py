@@ -27,7 +27,10 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
     if not name:
       continue
     if name not in defaults:
-      raise errors.unknown("argument of the configuration", name, defaults)
+      hint = " (commas divide arguments: a path with a comma goes into a setting, such as "
+      hint += "--config.input.data.images=DIR)"
+      error = errors.unknown("argument of the configuration", name, defaults)
+      raise errors.UserError(f"{error}{'' if is_pair or '/' not in arg else hint}")
     default = defaults[name]
     if not is_pair and default is not False:
       raise errors.UserError(

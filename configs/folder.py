@@ -33,6 +33,7 @@ import ml_collections
 from ml_collections.config_dict import placeholder
 
 from configs.common import parse_arg
+from flax_unet import errors
 
 
 def get_config(arg=None):
@@ -51,7 +52,10 @@ def get_config(arg=None):
     width=32,
   )
   if not arg.images or not arg.labels or bool(arg.classes) == bool(arg.num_classes):
-    raise ValueError("needs images=DIR,labels=DIR, and either num_classes=N or classes=FILE.csv")
+    raise errors.UserError(
+      "configs/folder.py needs images=DIR,labels=DIR and either num_classes=N or classes=FILE.csv, "
+      "for example --config=configs/folder.py:images=photos,labels=masks,num_classes=3"
+    )
   config = ml_collections.ConfigDict()
 
   config.seed = 0

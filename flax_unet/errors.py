@@ -3,15 +3,19 @@
 import difflib
 import os
 import re
+import signal
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from absl import app, flags
 
 _SHUTDOWN_SECONDS = 5  # for threads to end, once a save under way has had its time
+
+_HELP = ("--help", "-help", "-h", "--helpshort")
 
 
 class UserError(ValueError):
@@ -26,14 +30,63 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
   return UserError(f"unknown {kind} '{name}': {hint}there are {', '.join(choices)}")
 
 
+class _Terminated(BaseException):
+  """SIGTERM, which ends a command as Ctrl-C does."""
+
+
 def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
-  """Runs a command as `_run` does, and ends the process in bounded time whatever fails."""
+  """Parses flags and runs a command, as `absl.app.run` does, but for how it ends.
+
+  Where flags are malformed, `main` raises a `UserError`, the system refuses a file or memory runs
+  out, prints `error: ` and the message to stderr and exits with code 1. After Ctrl-C and SIGTERM,
+  says so and exits with 130 and 143. Other exceptions are ours, and keep their traceback. Whatever
+  fails, the process is gone within seconds.
+  """
+  signal.signal(signal.SIGTERM, _terminate)
   try:
-    _run(main, **kwargs)
-  except BaseException as error:
-    code = error.code if isinstance(error, SystemExit) else 1
-    _watch_shutdown(code if isinstance(code, int) else int(code is not None))
+    app.run(main, flags_parser=_parse_flags, **kwargs)
+  except SystemExit as error:
+    _exit(error.code)
+  except BrokenPipeError:  # what reads our output has seen enough
+    sys.stdout = None  # nor is there anything to flush on the way out
+    _exit(0)
+  except (UserError, OSError) as error:
+    _exit(f"error: {_one_line(error)}")
+  except KeyboardInterrupt:
+    _stop(signal.SIGINT)
+  except _Terminated:
+    _stop(signal.SIGTERM)
+  except (MemoryError, RuntimeError) as error:  # XLA's error is a RuntimeError
+    if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+      _watch_shutdown(1)
+      raise
+    _exit(
+      f"error: out of memory ({str(error).splitlines()[0]}). Use a smaller "
+      "config.input.batch_size, config.accumulate_steps=K, config.model.remat=True or "
+      "config.model.dtype=bfloat16"
+    )
+  except BaseException:
+    _watch_shutdown(1)
     raise
+
+
+def _terminate(signum: int, frame: types.FrameType | None) -> NoReturn:
+  del signum, frame
+  raise _Terminated
+
+
+def _stop(signum: signal.Signals) -> NoReturn:
+  for number in (signal.SIGINT, signal.SIGTERM):  # it is ending
+    signal.signal(number, signal.SIG_IGN)
+  print(f"Stopped by {signum.name}.", file=sys.stderr)
+  _exit(128 + signum)
+
+
+def _exit(code: int | str | None) -> NoReturn:
+  """Exits as `sys.exit` does; a message is printed and means code 1."""
+  if code:
+    _watch_shutdown(code if isinstance(code, int) else 1)
+  raise SystemExit(code) from None
 
 
 def _watch_shutdown(code: int) -> None:
@@ -47,32 +100,6 @@ def _watch_shutdown(code: int) -> None:
   threading.Thread(target=watch, daemon=True).start()
 
 
-def _run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
-  """Parses flags and runs a command, as `absl.app.run` does, but for its failures.
-
-  Where flags are malformed, `main` raises a `UserError`, the system refuses a file or memory runs
-  out, prints `error: ` and the message to stderr and exits with code 1; with 130 after Ctrl-C.
-  Other exceptions are ours, and keep their traceback.
-  """
-  try:
-    app.run(main, flags_parser=_parse_flags, **kwargs)
-  except BrokenPipeError:  # what reads our output has seen enough
-    sys.stdout = None  # nor is there anything to flush on the way out
-    raise SystemExit(0) from None
-  except (UserError, OSError) as error:
-    raise SystemExit(f"error: {_one_line(error)}") from None
-  except KeyboardInterrupt:
-    raise SystemExit(130) from None
-  except (MemoryError, RuntimeError) as error:  # XLA's error is a RuntimeError
-    if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
-      raise
-    raise SystemExit(
-      f"error: out of memory ({str(error).splitlines()[0]}). Use a smaller "
-      "config.input.batch_size, config.accumulate_steps=K, config.model.remat=True or "
-      "config.model.dtype=bfloat16"
-    ) from None
-
-
 def _parse_flags(arguments: list[str]) -> list[str]:
   """Parses flags, among them `--config` with its settings.
 
@@ -83,6 +110,9 @@ def _parse_flags(arguments: list[str]) -> list[str]:
     UserError: a flag or a setting is unknown, a value malformed, or the configuration refuses its
       arguments or imports a module that is not there.
   """
+  if any(argument in _HELP for argument in arguments[1:]):
+    print(_help())
+    raise SystemExit(0)
   try:
     return flags.FLAGS(arguments)
   except (AttributeError, KeyError) as error:
@@ -97,6 +127,20 @@ def _parse_flags(arguments: list[str]) -> list[str]:
       # What `get_config` raised; ml_collections and absl have wrapped it once each.
       raise error.__context__.__context__ from None
     raise UserError(str(error)) from error
+
+
+def _help() -> str:
+  """What the program does, and its own flags."""
+  program = sys.modules["__main__"]
+  own = {flag.name: flag for flag in flags.FLAGS.get_key_flags_for_module(program.__name__)}
+  for module, defined in flags.FLAGS.flags_by_module_dict().items():
+    if module in (sys.argv[0], "__main__") or module.startswith("flax_unet"):
+      own |= {flag.name: flag for flag in defined}
+  lines = [(program.__doc__ or "").strip(), ""]
+  for flag in sorted(own.values(), key=lambda flag: flag.name != "config"):
+    default = "" if flag.default is None else f" (default: {flag.default_as_str})"
+    lines.append(f"  --{flag.name}: {flag.help}{default}")
+  return "\n".join([*lines, "", "  --helpfull shows the flags of all libraries."])
 
 
 def _unknown_setting(error: AttributeError | KeyError) -> str:

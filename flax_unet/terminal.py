@@ -34,6 +34,11 @@ def set_up() -> None:
   handler.addFilter(_OwnMessages())
 
 
+def counted(number: int, noun: str) -> str:
+  """A number with its noun: "1 picture", "2,975 pictures"."""
+  return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def aligned(facts: Mapping[str, str]) -> str:
   """Names and values, one below the other."""
   width = max(map(len, facts)) + 2

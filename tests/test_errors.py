@@ -1,8 +1,23 @@
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
 import jax
 import pytest
 from absl import app
 
 from flax_unet import errors
+
+
+@pytest.fixture(autouse=True)
+def _signals():
+  """What a command sets."""
+  before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+  yield
+  for signum, handler in before.items():
+    signal.signal(signum, handler)
 
 
 def _run(monkeypatch, error):
@@ -53,3 +68,36 @@ def test_mistakes_of_ours_keep_their_traceback(monkeypatch):
 def test_an_unknown_name_comes_with_the_nearest(name, hint):
   message = f"unknown loss '{name}': {hint} cross_entropy, dice"
   assert str(errors.unknown("loss", name, ["dice", "cross_entropy"])) == message
+
+
+_SLEEPS = """
+import sys, time
+from flax_unet import errors
+def main(arguments):
+  print("ready", flush=True)
+  try:
+    time.sleep(60)
+  finally:
+    print("cleaned up", flush=True)
+errors.run(main)
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_one_line_after_all_is_cleaned_up(signum):
+  root = str(pathlib.Path(errors.__file__).parents[1])
+  with subprocess.Popen(
+    [sys.executable, "-c", _SLEEPS],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    env=os.environ | {"PYTHONPATH": root},
+  ) as process:
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=30)
+  assert (process.returncode, out, err) == (
+    128 + signum,
+    "cleaned up\n",
+    f"Stopped by {signum.name}.\n",
+  )

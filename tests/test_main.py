@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = f"--config={ROOT / 'configs/street_scenes.py'}:runlocal"
+FOLDER = f"--config={ROOT / 'configs/folder.py'}"
 
 
 def _run(*arguments):
@@ -27,7 +29,8 @@ def _error(*arguments):
   """The one line that a command which cannot be run leaves."""
   result = _run(*arguments)
   assert result.returncode == 1
-  (line,) = result.stderr.splitlines()
+  # Before it may stand what the program has been doing, with the time.
+  (line,) = (line for line in result.stderr.splitlines() if not re.match(r"\d\d:\d\d:\d\d ", line))
   return line
 
 
@@ -45,12 +48,34 @@ def _error(*arguments):
     ([CONFIG + "l"], "unknown argument of the configuration 'runlocall': did you mean 'runlocal'"),
     (["--config=no/file.py", "--config.lr=1"], "error: No such file or directory: 'no/file.py'"),
     ([], "Flag --config must have a value other than None."),
+    (
+      [FOLDER],
+      "configs/folder.py needs images=DIR,labels=DIR and either num_classes=N or classes=",
+    ),
+    ([f"{FOLDER}:images=a,labels=b,num_classes=2,classes=c.csv"], "and either num_classes=N or"),
+    ([f"{FOLDER}:images=a/b, c,labels=b"], "'c': .*commas divide arguments"),
   ],
 )
 def test_a_command_line_that_is_not_understood_is_refused_in_one_line(arguments, message):
   line = _error(*arguments)
   assert line.startswith("error: ")
-  assert message in line
+  assert re.search(message, line) or message in line
+
+
+def test_help_shows_the_programs_own_flags():
+  result = _run("--help")
+  assert result.returncode == 0
+  assert result.stdout.splitlines()[2].startswith("  --config: ")
+  assert "--workdir" in result.stdout
+  assert "--logtostderr" not in result.stdout
+
+
+@pytest.mark.parametrize("platform", ["cuda", "gppu"])
+def test_a_device_that_is_not_there_is_one_line(tmp_path, monkeypatch, platform):
+  monkeypatch.setenv("JAX_PLATFORMS", platform)
+  line = _error(CONFIG, f"--workdir={tmp_path / 'run'}", "--verbosity=-1")
+  assert line.startswith(f"error: JAX_PLATFORMS={platform}: no such device can be used here (")
+  assert not (tmp_path / "run").exists()
 
 
 def test_missing_archives_are_named_in_one_line(tmp_path):
@@ -68,7 +93,7 @@ def test_missing_archives_are_named_in_one_line(tmp_path):
 def test_what_libraries_set_up_at_the_first_start_is_not_told(tmp_path, monkeypatch):
   monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))  # looks for fonts, and logs it
   line = _error(CONFIG, "--mode=evaluate", f"--workdir={tmp_path / 'run'}")
-  assert line == f"error: {tmp_path / 'run/checkpoints'} holds no checkpoint: train first"
+  assert line.startswith(f"error: {tmp_path / 'run'} holds no run: train first")
 
 
 def test_trains_for_an_epoch(street_scenes_dir, tmp_path):

@@ -79,7 +79,13 @@ def on_disk(source: Source, folder: pathlib.Path, facts: Mapping[str, Any]) -> C
   facts = {**facts, "examples": len(source), "opencv": cv2.__version__}
   digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
   folder = folder.expanduser().absolute() / digest[:16]
-  folder.mkdir(parents=True, exist_ok=True)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UserError(
+      f"config.input.cache = 'disk' cannot write to {folder} ({error.strerror}): name another one "
+      "with --config.input.cache_dir=DIR"
+    ) from error
   cached = CachedSource(source, folder)
   size = _size(source)
   there = len(list(folder.glob("[0-9]*.npy")))

@@ -4,6 +4,7 @@ TensorFlow and tensorflow-datasets take seconds to import and are needed for rea
 they are imported where a data set is opened.
 """
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -133,7 +134,10 @@ def _prepare(builder: Any, manual_dir: str | None) -> None:
   if not sys.stderr.isatty():  # a log file is no place for a bar that moves
     tfds.disable_progress_bar()
   logging.info("Preparing %s in %s (once)", builder.info.full_name, builder.data_path)
-  builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(manual)))
+  with contextlib.redirect_stdout(None):  # it tells of an "Unknown size"
+    builder.download_and_prepare(
+      download_config=tfds.download.DownloadConfig(manual_dir=str(manual))
+    )
 
 
 def _check_archives(manual_dir: pathlib.Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from flax_unet import errors, files
+from flax_unet import errors, files, terminal
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import (
   audit,
@@ -155,7 +155,7 @@ def text(name: str, result: Result) -> str:
   interval = bootstrap.mean_iou_interval(result.confusions)
   return "\n\n".join(
     (
-      f"{name}: {len(result.ids)} pictures",
+      f"{name}: {terminal.counted(len(result.ids), 'picture')}",
       tables.score_tables(result.scores, interval),
       'What else gets called "mean IoU"',
       audit.table(*_audit(result)),

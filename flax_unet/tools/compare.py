@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from flax_unet import errors
+from flax_unet import errors, terminal
 from flax_unet.evaluation import comparison, metrics
 from flax_unet.evaluation.tables import markdown_table, text_table
 
@@ -66,7 +66,7 @@ def tables(compared: Mapping[str, Any]) -> list[Table]:
     ("Runs", ("", "workdir", "seed"), runs),
     ("Settings that differ", ("setting", *names), settings),
     (
-      f"Scores on {compared['pictures']} pictures",
+      f"Scores on {terminal.counted(compared['pictures'], 'picture')}",
       ("score", *names, *others),
       _score_rows(compared["scores"]),
     ),

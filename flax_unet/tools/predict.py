@@ -12,7 +12,7 @@ import numpy as np
 import tqdm
 from absl import logging
 
-from flax_unet import errors
+from flax_unet import errors, terminal
 from flax_unet.data import label_spaces, picture_files
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation import mask_files
@@ -109,8 +109,8 @@ def write_masks(
   seconds = time.monotonic() - started
   predicted = len(masks) - len(reader.failures)
   logging.info(
-    "%d pictures in %.1f s, %.2f a second, %.0f %% of the time waiting for files. Masks are in %s",
-    predicted,
+    "%s in %.1f s, %.2f a second, %.0f %% of the time waiting for files. Masks are in %s",
+    terminal.counted(predicted, "picture"),
     seconds,
     predicted / seconds,
     100 * (reader.waited + writer.waited) / seconds,
@@ -120,8 +120,8 @@ def write_masks(
     for reason in reader.failures:
       logging.warning("%s", reason)
     raise errors.UserError(
-      f"{len(reader.failures)} of {len(masks)} pictures could not be predicted, see above"
-      + ("; cityscapes.zip was not written" if make_zip else "")
+      f"{len(reader.failures)} of {terminal.counted(len(masks), 'picture')} could not be "
+      "predicted, see above" + ("; cityscapes.zip was not written" if make_zip else "")
     )
   if make_zip:
     mask_files.write_zip(

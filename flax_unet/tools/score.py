@@ -14,7 +14,7 @@ import sys
 import numpy as np
 from absl import flags
 
-from flax_unet import errors
+from flax_unet import errors, terminal
 from flax_unet.data import label_spaces
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import audit, bootstrap, claim, metrics, png_pairs, scoring
@@ -44,7 +44,7 @@ def main(_):
   interval = bootstrap.mean_iou_interval(counts.confusions)
   rows, ceilings = audit.definitions(counts.confusions, counts.extra), audit.ceilings(counts.extra)
 
-  print(f"{len(pairs)} pictures, {label_space.name}\n")
+  print(f"{terminal.counted(len(pairs), 'picture')}, {label_space.name}\n")
   print(score_tables(scores, interval))
   if hint := _numbering_hint(counts.confusions.sum(axis=0), label_space):
     print(f"\n{hint}")

@@ -72,6 +72,7 @@ def begin(config: ml_collections.ConfigDict, folder: pathlib.Path) -> Beginning 
   if step == run.total_steps and not changes and _is_complete(folder, info):
     checkpoints.close()
     return None
+  logging.info("Initialising %s", config.model_name)
   state = run.init_state()
   facts = run.summary(state) | {"writes to": str(folder)}
   logging.info("%s", terminal.aligned(facts))

@@ -1,11 +1,15 @@
 """Refuses configurations that cannot be run, before anything is opened or built."""
 
+import math
+from typing import NamedTuple
+
 import flax
 import jax
 import ml_collections
 
 from flax_unet import errors
 from flax_unet.data import label_spaces
+from flax_unet.data.label_space import LabelSpace
 from flax_unet.training import experiment, losses, optimizer
 
 _MAY_BE_NONE = (
@@ -33,11 +37,8 @@ def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> 
   label_space = label_spaces.get(config.label_space)
   losses.get(config.loss)
   _check_length(config)
-  if config.class_weights and len(config.class_weights) != label_space.num_classes:
-    raise errors.UserError(
-      f"config.class_weights has {len(config.class_weights)} values; '{label_space.name}' has "
-      f"{label_space.num_classes} classes: give one for each, or () for none"
-    )
+  _check_ranges(config)
+  _check_class_weights(config, label_space)
   if not config.evals:
     raise errors.UserError("config.evals is empty: without an evaluation there is no report")
   for key, choices in (("on_bad_example", ("raise", "skip")), ("cache", ("none", "disk"))):
@@ -71,21 +72,77 @@ def _check_length(config: ml_collections.ConfigDict) -> None:
       f"{config.total_epochs}: one of them must be a number and the other None, such as "
       "--config.total_steps=1000 --config.total_epochs=None"
     )
-  counts = {
-    key: config[key]
-    for key in (
-      "total_steps",
-      "total_epochs",
-      "log_training_steps",
-      "ckpt_steps",
-      "accumulate_steps",
-    )
-    if config[key] is not None
+
+
+class _Range(NamedTuple):
+  """What a setting may be: a whole number or any, at least `low` (or above it) and below `high`."""
+
+  whole: bool
+  low: float
+  high: float = math.inf
+  above: bool = False
+
+  def describe(self) -> str:
+    """The range in words."""
+    words = f"{'a whole number' if self.whole else 'a number'}, "
+    words += f"{'above' if self.above else 'at least'} {self.low:g}"
+    return words if self.high == math.inf else f"{words} and below {self.high:,.0f}"
+
+
+_RANGES = {
+  "seed": _Range(True, 0, 2**32),
+  "total_steps": _Range(True, 1),
+  "total_epochs": _Range(True, 1),
+  "accumulate_steps": _Range(True, 1),
+  "log_training_steps": _Range(True, 1),
+  "ckpt_steps": _Range(True, 1),
+  "profile_steps": _Range(True, 0),
+  "skip_nonfinite": _Range(True, 0),
+  "input.workers": _Range(True, 0),
+  "input.prefetch": _Range(True, 1),
+  "input.prefetch_to_device": _Range(True, 0),
+  "input.timeout": _Range(True, 1),
+  "grad_clip_norm": _Range(False, 0, above=True),
+  "ema_decay": _Range(False, 0, 1),
+  "wd": _Range(False, 0),
+  "model.dropout": _Range(False, 0, 1),
+}
+_EVAL_RANGES = {"log_steps": _Range(True, 1), "num_pictures": _Range(True, 0)}
+
+
+def _check_ranges(config: ml_collections.ConfigDict) -> None:
+  values = flax.traverse_util.flatten_dict(config.to_dict(), sep=".")
+  ranges = _RANGES | {
+    f"evals.{name}.{key}": allowed for name in config.evals for key, allowed in _EVAL_RANGES.items()
   }
-  counts |= {f"evals.{name}.log_steps": part.log_steps for name, part in config.evals.items()}
-  for key, count in counts.items():
-    if count < 1:
-      raise errors.UserError(f"config.{key} = {count}: it must be at least 1")
+  for key, allowed in ranges.items():
+    value = values.get(key)
+    if value is None:  # `_check_present` says which may be
+      continue
+    fits = isinstance(value, int if allowed.whole else int | float) and not isinstance(value, bool)
+    if (
+      not fits
+      or not allowed.low <= value < allowed.high
+      or (allowed.above and value == allowed.low)
+    ):
+      raise errors.UserError(f"config.{key} = {value}: it must be {allowed.describe()}")
+
+
+def _check_class_weights(config: ml_collections.ConfigDict, label_space: LabelSpace) -> None:
+  weights = config.class_weights
+  if not weights:
+    return
+  if len(weights) != label_space.num_classes:
+    raise errors.UserError(
+      f"config.class_weights has {len(weights)} values; '{label_space.name}' has "
+      f"{label_space.num_classes} classes: give one for each, or () for none"
+    )
+  numbers = all(isinstance(weight, int | float) for weight in weights)
+  if not numbers or not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+    raise errors.UserError(
+      f"config.class_weights = {tuple(weights)}: give finite numbers, at least 0 and not all of "
+      "them 0, such as (1.0, 5.0)"
+    )
 
 
 def _check_batch_size(where: str, batch_size: int, devices: int) -> None:
@@ -108,5 +165,5 @@ def _check_accumulation(config: ml_collections.ConfigDict, devices: int) -> None
   if parts > 1 and config.loss != "cross_entropy":
     raise errors.UserError(
       f"config.accumulate_steps = {parts} with config.loss = '{config.loss}': Dice is a ratio over "
-      "the whole batch, which cannot be accumulated; use cross_entropy"
+      "the whole batch, which cannot be accumulated; use --config.loss=cross_entropy"
     )

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import optax
+from absl import logging
 
-from flax_unet import errors
+from flax_unet import caches, errors, terminal
 from flax_unet.data import cache, datasets, label_spaces, op_spec
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import inference
@@ -67,7 +67,12 @@ class Experiment:
     if config.cache == "none":
       return self.source
     data = self.dataset.fingerprint()
-    folder = os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "flax_unet_decoded")
+    folder = config.cache_dir or caches.folder("flax_unet_decoded")
+    if folder is None:
+      raise errors.UserError(
+        "config.input.cache = 'disk' finds no cache folder that it can write: name a folder with "
+        "--config.input.cache_dir=DIR"
+      )
     facts = {
       "name": data["name"],
       "split": config.data.split,  # may be a part of one, or several
@@ -76,7 +81,7 @@ class Experiment:
       },
       "label_space": [self.label_space.name, sorted(self.label_space.color_to_id.items())],
     }
-    return cache.on_disk(self.source, pathlib.Path(config.cache_dir or folder), facts)
+    return cache.on_disk(self.source, pathlib.Path(folder), facts)
 
   def summary(self, train_state: state.TrainState) -> dict[str, str]:
     """What is about to be done, for the terminal."""
@@ -84,7 +89,8 @@ class Experiment:
     batch_size, (height, width) = config.input.batch_size, self.image_size
     epochs = self.total_steps * batch_size / len(self.source)
     return {
-      "data": f"{config.input.data.name}, {len(self.source):,} pictures to train on",
+      "data": f"{config.input.data.name}, "
+      f"{terminal.counted(len(self.source), 'picture')} to train on",
       "label space": f"{self.label_space.name}, {self.label_space.num_classes} classes",
       "model": f"{config.model_name}, {state.num_params(train_state):,} parameters, "
       f"computes in {config.model.dtype}",
@@ -108,10 +114,18 @@ class Experiment:
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
 
   def flops_per_step(self, train_state: state.TrainState) -> float | None:
-    """Floating-point operations of a train step, by XLA's count; None with several processes."""
+    """Floating-point operations of a train step, by XLA's count.
+
+    None with several processes, and where they cannot be counted: no run is lost for that.
+    """
     if jax.process_count() > 1:  # pmap lowers shapes for the devices of one process only
       return None
-    return count_flops(self.config, train_state, self.config.input.batch_size, self.image_size)
+    try:
+      return count_flops(self.config, train_state, self.config.input.batch_size, self.image_size)
+    except Exception as error:  # XLA's, of a compiler for another platform
+      reason = (str(error).splitlines() or [type(error).__name__])[0]
+      logging.warning("The FLOPs of a step could not be counted: %s", reason)
+      return None
 
 
 def build(config: ml_collections.ConfigDict) -> Experiment:
@@ -123,6 +137,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
   Raises:
     UserError: the data are missing, or do not fit the configuration.
   """
+  logging.info("Opening %s", config.input.data.name)
   label_space = label_spaces.get(config.label_space)
   skip_bad_examples = config.input.on_bad_example == "skip"
   dataset = datasets.open_dataset(config.input.data, label_space, skip_bad_examples)
@@ -254,7 +269,7 @@ def count_flops(
     batch_size: number of pictures.
     image_size: their height and width, in pixels.
   """
-  step = jax.jit(map_train_step(config, jax.local_devices(backend="cpu")[:1]))
+  step = jax.jit(map_train_step(config, jax.local_devices()[:1]))
   shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), train_state)
   traced = step.trace(shapes, batch_shapes(batch_size, image_size, num_devices=1))
   lowered = traced.lower(lowering_platforms=("cuda",))

@@ -1,5 +1,7 @@
 """How jax is set up: the processes of a run, determinism, and compiled programs kept on disk."""
 
+import importlib.metadata
+import importlib.util
 import json
 import math
 import os
@@ -10,8 +12,9 @@ from typing import TypeVar
 import jax
 import ml_collections
 import numpy as np
+from absl import logging
 
-from flax_unet import devices, errors
+from flax_unet import caches, devices, errors
 from flax_unet.training import workdir
 
 # A process that dies is noticed within this time, and ends the others.
@@ -116,6 +119,33 @@ def divide_cores(config: ml_collections.ConfigDict) -> None:
   jax.config.update("jax_num_cpu_devices", number)
 
 
+def check_devices() -> None:
+  """Starts jax's backend, and makes sure that the accelerator which is wanted is used.
+
+  Warns where the package of an accelerator is installed and jax falls back to the CPU.
+
+  Raises:
+    UserError: `JAX_PLATFORMS` asks for a platform that cannot be used here.
+  """
+  asked = jax.config.jax_platforms
+  try:
+    jax.devices()
+  except (AssertionError, RuntimeError) as error:  # the former: there is no such plugin
+    reason = (str(error).splitlines() or ["it is not installed"])[0]
+    raise errors.UserError(
+      f"JAX_PLATFORMS={asked}: no such device can be used here ({reason}): unset JAX_PLATFORMS, or "
+      "install what it needs, such as pip install -e '.[cuda12]'"
+    ) from error
+  plugins = [entry.name for entry in importlib.metadata.entry_points(group="jax_plugins")]
+  plugins += ["libtpu"] * (importlib.util.find_spec("libtpu") is not None)
+  if not asked and plugins and jax.default_backend() == "cpu":
+    logging.warning(
+      "TRAINING ON THE CPU: %s is installed, but finds no device that it can use. Look at the "
+      "driver, or set JAX_PLATFORMS=cpu if that is what you want",
+      " and ".join(plugins),
+    )
+
+
 def make_deterministic() -> None:
   """Has XLA choose the same kernels in every run on a GPU; call before jax starts its backend."""
   flags = os.environ.get("XLA_FLAGS", "")
@@ -127,6 +157,5 @@ def keep_compiled_programs() -> None:
 
   `JAX_COMPILATION_CACHE_DIR` names another folder.
   """
-  if jax.config.jax_compilation_cache_dir is None:
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    jax.config.update("jax_compilation_cache_dir", str(cache / "flax_unet"))
+  if jax.config.jax_compilation_cache_dir is None and (folder := caches.folder("flax_unet")):
+    jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -13,6 +13,8 @@ from flax_unet.data import label_space_file
 from flax_unet.data.label_space import LabelSpace
 
 CONFIG = "config.json"
+_GENERIC = ("image", "images", "img", "imgs")  # their parents' names say more
+_LONGEST_NAME = 80  # of a default folder
 
 # Settings that may change when a run goes on without a word: they do not change what it computes.
 _FREE = (
@@ -41,12 +43,19 @@ _RECORDED = (
 
 
 def choose(workdir: str | None, config_file: str) -> pathlib.Path:
-  """The run's folder: the one given, or `runs/<config>[_<arguments>]`."""
+  """The run's folder: the one given, or `runs/<config>[_<arguments>]`.
+
+  Of arguments that name a folder of images, its name is all that is taken.
+  """
   if workdir is not None:
     return pathlib.Path(workdir).expanduser()
   file, _, arguments = config_file.partition(":")
-  name = "_".join(filter(None, [pathlib.Path(file).stem, *re.split(r"[^\w.]+", arguments)]))
-  return pathlib.Path("runs") / name
+  words = re.split(r"[^\w.]+", arguments)
+  if images := re.search(r"(?:^|,)\s*images\s*=\s*([^,]+)", arguments):
+    path = pathlib.Path(images[1].strip()).expanduser().absolute()
+    words = [path.parent.name if path.name.lower() in _GENERIC else path.name]
+  name = "_".join(filter(None, [pathlib.Path(file).stem, *words]))
+  return pathlib.Path("runs") / name[:_LONGEST_NAME]
 
 
 def open_workdir(

@@ -30,5 +30,5 @@ def test_lists_reach_the_configuration():
   ],
 )
 def test_what_is_needed_is_asked_for(arg):
-  with pytest.raises(ValueError, match="needs images=DIR,labels=DIR, and either num_classes=N or"):
+  with pytest.raises(ValueError, match="needs images=DIR,labels=DIR and either num_classes=N or"):
     folder.get_config(arg)
