@@ -40,6 +40,9 @@ class Dataset(Protocol):
   def fingerprint(self) -> dict[str, Any]:
     """What identifies the data a run has seen: `name`, and facts about each of the `splits`."""
 
+  def digests(self) -> dict[str, dict[str, str]]:
+    """A digest of each example by split and id, where examples may change; else empty."""
+
 
 def open_dataset(
   data: ml_collections.ConfigDict, label_space: LabelSpace, skip_bad_examples: bool = False

@@ -18,7 +18,7 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from flax_unet import errors
+from flax_unet import errors, terminal
 from flax_unet.data import folder_pairs, images, masks
 from flax_unet.data.folder_pairs import Pair
 from flax_unet.data.label_space import LabelSpace
@@ -125,6 +125,7 @@ class FolderDataset:
     self._label_space = label_space
     self._skip_bad_examples = skip_bad_examples
     self._fingerprints: dict[str, dict[str, Any]] = {}
+    self._digests: dict[str, dict[str, str]] = {}
 
   def split(self, name: str) -> FolderSource:
     """Opens a split; the first time, checks all its files.
@@ -141,7 +142,7 @@ class FolderDataset:
 
   def _check(self, name: str, source: FolderSource) -> dict[str, Any]:
     """Reads every file of a split, and returns what identifies it."""
-    logging.info("Checking the %d pictures of %s", len(source), name)
+    logging.info("Checking %s of %s", terminal.counted(len(source), "picture"), name)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
       found = list(pool.map(functools.partial(_inspect, source), range(len(source))))
     mistakes = [item for item in found if isinstance(item, errors.UserError)]
@@ -158,11 +159,16 @@ class FolderDataset:
     present = np.flatnonzero(sum(item.pixels for item in facts))
     if name == self._train_split and len(present) < min(2, self._label_space.num_classes):
       names = (self._label_space.class_names[index] for index in present)
-      found = next(names, "ignored pixels")
+      only = next(names, "ignored pixels")
       raise errors.UserError(
         f"the masks of {name} hold no class of label space '{self._label_space.name}' but "
-        f"'{found}': do the ids or colours in its classes file fit them?"
+        f"'{only}': do the ids or colours in its classes file fit them?"
       )
+    self._digests[name] = {
+      pair.id: item.sha256.hex()[:16]
+      for pair, item in zip(source.pairs, found, strict=True)
+      if isinstance(item, _Facts)
+    }
     return {
       "examples": len(facts),
       "bytes": sum(item.bytes for item in facts),
@@ -172,3 +178,7 @@ class FolderDataset:
   def fingerprint(self) -> dict[str, Any]:
     """What identifies the data that were opened: the size and content of each split."""
     return {"name": "folder", "splits": dict(sorted(self._fingerprints.items()))}
+
+  def digests(self) -> dict[str, dict[str, str]]:
+    """A digest of each example that was opened, by split and id."""
+    return dict(sorted(self._digests.items()))

@@ -128,7 +128,7 @@ def _draw(ids: Sequence[str], share: float, seed: int) -> dict[str, list[str]]:
       "and validation need at least one each"
     )
   logging.info(
-    "%d of %d pictures are drawn for validation (config.input.data.validation_share and "
+    "Drew %d of %d pictures for validation (config.input.data.validation_share and "
     "validation_seed, or lists)",
     number,
     len(ids),

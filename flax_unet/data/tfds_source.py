@@ -203,3 +203,7 @@ class TfdsDataset:
   def fingerprint(self) -> dict[str, Any]:
     """See `fingerprint`."""
     return fingerprint(self._builder)
+
+  def digests(self) -> dict[str, dict[str, str]]:
+    """None: a version of a TFDS data set does not change."""
+    return {}

@@ -13,7 +13,7 @@ import tqdm
 from absl import logging
 
 from flax_unet import errors, terminal
-from flax_unet.data import label_spaces, picture_files
+from flax_unet.data import picture_files
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation import mask_files
 from flax_unet.evaluation.prediction import Predictor
@@ -54,7 +54,8 @@ def predict(
   """
   if not pictures or not output:
     raise errors.UserError("--mode=predict needs --images=FOLDER_OR_PATTERN and --output=FOLDER")
-  label_space = label_spaces.get(config.label_space)
+  trained.check_same_model(config, folder)
+  label_space = trained.read_label_space(folder)
   write_masks(
     functools.partial(_load, config, folder, which, label_space),
     label_space,
@@ -185,7 +186,6 @@ def _load(
   Raises:
     UserError: there is no checkpoint, or it is of another model.
   """
-  trained.check_same_model(config, folder)
   model = experiment.make_model(config, label_space)
   options = experiment.make_inference(config, next(iter(config.evals)))
   arguments = trained.fitting_arguments(config, label_space)

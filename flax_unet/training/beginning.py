@@ -65,8 +65,7 @@ def begin(config: ml_collections.ConfigDict, folder: pathlib.Path) -> Beginning 
   changes = processes.in_first(lambda: workdir.open_workdir(folder, config, fresh=fresh)) or []
   info = run_info.RunInfo(folder, fresh=fresh)
   run = experiment.build(config)
-  data = run.dataset.fingerprint()
-  processes.in_first(lambda: workdir.check_data(folder, info.content, data, run.label_space))
+  processes.in_first(lambda: workdir.check_data(folder, info.content, run.dataset, run.label_space))
   checkpoints = checkpoint.Checkpoints(folder)
   step = checkpoints.newest or 0
   if step == run.total_steps and not changes and _is_complete(folder, info):
@@ -76,7 +75,13 @@ def begin(config: ml_collections.ConfigDict, folder: pathlib.Path) -> Beginning 
   state = run.init_state()
   facts = run.summary(state) | {"writes to": str(folder)}
   logging.info("%s", terminal.aligned(facts))
-  info.begin(step, changes, data=data, parameters=num_params(state), total_steps=run.total_steps)
+  info.begin(
+    step,
+    changes,
+    data=run.dataset.fingerprint(),
+    parameters=num_params(state),
+    total_steps=run.total_steps,
+  )
   place: dict[str, Any] = {"skipped": [], "unwritten_metrics": []}
   due: list[str] = []
   if checkpoints.newest is None:

@@ -122,6 +122,8 @@ def check_same_model(config: ml_collections.ConfigDict, folder: pathlib.Path) ->
         f"{folder} holds a run with config.{key} = {before.get(key)}, not {now.get(key)}: give the "
         "--config that it was trained with"
       )
+  if config.label_space.endswith(".csv") and not pathlib.Path(config.label_space).exists():
+    return  # the run has its classes
   label_space = label_spaces.get(config.label_space)
   if difference := label_space_file.difference(read_label_space(folder), label_space):
     raise errors.UserError(

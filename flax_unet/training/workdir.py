@@ -3,16 +3,18 @@
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ml_collections
 
-from flax_unet import errors, files
+from flax_unet import errors, files, terminal
 from flax_unet.data import label_space_file
+from flax_unet.data.datasets import Dataset
 from flax_unet.data.label_space import LabelSpace
 
 CONFIG = "config.json"
+_DIGESTS = "data.json"  # of the examples that a run began with
 _GENERIC = ("image", "images", "img", "imgs")  # their parents' names say more
 _LONGEST_NAME = 80  # of a default folder
 
@@ -95,7 +97,8 @@ def open_workdir(
     )
     raise errors.UserError(
       f"{workdir} holds a run of another configuration ({differences}). Use these settings again "
-      "to go on with it, or start a new run with --workdir=DIR"
+      f"to go on with it, or start a new run with --workdir=DIR (from its weights, with "
+      f"--config.init_from={workdir})"
     )
   try:
     workdir.mkdir(parents=True, exist_ok=True)
@@ -122,7 +125,7 @@ def shared_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
 def check_data(
   workdir: pathlib.Path,
   info: Mapping[str, Any],
-  data: Mapping[str, Any],
+  dataset: Dataset,
   label_space: LabelSpace,
 ) -> None:
   """Refuses data or classes other than those that the run began with; keeps them for the next time.
@@ -130,7 +133,7 @@ def check_data(
   Args:
     workdir: the run's folder.
     info: its `run.json` so far; empty for a run that begins.
-    data: the fingerprint of today's data.
+    dataset: today's data.
     label_space: today's classes.
 
   Raises:
@@ -145,18 +148,44 @@ def check_data(
       )
   else:
     label_space_file.write(path, label_space)
-  before, now = flatten(info.get("data", data)), flatten(data)
-  changed = [
-    f"{key}: {before.get(key)} then, {now.get(key)} now"
-    for key in sorted(before | now)
-    if before.get(key) != now.get(key)
-  ]
-  if changed:
-    raise errors.UserError(
-      f"the data of {workdir} have changed since it began ({'; '.join(changed)}), so examples it "
-      "was trained on may be validated with now: go on with the data it began with, or start a new "
-      "run with --workdir=DIR"
+  digests = dataset.digests()
+  path = workdir / _DIGESTS
+  if info.get("data", dataset.fingerprint()) != dataset.fingerprint():
+    before = files.read_json(path) if path.exists() else {}
+    changes = list(_data_changes(before, digests)) or list(
+      _fact_changes(info["data"], dataset.fingerprint())
     )
+    raise errors.UserError(
+      f"the data of {workdir} have changed since it began ({'; '.join(changes)}), so it may be "
+      "validated with examples it was trained on: go on with the data it began with, or start a "
+      "new run with --workdir=DIR"
+    )
+  if not info and digests:
+    files.write_json(path, digests)
+
+
+def _data_changes(
+  before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
+  """Says which examples were added, taken out or edited."""
+  for split in sorted(before.keys() | now.keys()):
+    old, new = before.get(split, {}), now.get(split, {})
+    edited = [name for name in old.keys() & new.keys() if old[name] != new[name]]
+    for what, names in (
+      ("added to", new.keys() - old.keys()),
+      ("taken out of", old.keys() - new.keys()),
+      ("edited in", edited),
+    ):
+      if names:
+        some = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+        yield f"{terminal.counted(len(names), 'example')} {what} {split}: {some}"
+
+
+def _fact_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+  old, new = flatten(before), flatten(now)
+  for key in sorted(old | new):
+    if old.get(key) != new.get(key):
+      yield f"{key}: {old.get(key)} then, {new.get(key)} now"
 
 
 def _is_one_of(key: str, settings: tuple[str, ...]) -> bool:

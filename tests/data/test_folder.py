@@ -117,7 +117,7 @@ def test_a_split_is_checked_once(root, caplog):
   with caplog.at_level(logging.INFO):
     for _ in range(2):
       dataset.split("validation")
-  assert caplog.messages == ["Checking the 2 pictures of validation"]
+  assert caplog.messages == ["Checking 2 pictures of validation"]
 
 
 def _no_mask(root):
@@ -225,7 +225,7 @@ def test_all_missing_masks_are_counted(root):
 def test_the_draw_for_validation_is_told(root, caplog):
   caplog.set_level(logging.INFO, logger="absl")
   folder.FolderDataset(_data(root), THREE)
-  assert "2 of 8 pictures are drawn for validation" in caplog.text
+  assert "Drew 2 of 8 pictures for validation" in caplog.text
 
 
 @pytest.mark.parametrize(

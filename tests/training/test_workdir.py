@@ -88,7 +88,7 @@ def test_another_configuration_is_refused_with_what_differs(tmp_path):
   assert str(error.value) == (
     f"{tmp_path} holds a run of another configuration (input.batch_size: 8 there, 16 now; seed: "
     "None there, 1 now). Use these settings again to go on with it, or start a new run with "
-    "--workdir=DIR"
+    f"--workdir=DIR (from its weights, with --config.init_from={tmp_path})"
   )
   assert (tmp_path / "config.json").read_bytes() == before
 
@@ -118,23 +118,47 @@ def test_a_damaged_configuration_is_one_line(tmp_path, content, message):
     _open(tmp_path, _config())
 
 
-DATA = {"name": "folder", "splits": {"train": {"examples": 3, "sha256": "a"}}}
+class _Dataset:
+  """Two splits of examples whose content is a number."""
+
+  def __init__(self, train, validation, with_digests=True):
+    self._splits = {"train": train, "validation": validation}
+    self._with_digests = with_digests
+
+  def fingerprint(self):
+    return {"name": "data", "splits": {name: str(split) for name, split in self._splits.items()}}
+
+  def digests(self):
+    return self._splits if self._with_digests else {}
+
+
+BEGAN = _Dataset({"a": "1", "b": "2", "c": "3"}, {"d": "4"})
 CLASSES = label_spaces.get("3_classes")
 
 
-def test_data_that_changed_since_the_run_began_are_refused(tmp_path):
-  workdir.check_data(tmp_path, {}, DATA, CLASSES)
-  info = {"data": DATA}
-  workdir.check_data(tmp_path, info, DATA, CLASSES)
-  more = {"name": "folder", "splits": {"train": {"examples": 4, "sha256": "b"}}}
-  with pytest.raises(UserError, match=r"data of .* have changed .*examples: 3 then, 4 now; "):
-    workdir.check_data(tmp_path, info, more, CLASSES)
+@pytest.mark.parametrize(
+  ("dataset", "changes"),
+  [
+    (_Dataset({"a": "1", "b": "2", "c": "3", "e": "5"}, {"d": "4"}), "1 example added to train: e"),
+    (
+      _Dataset({"a": "1", "b": "7"}, {"d": "4"}),
+      "1 example taken out of train: c; 1 example edited in train: b",
+    ),
+    (_Dataset({}, {}, with_digests=False), "3 examples taken out of train: a, b, c; .*"),
+  ],
+)
+def test_data_that_changed_since_the_run_began_are_refused(tmp_path, dataset, changes):
+  workdir.check_data(tmp_path, {}, BEGAN, CLASSES)
+  info = {"data": BEGAN.fingerprint()}
+  workdir.check_data(tmp_path, info, BEGAN, CLASSES)
+  with pytest.raises(UserError, match=rf"data of .* have changed since it began \({changes}\), so"):
+    workdir.check_data(tmp_path, info, dataset, CLASSES)
 
 
 def test_classes_that_changed_since_the_run_began_are_refused(tmp_path):
   file = tmp_path / "classes.csv"
   file.write_text("name,r,g,b\ndisc,0,0,0\nbox,1,1,1\n")
-  workdir.check_data(tmp_path, {}, DATA, label_spaces.get(str(file)))
+  workdir.check_data(tmp_path, {}, BEGAN, label_spaces.get(str(file)))
   file.write_text("name,r,g,b\nbox,0,0,0\ndisc,1,1,1\n")
   with pytest.raises(UserError, match=r"have changed .*class 0 was 'disc' and is 'box' now"):
-    workdir.check_data(tmp_path, {"data": DATA}, DATA, label_spaces.get(str(file)))
+    workdir.check_data(tmp_path, {"data": BEGAN.fingerprint()}, BEGAN, label_spaces.get(str(file)))
