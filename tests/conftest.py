@@ -123,7 +123,7 @@ def make_run() -> Callable[..., state.TrainState]:
   """
 
   def make(folder: pathlib.Path, config: ml_collections.ConfigDict) -> state.TrainState:
-    workdir.open_workdir(folder, config, fresh=True)
+    workdir.write_config(folder, config)
     made = state.create(
       experiment.make_model(config, label_spaces.get(config.label_space)),
       optimizer.make_optimizer(config, 10),

@@ -60,12 +60,12 @@ def begin(config: ml_collections.ConfigDict, folder: pathlib.Path) -> Beginning 
       be used.
   """
   fresh = processes.broadcast(not checkpoint.exist(folder))
-  # Before the folder has its configuration, so that one which cannot be used may be corrected.
   initial = weights.initial(config) if config.init_from and fresh else {}
-  changes = processes.in_first(lambda: workdir.open_workdir(folder, config, fresh=fresh)) or []
+  changes = processes.in_first(lambda: workdir.check_config(folder, config, fresh=fresh)) or []
   info = run_info.RunInfo(folder, fresh=fresh)
   run = experiment.build(config)
   processes.in_first(lambda: workdir.check_data(folder, info.content, run.dataset, run.label_space))
+  processes.in_first(lambda: workdir.write_config(folder, config))
   checkpoints = checkpoint.Checkpoints(folder)
   step = checkpoints.newest or 0
   if step == run.total_steps and not changes and _is_complete(folder, info):

@@ -66,7 +66,7 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
   with lock.hold(folder):
     if checkpoint.exist(folder):
       raise errors.UserError(f"{folder} holds a run already: choose a new --workdir")
-    workdir.open_workdir(folder, config, fresh=True)
+    workdir.write_config(folder, config)
     label_space_file.write(folder / label_space_file.NAME, label_space)
     checkpoints = checkpoint.Checkpoints(folder)
     checkpoints.save(

@@ -60,10 +60,10 @@ def choose(workdir: str | None, config_file: str) -> pathlib.Path:
   return pathlib.Path("runs") / name[:_LONGEST_NAME]
 
 
-def open_workdir(
+def check_config(
   workdir: pathlib.Path, config: ml_collections.ConfigDict, *, fresh: bool
 ) -> list[dict[str, Any]]:
-  """Writes the configuration of a run to its folder, which the caller owns.
+  """Compares a configuration with that of the run in a folder.
 
   A run without a checkpoint has nothing to lose: all of its settings may change. Later, those that
   error messages advise to change may, and those that do not change what the run computes.
@@ -78,13 +78,12 @@ def open_workdir(
     nothing.
 
   Raises:
-    UserError: the folder cannot be written, or holds a run of another configuration.
+    UserError: the folder holds a run of another configuration.
   """
-  content = to_json(config)
   path = workdir / CONFIG
   changes = []
   if path.exists():
-    before, now = flatten(files.read_json(path)), flatten(content)
+    before, now = flatten(files.read_json(path)), flatten(to_json(config))
     changes = [
       {"key": key, "from": before.get(key), "to": now.get(key)}
       for key in sorted(before | now)
@@ -100,6 +99,16 @@ def open_workdir(
       f"to go on with it, or start a new run with --workdir=DIR (from its weights, with "
       f"--config.init_from={workdir})"
     )
+  return changes
+
+
+def write_config(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+  """Writes the configuration of a run to its folder, where it is not there already.
+
+  Raises:
+    UserError: the folder cannot be written.
+  """
+  content, path = to_json(config), workdir / CONFIG
   try:
     workdir.mkdir(parents=True, exist_ok=True)
     if not path.exists() or files.read_json(path) != content:
@@ -108,7 +117,6 @@ def open_workdir(
     raise errors.UserError(
       f"cannot write to {workdir} ({error.strerror}): choose another folder with --workdir=DIR"
     ) from error
-  return changes
 
 
 def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -109,5 +109,5 @@ def test_mistakes_are_told_in_one_line(tmp_path, make_run):
   fails("image size of 0x5: give pixels", size="0x5")
   (tmp_path / "file").touch()
   fails("--output=.*: cannot be written", output=tmp_path / "file/model.jaxexport", size="20x30")
-  workdir.open_workdir(tmp_path / "empty", _config(), fresh=True)
+  workdir.write_config(tmp_path / "empty", _config())
   fails("holds no checkpoint", folder=tmp_path / "empty")

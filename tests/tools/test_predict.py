@@ -30,7 +30,7 @@ def _run(tmp_path_factory):
   """The folder of a run, and its state."""
   folder = tmp_path_factory.mktemp("run")
   config = _config()
-  workdir.open_workdir(folder, config, fresh=True)
+  workdir.write_config(folder, config)
   model = experiment.make_model(config, label_spaces.get(config.label_space))
   made = state.create(
     model, optimizer.make_optimizer(config, 10), image_size=(8, 8), seed=0, ema=False
@@ -182,7 +182,7 @@ def test_mistakes_are_told_in_one_line(run, pictures, tmp_path):
   _fails(run, pictures, tmp_path / "file" / "out", "--output=.*: cannot be written")
   _fails(run, pictures, pictures, "choose another")
   _fails([tmp_path], pictures, output, "holds no run: train first")
-  workdir.open_workdir(tmp_path / "new", _config(), fresh=True)
+  workdir.write_config(tmp_path / "new", _config())
   _fails([tmp_path / "new"], pictures, output, "holds no checkpoint: train first")
   _fails(run, pictures, output, "unknown format .*did you mean 'color'", formats=["colour"])
   _fails(run, pictures, output, "add that format", make_zip=True)

@@ -57,7 +57,7 @@ def test_a_layer_is_taken_whole_or_not_at_all():
 
 def _run(folder, config, seed=5):
   """A run that was never trained; returns its state."""
-  workdir.open_workdir(folder, config, fresh=True)
+  workdir.write_config(folder, config)
   made = state.create(
     experiment.make_model(config, label_spaces.get(config.label_space)),
     optimizer.make_optimizer(config, 10),

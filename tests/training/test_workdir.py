@@ -42,7 +42,9 @@ def test_default_folder_is_named_after_the_config(given, config_file, expected):
 
 
 def _open(folder, config, fresh=False):
-  return workdir.open_workdir(folder, config, fresh=fresh)
+  changes = workdir.check_config(folder, config, fresh=fresh)
+  workdir.write_config(folder, config)
+  return changes
 
 
 def test_configuration_is_kept(tmp_path):
