@@ -13,6 +13,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ from flax_unet.data.ops import Example
 from flax_unet.errors import UserError
 
 Batch = dict[str, Any]
+_LEAKED = "ignore:resource_tracker:UserWarning"
 _EPOCHS = 10**9  # without end; but grain's own endless repetition cannot be cut in batches of one
 _HOST_ONLY = ("id", "index", "size", "skipped")  # which pictures these are
 
@@ -135,6 +137,10 @@ def _iterate(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.Da
   threads = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
   examples = dataset.to_iter_dataset(threads)
   if workers:
+    # Python's tracker of shared memory, which starts with the workers, frees what is left of it
+    # when they were killed. That it does so is nothing to tell.
+    if _LEAKED not in sys.warnoptions:
+      sys.warnoptions.append(_LEAKED)
     processes = grain.MultiprocessingOptions(workers, prefetch)
     examples = examples.mp_prefetch(processes, worker_init_fn=_start_worker)
     # A batch that is kept would keep the shared memory it came in, leaked when the program ends.
