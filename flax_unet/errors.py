@@ -1,6 +1,7 @@
 """How a failure that the user can mend is reported: one line, and a non-zero exit code."""
 
 import difflib
+import multiprocessing
 import os
 import re
 import signal
@@ -71,7 +72,9 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
 
 
 def _terminate(signum: int, frame: types.FrameType | None) -> NoReturn:
-  del signum, frame
+  del frame
+  if multiprocessing.parent_process() is not None:  # a process that a pool has forked
+    os._exit(128 + signum)
   raise _Terminated
 
 

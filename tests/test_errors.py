@@ -74,8 +74,8 @@ _SLEEPS = """
 import sys, time
 from flax_unet import errors
 def main(arguments):
-  print("ready", flush=True)
   try:
+    print("ready", flush=True)
     time.sleep(60)
   finally:
     print("cleaned up", flush=True)
