@@ -3,9 +3,10 @@ r"""One's own pictures: a folder of images and a folder of masks, without a line
     python main.py --config=configs/folder.py:images=DIR,labels=DIR,num_classes=3
     python main.py --config=configs/folder.py:images=DIR,labels=DIR,classes=FILE.csv
 
-An image and its mask have the same name but for the suffix: `images/day/7.jpg`, `labels/day/7.png`.
-Masks are PNGs of class indices (0 to `num_classes - 1`, and 255 for pixels to ignore), or of the
-colours in a classes file:
+An image and its mask have the same name but for the ending: `images/day/7.jpg`, `labels/day/7.png`.
+Images are JPEG, PNG, TIFF, BMP or WebP with 8 bits a channel, gray or RGB. Masks are PNG, TIFF or
+BMP of class indices (0 to `num_classes - 1`, and 255 for pixels to ignore), or of the colours in a
+classes file:
 
     name,r,g,b
     background,0,0,0
@@ -19,12 +20,20 @@ Arguments after the colon:
 
     images=DIR          The images.
     labels=DIR          The masks.
-    num_classes=3       The number of classes; their names are their indices. Or:
+    num_classes=3       The number of classes; their names are their indices.
+    ignore=11           A value of the masks that is ignored, as 255 is, and is no class. Or:
     classes=FILE.csv    Names and colours of the classes.
     suffix=_mask        What masks have at the end of their names: 7.jpg and 7_mask.png.
-    train_list=FILE     The ids of the training pictures, one a line (`day/7`), and
-    val_list=FILE       those for validation. Without lists, a share is drawn for it:
-    val_share=0.2       how much.
+    image_suffix=_sat   The same for images: 7_sat.jpg. Either may hold the ending, as _sat.jpg, and
+                        then images and masks may lie in one folder.
+    train_list=FILE     The training pictures, one a line: the id (`day/7`), the path of the image,
+                        or the paths of image and mask.
+    val_list=FILE       Those for validation, and
+    test_list=FILE      those that are scored once, at the end.
+    train_dir=train     Instead of lists, the folder of each split: `images/train/7.jpg` and
+    val_dir=val         `labels/train/7.png`, or `train/images/7.jpg` and `train/labels/7.png`.
+    test_dir=test
+    val_share=0.2       Without lists and folders, the share that is drawn for validation.
     res=256x256         Height and width of the training crops; multiples of 16.
     width=32            Channels of the first level.
 """
@@ -44,9 +53,15 @@ def get_config(arg=None):
     labels="",
     num_classes=0,
     classes="",
+    ignore="",
     suffix="",
+    image_suffix="",
     train_list="",
     val_list="",
+    test_list="",
+    train_dir="",
+    val_dir="",
+    test_dir="",
     val_share=0.2,
     res="256x256",
     width=32,
@@ -56,11 +71,20 @@ def get_config(arg=None):
       "configs/folder.py needs images=DIR,labels=DIR and either num_classes=N or classes=FILE.csv, "
       "for example --config=configs/folder.py:images=photos,labels=masks,num_classes=3"
     )
+  if arg.ignore and not (arg.ignore.isdecimal() and arg.num_classes):
+    raise errors.UserError(
+      f"configs/folder.py, ignore={arg.ignore}: give a number from 0 to 255, with num_classes=N; "
+      "in a classes file, the column 'ignored' says so"
+    )
+  if any((arg.train_dir, arg.val_dir, arg.test_dir)) and not (arg.train_dir and arg.val_dir):
+    raise errors.UserError("configs/folder.py: give train_dir=DIR and val_dir=DIR, or neither")
   config = ml_collections.ConfigDict()
 
   config.seed = 0
   config.deterministic = False  # True: on GPUs, the same bits in every run, at some cost in speed
-  config.label_space = arg.classes or f"{arg.num_classes}_classes"
+  config.label_space = arg.classes or f"{arg.num_classes}_classes" + f"_ignore_{arg.ignore}" * bool(
+    arg.ignore
+  )
   config.total_steps = placeholder(int)  # either this or total_epochs
   config.total_epochs = 100
 
@@ -71,9 +95,11 @@ def get_config(arg=None):
       "data_dir": placeholder(str),  # where the paths below start; None: the current folder
       "images": arg.images,
       "labels": arg.labels,
+      "image_suffix": arg.image_suffix,
       "label_suffix": arg.suffix,
-      "lists": {"train": arg.train_list, "validation": arg.val_list},
-      "validation_share": arg.val_share,  # where there are no lists
+      "lists": {"train": arg.train_list, "validation": arg.val_list, "test": arg.test_list},
+      "folders": {"train": arg.train_dir, "validation": arg.val_dir, "test": arg.test_dir},
+      "validation_share": arg.val_share,  # where there are neither lists nor folders
       "validation_seed": 0,  # the draw depends on it and on the pictures' names only
     },
     "pp": (
@@ -137,6 +163,11 @@ def get_config(arg=None):
       },
     },
   }
+
+  if arg.test_list or arg.test_dir:
+    config.evals.test = config.evals.val.copy_and_resolve_references()
+    config.evals.test.split = "test"
+    config.evals.test.log_steps = 1_000_000  # at the end only
 
   config.log_training_steps = 50
   config.ckpt_steps = 500

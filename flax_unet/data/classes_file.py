@@ -9,7 +9,12 @@ The first line names the columns, and every other line is a class:
 That is the `class_dict.csv` which comes with many data sets. Two more columns may follow where they
 are needed: `id`, the value of the class in masks of ids (the first class is 0 without it), and
 `ignored`, 1 for what counts neither in the loss nor in any score. A mask's value 255 is ignored
-unless a class has it as its id.
+unless a class has it as its id. Lines of the same name are one class with several ids or colours,
+and the first line's colour is the one it is painted in:
+
+    name,r,g,b,id
+    animal,255,0,0,1
+    animal,200,0,0,2
 """
 
 import csv
@@ -19,6 +24,7 @@ import pathlib
 import numpy as np
 
 from flax_unet import errors
+from flax_unet.data import text_files
 from flax_unet.data.label_space import IGNORED, LabelSpace
 
 _NEEDED = ("name", "r", "g", "b")
@@ -32,40 +38,42 @@ def read(path: str | os.PathLike[str]) -> LabelSpace:
     path: the file, which gives the label space its name.
 
   Returns:
-    A label space whose classes are the lines that are not ignored, in their order; each is a
+    A label space whose classes are the names that are not ignored, in their order; each is a
     category of its own.
 
   Raises:
     UserError: the file is missing or malformed; the message names the line.
   """
   rows = _read_rows(pathlib.Path(path).expanduser())
-  scored = [row for row in rows if not row["ignored"]]
+  first_lines: dict[str, dict] = {}
+  for row in rows:
+    if not row["ignored"]:
+      first_lines.setdefault(row["name"], row)
+  scored = list(first_lines.values())
   if not 1 <= len(scored) <= IGNORED:
     raise errors.UserError(
       f"{path}: has {len(scored)} classes that are not ignored; there can be 1 to {IGNORED}"
     )
   names = tuple(row["name"] for row in scored)
-  index_of = {row["id"]: index for index, row in enumerate(scored)}
+  index_of = {name: index for index, name in enumerate(names)}
   return LabelSpace(
     name=str(path),
     class_names=names,
     colors=np.array([row["color"] for row in scored], np.uint8),
-    id_to_index={IGNORED: IGNORED, **{row["id"]: index_of.get(row["id"], IGNORED) for row in rows}},
+    id_to_index={IGNORED: IGNORED}
+    | {row["id"]: IGNORED if row["ignored"] else index_of[row["name"]] for row in rows},
     index_to_id=np.array([row["id"] for row in scored], np.uint8),
     categories={name: (index,) for index, name in enumerate(names)},
-    color_to_id={row["color"]: row["id"] for row in rows},
+    color_to_id={row["color"]: row["id"] for row in reversed(rows)},
   )
 
 
 def _read_rows(path: pathlib.Path) -> list[dict]:
   """The lines as `name`, `color`, `id` and `ignored`."""
-  try:
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-  except (OSError, UnicodeDecodeError) as error:
-    reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-    raise errors.UserError(f"classes file {path} cannot be read: {reason}") from error
+  lines = text_files.read_lines(path, "classes file")
   reader = csv.DictReader(lines, skipinitialspace=True)
-  columns = reader.fieldnames or []
+  columns = [(name or "").strip().lower() for name in reader.fieldnames or []]
+  reader.fieldnames = columns
   if not set(_NEEDED) <= set(columns) <= {*_NEEDED, *_OPTIONAL}:
     raise errors.UserError(
       f"{path}: its first line is '{','.join(columns)}', but must be name,r,g,b (and perhaps "
@@ -82,11 +90,20 @@ def _read_rows(path: pathlib.Path) -> list[dict]:
       "id": _number(cells.get("id", str(len(rows))), 255, where),
       "ignored": bool(_number(cells.get("ignored") or "0", 1, where)),
     }
-    for key in ("name", "color", "id"):
-      if any(row[key] == other[key] for other in rows):
-        raise errors.UserError(f"{where}: another class has the same {key}, {row[key]}")
+    _check_against(rows, row, where, may_merge="id" in columns)
     rows.append(row)
   return rows
+
+
+def _check_against(rows: list[dict], row: dict, where: str, may_merge: bool) -> None:
+  """Refuses a line that contradicts the ones before."""
+  for other in rows:
+    same_class = may_merge and row["name"] == other["name"]
+    for key in ("id",) if same_class else ("name", "color", "id"):
+      if row[key] == other[key]:
+        raise errors.UserError(f"{where}: another class has the same {key}, {row[key]}")
+    if same_class and row["ignored"] != other["ignored"]:
+      raise errors.UserError(f"{where}: '{row['name']}' is ignored in one line and not in another")
 
 
 def _number(text: str, largest: int, where: str) -> int:

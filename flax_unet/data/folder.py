@@ -19,19 +19,19 @@ import numpy as np
 from absl import logging
 
 from flax_unet import errors, terminal
-from flax_unet.data import folder_pairs, images, masks
-from flax_unet.data.folder_pairs import Pair
-from flax_unet.data.label_space import LabelSpace
+from flax_unet.data import folder_pairs, image_headers, images, masks
+from flax_unet.data.label_space import IGNORED, LabelSpace
+from flax_unet.data.pair_files import Pair
 
 _MOST_MISTAKES = 10  # that are told of one split
 
 
 class _Facts(NamedTuple):
-  """What is found out about a pair of files: a digest, their size, and the pixels of each class."""
+  """What is found out about a pair of files: a digest, their size, and the pixels of each id."""
 
   sha256: bytes
   bytes: int
-  pixels: np.ndarray  # int64 [num_classes]
+  pixels: np.ndarray  # int64 [256]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class FolderSource:
 
   def _decode(self, pair: Pair, image: bytes, label: bytes) -> dict[str, Any]:
     return {
-      "image": images.decode(image, str(pair.image)),
+      "image": images.decode(image, f"{pair.image}:"),
       "label": masks.decode(label, self.label_space, str(pair.label)),
       "id": pair.id,
     }
@@ -69,21 +69,31 @@ class FolderSource:
     pair = self.pairs[index]
     image, label = _read(pair.image), _read(pair.label)
     example = self._decode(pair, image, label)
-    (height, width), (label_height, label_width) = (
-      example["image"].shape[:2],
-      example["label"].shape,
-    )
-    if (height, width) != (label_height, label_width):
-      raise errors.UserError(
-        f"{pair.image}: is {width} x {height} pixels, but its mask {pair.label} is "
-        f"{label_width} x {label_height}: resample one of them (a mask by nearest neighbour)"
-      )
-    indices = self.label_space.lookup_table[example["label"]]
+    size, label_size = example["image"].shape[:2], example["label"].shape
+    if size != label_size:
+      raise errors.UserError(_different_sizes(pair, size, label_size, image))
     return _Facts(
       hashlib.sha256(b"\0".join([pair.id.encode(), image, label])).digest(),
       len(image) + len(label),
-      np.bincount(indices.reshape(-1), minlength=256)[: self.label_space.num_classes],
+      np.bincount(example["label"].reshape(-1), minlength=256),
     )
+
+
+def _different_sizes(
+  pair: Pair, size: tuple[int, int], label_size: tuple[int, int], image: bytes
+) -> str:
+  """What is wrong with a pair of different sizes (height, width), and what to do."""
+  (height, width), (label_height, label_width) = size, label_size
+  complaint = (
+    f"{pair.image}: is {width} x {height} pixels, but its mask {pair.label} is {label_width} x "
+    f"{label_height}"
+  )
+  if size == label_size[::-1] and image_headers.orientation(image) > 4:  # these exchange the sides
+    return (
+      f"{complaint}: the picture is turned as its EXIF data say, and the mask was drawn on the "
+      "pixels as they are stored; turn the mask, or take the EXIF orientation off the picture"
+    )
+  return f"{complaint}: resample one of them (a mask by nearest neighbour)"
 
 
 def _read(path: pathlib.Path) -> bytes:
@@ -156,14 +166,11 @@ class FolderDataset:
     for mistake in mistakes:
       logging.warning("Left out: %s", mistake)
     facts = [item for item in found if isinstance(item, _Facts)]
-    present = np.flatnonzero(sum(item.pixels for item in facts))
-    if name == self._train_split and len(present) < min(2, self._label_space.num_classes):
-      names = (self._label_space.class_names[index] for index in present)
-      only = next(names, "ignored pixels")
+    if not facts:
       raise errors.UserError(
-        f"the masks of {name} hold no class of label space '{self._label_space.name}' but "
-        f"'{only}': do the ids or colours in its classes file fit them?"
+        f"no picture of {name} can be used, all {len(mistakes):,} are left out: {mistakes[0]}"
       )
+    self._check_classes(name, sum(item.pixels for item in facts))
     self._digests[name] = {
       pair.id: item.sha256.hex()[:16]
       for pair, item in zip(source.pairs, found, strict=True)
@@ -174,6 +181,29 @@ class FolderDataset:
       "bytes": sum(item.bytes for item in facts),
       "sha256": hashlib.sha256(b"".join(item.sha256 for item in facts)).hexdigest(),
     }
+
+  def _check_classes(self, name: str, pixels: np.ndarray) -> None:
+    """Refuses a split from which nothing can be learnt or scored, by its pixels by id `[256]`."""
+    space = self._label_space
+    present = np.unique(space.lookup_table[np.flatnonzero(pixels)])
+    present = present[present < space.num_classes]
+    if len(present) >= (2 if name == self._train_split else 1):
+      return
+    names = [f"'{space.class_names[index]}'" for index in present]
+    complaint = (
+      f"the masks of {name} hold no class of label space '{space.name}' but {names[0]}"
+      if names
+      else f"the masks of {name} hold no pixel of a class, only ignored ones"
+    )
+    if pixels[IGNORED] and space.id_to_index.get(IGNORED) == IGNORED:
+      complaint += (
+        f"; their value {IGNORED} is read as 'ignored', so for masks of 0 and {IGNORED} give "
+        "classes=FILE.csv with the lines name,r,g,b,id and background,0,0,0,0 and "
+        f"object,255,255,255,{IGNORED}"
+      )
+    else:
+      complaint += ": do the ids or colours of its classes fit the masks?"
+    raise errors.UserError(complaint)
 
   def fingerprint(self) -> dict[str, Any]:
     """What identifies the data that were opened: the size and content of each split."""

@@ -63,6 +63,13 @@ class LabelSpace:
       table[label_id] = index
     return table
 
+  @functools.cached_property
+  def known_ids(self) -> np.ndarray:
+    """bool `[256]`: whether a value is a label id."""
+    known = np.zeros(256, bool)
+    known[list(self.id_to_index)] = True
+    return known
+
   def unknown_ids(self, label_ids: np.ndarray) -> list[int]:
     """Returns the values in an integer array that are no label id of this space, in order."""
     present = np.flatnonzero(count_values(np.asarray(label_ids, np.uint8)))

@@ -5,6 +5,7 @@ are those of its development kit, `VOCcode/VOClabelcolormap.m`.
 """
 
 import colorsys
+import dataclasses
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -135,10 +136,9 @@ def _spread_colors(number: int) -> np.ndarray:
 
 
 def _plain(
-  name: str, class_names: Sequence[str], colors: np.ndarray, first_id: int = 0
+  name: str, class_names: Sequence[str], colors: np.ndarray, ids: Sequence[int]
 ) -> LabelSpace:
-  """A label space without ignored classes: consecutive label ids, and 255 is ignored."""
-  ids = range(first_id, first_id + len(class_names))
+  """A label space of classes with an id each; 255 is ignored."""
   return LabelSpace(
     name=name,
     class_names=tuple(class_names),
@@ -158,9 +158,10 @@ VOC_21 = _plain(
     "train", "tvmonitor",
   ),
   _voc_colors(21),
+  range(21),
 )  # fmt: skip
 OXFORD_IIIT_PET = _plain(
-  "oxford_iiit_pet", ("pet", "background", "border"), _spread_colors(3), first_id=1
+  "oxford_iiit_pet", ("pet", "background", "border"), _spread_colors(3), range(1, 4)
 )
 
 _LABEL_SPACES = {
@@ -180,7 +181,9 @@ def get(name: str) -> LabelSpace:
 
   Args:
     name: of a label space; the path of a classes file, which ends with `.csv` (see
-      `classes_file.read`); or `<N>_classes`, for classes that have only their index as name.
+      `classes_file.read`); `<N>_classes`, for classes that have only their id as name; or
+      `<N>_classes_ignore_<I>`, where masks hold the value I besides, which is ignored. The classes
+      are then the other values from 0 on, N of them.
 
   Raises:
     UserError: there is none of that name, and the message names those there are; or the classes
@@ -188,11 +191,25 @@ def get(name: str) -> LabelSpace:
   """
   if name.endswith(".csv"):
     return classes_file.read(name)
-  if numbered := re.fullmatch(r"([1-9]\d*)_classes", name):
-    number = int(numbered[1])
-    if number > IGNORED:
-      raise errors.UserError(f"label space '{name}': there can be {IGNORED} classes at most")
-    return _plain(name, [str(index) for index in range(number)], _spread_colors(number))
+  if numbered := re.fullmatch(r"([1-9]\d*)_classes(?:_ignore_(\d+))?", name):
+    return _numbered(name, int(numbered[1]), None if numbered[2] is None else int(numbered[2]))
   if name not in _LABEL_SPACES:
-    raise errors.unknown("label space", name, [*_LABEL_SPACES, "<N>_classes", "<file>.csv"])
+    raise errors.unknown(
+      "label space",
+      name,
+      [*_LABEL_SPACES, "<N>_classes", "<N>_classes_ignore_<I>", "<file>.csv"],
+    )
   return _LABEL_SPACES[name]
+
+
+def _numbered(name: str, number: int, ignored: int | None) -> LabelSpace:
+  """A label space of so many classes, which have their ids as names."""
+  if ignored is not None and ignored > IGNORED:
+    raise errors.UserError(f"label space '{name}': masks hold values up to {IGNORED}")
+  ids = [label_id for label_id in range(IGNORED) if label_id != ignored][:number]
+  if len(ids) < number:
+    raise errors.UserError(f"label space '{name}': there can be {len(ids)} classes at most")
+  space = _plain(name, [str(label_id) for label_id in ids], _spread_colors(number), ids)
+  if ignored is None:
+    return space
+  return dataclasses.replace(space, id_to_index={**space.id_to_index, ignored: IGNORED})

@@ -1,7 +1,9 @@
-"""Reads masks: PNGs that hold label ids, or colours from a table.
+"""Reads masks: images that hold label ids, or colours from a table.
 
-Gray and palette PNGs hold label ids; a palette, as PASCAL VOC has it, is for the eye only. RGB PNGs
-hold colours. Pillow reads them, since OpenCV turns palettes into colours.
+Gray and palette images hold label ids; a palette, as PASCAL VOC has it, is for the eye only. RGB
+images hold colours, or ids in three equal channels. PNG, TIFF and BMP keep what was drawn; JPEG
+does not, and GIF numbers its colours anew. Pillow reads them, since OpenCV turns palettes into
+colours.
 """
 
 import io
@@ -10,14 +12,19 @@ import numpy as np
 from PIL import Image
 
 from flax_unet import errors
+from flax_unet.data import image_headers, images
 from flax_unet.data.label_space import LabelSpace
+
+ENDINGS = (".png", ".tif", ".tiff", ".bmp")
+_FORMATS = ("PNG", "TIFF", "BMP")
+_STRETCHED = {"1": 255, "L;2": 85, "L;4": 17}  # what Pillow multiplies such PNGs' values with
 
 
 def decode(encoded: bytes, label_space: LabelSpace, where: str) -> np.ndarray:
   """Decodes a mask.
 
   Args:
-    encoded: the content of a PNG file.
+    encoded: the content of a file.
     label_space: which ids and colours there may be.
     where: what error messages call the mask, for example its path.
 
@@ -28,32 +35,96 @@ def decode(encoded: bytes, label_space: LabelSpace, where: str) -> np.ndarray:
     UserError: it is damaged, of a kind that holds neither ids nor colours, or has a value or colour
       that the label space does not know; the message holds the first one and its place.
   """
+  pixels, palette = _decode(encoded, where)
+  if pixels.ndim == 3:
+    if label_space.color_to_id:
+      return _ids_of_colors(pixels, label_space, where)
+    pixels = _equal_channels(pixels, where)
+  _check_ids(pixels, label_space, where)
+  ids = pixels.astype(np.uint8, copy=False)
+  if palette is not None:
+    _check_palette(ids, palette, label_space, where)
+  return ids
+
+
+def decode_numbers(encoded: bytes, where: str) -> np.ndarray:
+  """Decodes a mask of any numbers: integers `[height, width]`; else see `decode`."""
+  pixels, _ = _decode(encoded, where)
+  return _equal_channels(pixels, where) if pixels.ndim == 3 else pixels
+
+
+def _decode(encoded: bytes, where: str) -> tuple[np.ndarray, list[int] | None]:
+  """Decodes the numbers or colours of a mask as they are stored.
+
+  Args:
+    encoded: the content of a PNG, TIFF or BMP file.
+    where: what error messages call the mask.
+
+  Returns:
+    Integers `[height, width]`, or uint8 colours `[height, width, 3]`; and the palette, 3 numbers a
+    colour, where it has one.
+
+  Raises:
+    UserError: it is damaged, too large, or of a kind that holds neither ids nor colours.
+  """
+  header = image_headers.read(encoded, f"{where}:")
+  if header.format == "JPEG":
+    raise errors.UserError(
+      f"{where}: is a JPEG, which does not keep ids: it smooths them along edges; draw it anew as "
+      "PNG"
+    )
+  if header.format not in _FORMATS:
+    raise errors.UserError(f"{where}: is {header.format}; masks are {', '.join(_FORMATS)}")
+  if header.format == "PNG":
+    images.check_png(encoded, f"{where}:")
+  if header.pages > 1:
+    raise errors.UserError(f"{where}: holds {header.pages:,} pages or frames; a mask is one")
   try:
-    with Image.open(io.BytesIO(encoded), formats=["PNG"]) as image:
-      stored_as = str(image.tile[0].args)  # "L;2": gray with 2 bits a pixel
+    with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
+      stored_as = str(image.tile[0].args) if image.tile and header.format == "PNG" else ""
       image.load()
-  except (OSError, SyntaxError, ValueError) as error:
-    raise errors.UserError(f"{where}: cannot be decoded as PNG ({len(encoded)} bytes)") from error
-  if stored_as in ("1", "L;2", "L;4"):  # decoders stretch these to 0..255, and the ids are gone
-    raise errors.UserError(f"{where}: has fewer than 8 bits a pixel; write 8-bit gray or a palette")
-  if image.mode in ("RGB", "RGBA"):
-    return _ids_of_colors(np.asarray(image.convert("RGB")), label_space, where)
-  if image.mode not in ("L", "P", "I;16"):
+  except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    raise errors.UserError(f"{where}: cannot be decoded ({len(encoded):,} bytes)") from error
+  if image.mode in ("RGBA", "LA", "PA"):
+    image = _without_transparency(image, where)
+  if image.mode == "RGB":
+    return np.asarray(image), None
+  if image.mode == "1":
+    return np.asarray(image).astype(np.uint8), None
+  if image.mode not in ("L", "P", "I", "I;16", "I;16B", "I;16L"):
     raise errors.UserError(
       f"{where}: is of Pillow's mode '{image.mode}'; write ids as 8-bit gray, or colours as RGB"
     )
-  ids = np.asarray(image)
-  _check_ids(ids, label_space, where)
-  if image.mode == "P":
-    _check_palette(ids, image.getpalette(), label_space, where)
-  return ids.astype(np.uint8)
+  pixels = np.asarray(image) // _STRETCHED.get(stored_as, 1)
+  return pixels, image.getpalette("RGB") if image.mode == "P" else None
+
+
+def _without_transparency(image: Image.Image, where: str) -> Image.Image:
+  """Takes off a channel that says nothing; refuses one that does."""
+  if image.getchannel("A").getextrema() != (255, 255):
+    raise errors.UserError(
+      f"{where}: has transparent pixels (Pillow's mode '{image.mode}'), which are no class; write "
+      "ids as 8-bit gray, or colours as RGB"
+    )
+  return image.convert({"RGBA": "RGB", "LA": "L", "PA": "RGB"}[image.mode])
+
+
+def _equal_channels(colors: np.ndarray, where: str) -> np.ndarray:
+  """Takes ids out of three equal channels `[height, width, 3]`."""
+  if (colors == colors[..., :1]).all():
+    return colors[..., 0]
+  raise errors.UserError(
+    f"{where}: is an RGB picture, but the label space has no table of colours; give one, "
+    "classes=FILE.csv or config.label_space=FILE.csv"
+  )
 
 
 def _check_ids(ids: np.ndarray, label_space: LabelSpace, where: str) -> None:
   """Refuses values that are no label id."""
-  is_known = np.zeros(2 ** (8 * ids.itemsize), bool)
-  is_known[list(label_space.id_to_index)] = True
-  known = is_known[ids]
+  if ids.dtype == np.uint8:
+    known = label_space.known_ids[ids]
+  else:
+    known = label_space.known_ids[np.clip(ids, 0, 255)] & (ids >= 0) & (ids <= 255)
   if not known.all():
     y, x = np.unravel_index(np.argmin(known), ids.shape)
     valid = ", ".join(map(str, sorted(label_space.id_to_index)))
@@ -81,11 +152,6 @@ def _check_palette(
 
 def _ids_of_colors(colors: np.ndarray, label_space: LabelSpace, where: str) -> np.ndarray:
   """Looks up the label id of each pixel of an RGB mask, uint8 `[height, width, 3]`."""
-  if not label_space.color_to_id:
-    raise errors.UserError(
-      f"{where}: is an RGB picture, but label space '{label_space.name}' has no table of colours; "
-      "give one with config.label_space=FILE.csv"
-    )
   table = sorted((_pack(np.array(color)), id_) for color, id_ in label_space.color_to_id.items())
   keys, ids = np.array([key for key, _ in table]), np.array([id_ for _, id_ in table], np.uint8)
   packed = _pack(colors)

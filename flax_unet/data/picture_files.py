@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from flax_unet import errors
-from flax_unet.data import images
+from flax_unet.data import file_search, image_headers, images
 
-_ENDINGS = (".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _READ_AHEAD = 2**25  # pixels
 
 
@@ -25,7 +26,8 @@ def find(where: str) -> dict[pathlib.Path, pathlib.Path]:
 
   Args:
     where: a folder, which is searched through all levels; a file; or a pattern with `*`, `?` and
-      `**`, whose matches are taken as pictures whatever their names end with.
+      `**`, whose matches are taken as pictures whatever their names end with. What exists is taken
+      as it is, and brackets in its name are no pattern.
 
   Returns:
     The path of each below the folder, or below what all matches have in common; sorted.
@@ -35,35 +37,49 @@ def find(where: str) -> dict[pathlib.Path, pathlib.Path]:
   """
   folder = pathlib.Path(where).expanduser()
   if folder.is_dir():
-    paths = [path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS]
-    paths = [path for path in paths if path.is_file() and not path.name.startswith(".")]
+    files = dict(file_search.walk(folder))
+    paths = [path for name, path in files.items() if file_search.split_ending(name, ENDINGS)]
+    if paths and len(paths) < len(files):
+      endings = collections.Counter(
+        path.suffix.lower() or "no ending" for path in set(files.values()) - set(paths)
+      )
+      kinds = ", ".join(f"{number:,} {ending}" for ending, number in sorted(endings.items()))
+      logging.info("%s: left out %s", folder, kinds)
   else:
-    paths = [pathlib.Path(name) for name in glob.glob(str(folder), recursive=True)]
-    paths = [path for path in paths if path.is_file()]
+    paths = [folder] if folder.is_file() else _match(folder)
     folder = pathlib.Path(os.path.commonpath([path.parent for path in paths])) if paths else folder
   if not paths:
-    kinds = f" that ends with {', '.join(_ENDINGS)}" if folder.is_dir() else ""
+    kinds = f" that ends with {', '.join(ENDINGS)}" if folder.is_dir() else ""
     raise errors.UserError(f"--images={where}: there is no picture{kinds}")
   return {path: path.relative_to(folder) for path in sorted(paths)}
+
+
+def _match(pattern: pathlib.Path) -> list[pathlib.Path]:
+  """The files that match a pattern; its part that exists is no pattern."""
+  existing = next(parent for parent in pattern.parents if parent.exists())
+  rest = pattern.relative_to(existing)
+  names = map(pathlib.Path, glob.glob(str(rest), root_dir=existing, recursive=True))
+  return [
+    existing / name
+    for name in names
+    if (existing / name).is_file() and not file_search.is_left_out(name)
+  ]
 
 
 def read_size(path: pathlib.Path) -> tuple[int, int]:
   """Reads a picture's height and width, as stored, from its header.
 
   Raises:
-    UserError: it is no picture, or one of so many pixels that it is refused
-      (`PIL.Image.MAX_IMAGE_PIXELS`, doubled: 179 million).
+    UserError: it cannot be read, is no picture, or is too large.
   """
   try:
     with warnings.catch_warnings():
       warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # half as many are fine
-      with Image.open(path) as picture:
-        width, height = picture.size
-  except Image.DecompressionBombError as error:
-    raise errors.UserError(f"{path}: {str(error).split(',')[0]}") from error
-  except (OSError, SyntaxError, ValueError) as error:
-    raise errors.UserError(f"{path}: is not a picture") from error
-  return height, width
+      with Image.open(path) as picture:  # reads no more of the file than it needs
+        return picture.height, picture.width
+  except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    header = image_headers.read(_content(path), f"{path}:")  # knows more, or says what is wrong
+    return header.height, header.width
 
 
 def read(path: pathlib.Path) -> np.ndarray:
@@ -72,8 +88,12 @@ def read(path: pathlib.Path) -> np.ndarray:
   Raises:
     UserError: it cannot be read or decoded.
   """
+  return images.decode(_content(path), f"{path}:")
+
+
+def _content(path: pathlib.Path) -> bytes:
   try:
-    return images.decode(path.read_bytes(), f"{path}:")
+    return path.read_bytes()
   except OSError as error:
     raise errors.UserError(f"{path}: {error.strerror}") from error
 

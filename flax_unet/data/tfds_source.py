@@ -8,19 +8,20 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
+import re
 import sys
+import tempfile
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cv2
 import jax
 import ml_collections
 from absl import logging
 from jax.experimental import multihost_utils
 
 from flax_unet import errors
-from flax_unet.data import images
+from flax_unet.data import archives, images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +38,6 @@ _FEATURES = {
   "cityscapes": _Features("image_left", "segmentation_label", "image_id"),
   "oxford_iiit_pet": _Features("image", "segmentation_mask", "file_name"),
 }
-
-_CITYSCAPES_ARCHIVES = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +70,7 @@ class TfdsSource:
     example_id = record[self.features.id].decode()
     where = f"example '{example_id}' of {self.name}"
     image = images.decode_later(record[self.features.image], f"{where}: image")
-    label = images.decode(record[self.features.label], f"{where}: label", cv2.IMREAD_UNCHANGED)
+    label = images.decode_ids(record[self.features.label], f"{where}: label")
     return {"image": image, "label": label, "id": example_id}
 
 
@@ -127,29 +126,35 @@ def open_builder(data: ml_collections.ConfigDict) -> Any:
 def _prepare(builder: Any, manual_dir: str | None) -> None:
   """Draws, downloads or unpacks a data set, with a progress bar."""
   tfds = tensorflow_datasets()
+  from tensorflow_datasets.core.download import extractor
+
   root = pathlib.Path(builder.data_path).parents[2]
   manual = pathlib.Path(manual_dir).expanduser() if manual_dir else root / "downloads/manual"
   if builder.name == "cityscapes":
-    _check_archives(manual)
+    variant = builder.builder_config
+    archives.check_cityscapes(
+      manual,
+      variant.zip_root,
+      variant.label_suffix if variant.segmentation_labels else None,
+      ("train", "val") if variant.train_extra_split else ("train", "val", "test"),
+    )
   if not sys.stderr.isatty():  # a log file is no place for a bar that moves
     tfds.disable_progress_bar()
   logging.info("Preparing %s in %s (once)", builder.info.full_name, builder.data_path)
-  with contextlib.redirect_stdout(None):  # it tells of an "Unknown size"
-    builder.download_and_prepare(
-      download_config=tfds.download.DownloadConfig(manual_dir=str(manual))
-    )
-
-
-def _check_archives(manual_dir: pathlib.Path) -> None:
-  missing = [name for name in _CITYSCAPES_ARCHIVES if not (manual_dir / name).is_file()]
-  if missing:
-    raise errors.UserError(
-      f"Cityscapes: {' and '.join(missing)} not found in {manual_dir}. Get "
-      f"{' and '.join(_CITYSCAPES_ARCHIVES)} from https://www.cityscapes-dataset.com/downloads "
-      "(after registration), put them there or name their folder with "
-      "--config.input.data.manual_dir=DIR. To try without them: "
-      "python main.py --config=configs/street_scenes.py"
-    )
+  root.mkdir(parents=True, exist_ok=True)
+  with (
+    contextlib.redirect_stdout(None),  # it tells of an "Unknown size"
+    # Its own folder would keep what was unpacked, and use it when the archives have changed.
+    tempfile.TemporaryDirectory(prefix="unpacking_", dir=root) as unpacked,
+  ):
+    config = tfds.download.DownloadConfig(manual_dir=str(manual), extract_dir=unpacked)
+    try:
+      builder.download_and_prepare(download_config=config)
+    except extractor.ExtractError as error:
+      archive = re.match(r"Error while extracting (.*?) to ", str(error))
+      raise errors.UserError(
+        f"{archive[1] if archive else manual}: is damaged ({error.__cause__}); download it again"
+      ) from error
 
 
 def open_split(builder: Any, split: str) -> TfdsSource:

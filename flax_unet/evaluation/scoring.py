@@ -1,4 +1,4 @@
-"""Scores PNGs of predictions against PNGs of labels, on all cores."""
+"""Scores masks of predictions against masks of labels, on all cores."""
 
 import functools
 import multiprocessing
@@ -11,9 +11,8 @@ import numpy as np
 
 from flax_unet.data.label_spaces import IGNORED, LabelSpace
 from flax_unet.errors import UserError
-from flax_unet.evaluation import audit, instances, metrics
+from flax_unet.evaluation import audit, instances, mask_pairs, metrics
 from flax_unet.evaluation.counting import fold, joint_histogram
-from flax_unet.evaluation.png_pairs import read_ids
 
 
 class Pair(NamedTuple):
@@ -94,7 +93,8 @@ def _map(function: Callable, items: Sequence, workers: int) -> Iterator:
 
 def _count_pair(pair: Pair, label_space: LabelSpace, train_ids: bool):
   """Counts one picture: its confusion matrix, extra counts, and instance counts or None."""
-  label, prediction = _read_bytes(pair.label), _read_bytes(pair.prediction)
+  label = mask_pairs.read_label_ids(pair.label, label_space)
+  prediction = _read_prediction(pair.prediction, label_space, train_ids)
   _check_size(pair.prediction, prediction, pair.label, label)
   if train_ids:
     prediction = _to_label_ids(pair.prediction, prediction, label_space)
@@ -108,14 +108,16 @@ def _count_pair(pair: Pair, label_space: LabelSpace, train_ids: bool):
   extra["ignored"] = counts[-1]
   if pair.instance is None:
     return counts[:-1], extra, None
-  instance = read_ids(pair.instance).astype(np.uint16, copy=False)
+  instance = mask_pairs.read_numbers(pair.instance).astype(np.uint16, copy=False)
   _check_size(pair.instance, instance, pair.label, label)
   return counts[:-1], extra, instances.count(id_counts, prediction, instance, label_space)
 
 
-def _read_bytes(file: pathlib.Path) -> np.ndarray:
-  """Reads ids that fit into a byte: uint8 `[height, width]`."""
-  ids = read_ids(file)
+def _read_prediction(file: pathlib.Path, label_space: LabelSpace, train_ids: bool) -> np.ndarray:
+  """Reads label ids, or class indices: uint8 `[height, width]`."""
+  if not train_ids:
+    return mask_pairs.read_label_ids(file, label_space)
+  ids = mask_pairs.read_numbers(file)
   if ids.dtype != np.uint8 and ids.max() > 255:
     raise UserError(f"{file}: holds the value {ids.max()}, which is no label id or class index")
   return ids.astype(np.uint8, copy=False)

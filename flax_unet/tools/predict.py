@@ -187,7 +187,7 @@ def _load(
     UserError: there is no checkpoint, or it is of another model.
   """
   model = experiment.make_model(config, label_space)
-  options = experiment.make_inference(config, next(iter(config.evals)))
+  options = experiment.make_inference(config, next(iter(experiment.ordered_evals(config))))
   arguments = trained.fitting_arguments(config, label_space)
   step, variables = trained.load_variables(folder, which)
   fit.check_variables(model, variables, str(folder))

@@ -1,11 +1,15 @@
-"""Scores PNGs of predictions from any program, with the official Cityscapes definitions.
+"""Scores masks that any program predicted, with the official Cityscapes definitions.
 
     python -m flax_unet.tools.score --predictions=DIR --labels=DIR [--instances=DIR]
+    python -m flax_unet.tools.score --predictions=DIR --labels=DIR --label_space=FILE.csv
 
 `--labels` is searched for `<city>_<sequence>_<frame>_gtFine_labelIds.png`, `--predictions` for one
-`<city>_<sequence>_<frame>*.png` for each: gray PNGs of the same size, of label ids (or, with
-`--prediction_ids=train_ids`, of class indices and 255). Prints all scores, the audit of what else
-gets called mean IoU, and with `--claim=NUMBER` which of those definitions the number can belong to.
+`<city>_<sequence>_<frame>*.png` for each. Where there are no such labels, files of equal names
+belong together, and `--label_suffix=_mask` says what labels have at the end of their names. Masks
+are PNG, TIFF or BMP of the same size, of label ids (predictions with `--prediction_ids=train_ids`:
+of class indices and 255), or of the colours in a classes file. Prints all scores, the audit of what
+else gets called mean IoU, and with `--claim=NUMBER` which of those definitions the number can
+belong to.
 """
 
 import pathlib
@@ -17,12 +21,13 @@ from absl import flags
 from flax_unet import errors, terminal
 from flax_unet.data import label_spaces
 from flax_unet.data.label_spaces import LabelSpace
-from flax_unet.evaluation import audit, bootstrap, claim, metrics, png_pairs, scoring
+from flax_unet.evaluation import audit, bootstrap, claim, mask_pairs, metrics, scoring
 from flax_unet.evaluation.tables import score_tables
 
-_PREDICTIONS = flags.DEFINE_string("predictions", None, "Folder of predicted PNGs.")
-_LABELS = flags.DEFINE_string("labels", None, "Folder of *_gtFine_labelIds.png.")
+_PREDICTIONS = flags.DEFINE_string("predictions", None, "Folder of predicted masks.")
+_LABELS = flags.DEFINE_string("labels", None, "Folder of the labels' masks.")
 _INSTANCES = flags.DEFINE_string("instances", None, "Folder of *_gtFine_instanceIds.png, for iIoU.")
+_LABEL_SUFFIX = flags.DEFINE_string("label_suffix", "", "What labels' names end with: _mask.")
 _LABEL_SPACE = flags.DEFINE_string("label_space", "cityscapes_19", "Which classes to score.")
 _PREDICTION_IDS = flags.DEFINE_enum(
   "prediction_ids", "label_ids", ["label_ids", "train_ids"], "What the predictions' values are."
@@ -33,7 +38,7 @@ _JSON = flags.DEFINE_string("json", None, "File to write all numbers to.")
 
 def main(_):
   label_space = label_spaces.get(_LABEL_SPACE.value)
-  pairs = _find_pairs(label_space)
+  pairs, unused = _find_pairs(label_space)
   counts = scoring.count_pairs(
     pairs,
     label_space,
@@ -44,7 +49,8 @@ def main(_):
   interval = bootstrap.mean_iou_interval(counts.confusions)
   rows, ceilings = audit.definitions(counts.confusions, counts.extra), audit.ceilings(counts.extra)
 
-  print(f"{terminal.counted(len(pairs), 'picture')}, {label_space.name}\n")
+  left_out = f" ({terminal.counted(unused, 'prediction')} without a label left out)" * bool(unused)
+  print(f"{terminal.counted(len(pairs), 'picture')}, {label_space.name}{left_out}\n")
   print(score_tables(scores, interval))
   if hint := _numbering_hint(counts.confusions.sum(axis=0), label_space):
     print(f"\n{hint}")
@@ -60,20 +66,25 @@ def main(_):
     }
     if _CLAIM.value is not None:
       content["claim"] = claim.as_dict(_CLAIM.value, rows, label_space)
-    metrics.write_scores(pathlib.Path(_JSON.value), content)
+    metrics.write_scores(_path(_JSON.value), content)
 
 
-def _find_pairs(label_space: LabelSpace) -> list[scoring.Pair]:
-  """Finds the files of every labelled picture."""
-  labels = png_pairs.find_labels(pathlib.Path(_LABELS.value))
-  predictions = png_pairs.match(labels, pathlib.Path(_PREDICTIONS.value))
-  instances = [None] * len(labels)
+def _find_pairs(label_space: LabelSpace) -> tuple[list[scoring.Pair], int]:
+  """Finds the files of every labelled picture, and how many predictions have no label."""
+  if _INSTANCES.value and not label_space.instance_classes:
+    raise errors.UserError(f"--instances: label space '{label_space.name}' has no instances")
+  labels = mask_pairs.find_labels(_path(_LABELS.value), _LABEL_SUFFIX.value)
+  predictions, unused = mask_pairs.match(labels, _path(_PREDICTIONS.value))
+  instances = [None] * len(predictions)
   if _INSTANCES.value:
-    if not label_space.instance_classes:
-      raise errors.UserError(f"--instances: label space '{label_space.name}' has no instances")
-    folder = pathlib.Path(_INSTANCES.value)
-    instances = png_pairs.match(labels, folder, png_pairs.INSTANCE_SUFFIX)
-  return [scoring.Pair(*files) for files in zip(labels, predictions, instances, strict=True)]
+    folder = _path(_INSTANCES.value)
+    instances, _ = mask_pairs.match(labels, folder, mask_pairs.INSTANCE_SUFFIX)
+  files = zip(labels.files.values(), predictions, instances, strict=True)
+  return [scoring.Pair(*paths) for paths in files], unused
+
+
+def _path(name: str) -> pathlib.Path:
+  return pathlib.Path(name).expanduser()
 
 
 class _Progress:

@@ -35,6 +35,13 @@ def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> 
   num_devices = num_devices or jax.device_count()
   _check_present(config)
   label_space = label_spaces.get(config.label_space)
+  if label_space.num_classes == 1:
+    raise errors.UserError(
+      f"config.label_space = '{config.label_space}' has one class, so there is nothing to tell "
+      "apart: the background is a class too. Use num_classes=2, with 0 and 1 in the masks; for "
+      "masks of 0 and 255, classes=FILE.csv with the lines name,r,g,b,id and background,0,0,0,0 "
+      "and object,255,255,255,255"
+    )
   losses.get(config.loss)
   _check_length(config)
   _check_ranges(config)

@@ -37,7 +37,7 @@ class Experiment:
     train_op: preprocessing of training examples.
     image_size: height and width of a training picture, in pixels.
     model: the network.
-    evaluators: by name.
+    evaluators: by name; the first decides which checkpoint is best, and predictions follow it.
     total_steps: the length of the run.
     schedule: the learning rate by step.
   """
@@ -103,7 +103,7 @@ class Experiment:
     """The names of the evaluations that are due after a step; none before the first."""
     return [
       name
-      for name, eval_config in self.config.evals.items()
+      for name, eval_config in ordered_evals(self.config).items()
       if step and (step % eval_config.log_steps == 0 or step == self.total_steps)
     ]
 
@@ -170,11 +170,17 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         skip_bad_examples=skip_bad_examples,
         timeout=config.input.timeout,
       )
-      for name, eval_config in config.evals.items()
+      for name, eval_config in ordered_evals(config).items()
     },
     total_steps=total_steps,
     schedule=optimizer.make_schedule(config, total_steps),
   )
+
+
+def ordered_evals(config: ml_collections.ConfigDict) -> dict[str, ml_collections.ConfigDict]:
+  """`config.evals` by name, those called test.. last: no test split decides what is best."""
+  names = sorted(config.evals, key=lambda name: (name.startswith("test"), name))
+  return {name: config.evals[name] for name in names}
 
 
 def make_op(where: str, spec: str, label_space: LabelSpace) -> op_spec.Chain:

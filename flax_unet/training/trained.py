@@ -56,7 +56,7 @@ def load(folder: pathlib.Path, which: str) -> TrainedModel:
 
 def fitting_arguments(config: ml_collections.ConfigDict, label_space: LabelSpace) -> dict[str, Any]:
   """How the first evaluation makes images fit the network: arguments of `Predictor`."""
-  name, eval_config = next(iter(config.evals.items()))
+  name, eval_config = next(iter(experiment.ordered_evals(config).items()))
   chain = experiment.make_op(f"evals.{name}", eval_config.pp, label_space).ops
   resizes = [op for op in chain if isinstance(op, ops.Resize | ops.ResizeImage)]
   return {

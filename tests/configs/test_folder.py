@@ -1,6 +1,7 @@
 import pytest
 
 from configs import folder
+from flax_unet.training import experiment
 
 
 def test_arguments_reach_the_configuration():
@@ -16,8 +17,27 @@ def test_arguments_reach_the_configuration():
 
 
 def test_lists_reach_the_configuration():
-  config = folder.get_config("images=a,labels=b,num_classes=2,train_list=t.txt,val_list=v.txt")
-  assert config.input.data.lists.to_dict() == {"train": "t.txt", "validation": "v.txt"}
+  lists = "train_list=t.txt,val_list=v.txt"
+  config = folder.get_config(f"images=a,labels=b,num_classes=2,{lists}")
+  expected = {"train": "t.txt", "validation": "v.txt", "test": ""}
+  assert config.input.data.lists.to_dict() == expected
+  assert list(config.evals) == ["val"]
+  config = folder.get_config(f"images=a,labels=b,num_classes=2,{lists},test_list=e.txt")
+  assert config.input.data.lists.test == "e.txt"
+  assert config.evals.test.split == "test"
+  assert list(experiment.ordered_evals(config)) == ["val", "test"]  # "val" decides what is best
+
+
+def test_folders_reach_the_configuration():
+  config = folder.get_config("images=a,labels=b,num_classes=2,train_dir=t,val_dir=v,test_dir=e")
+  assert config.input.data.folders.to_dict() == {"train": "t", "validation": "v", "test": "e"}
+  assert config.evals.test.split == "test"
+
+
+def test_an_ignored_value_reaches_the_label_space():
+  config = folder.get_config("images=a,labels=b,num_classes=11,ignore=11,image_suffix=_x")
+  assert config.label_space == "11_classes_ignore_11"
+  assert config.input.data.image_suffix == "_x"
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,47 @@ def test_a_line_without_id_counts_the_ignored_ones_too(tmp_path):
   assert classes_file.read(_write(tmp_path, text)).id_to_index == {255: 255, 0: IGNORED, 1: 0}
 
 
+def test_lines_of_one_name_are_one_class(tmp_path):
+  lines = ["a,1,0,0,3,", "b,2,0,0,4,", "a,3,0,0,5,", "a,1,0,0,6,", "v,0,0,0,7,1", "v,0,0,0,8,1"]
+  text = "\n".join(["name,r,g,b,id,ignored", *lines])
+  space = classes_file.read(_write(tmp_path, text))
+  assert space.class_names == ("a", "b")
+  assert space.id_to_index == {255: 255, 3: 0, 4: 1, 5: 0, 6: 0, 7: IGNORED, 8: IGNORED}
+  np.testing.assert_array_equal(space.index_to_id, [3, 4])
+  np.testing.assert_array_equal(space.colors, [[1, 0, 0], [2, 0, 0]])
+  assert space.color_to_id == {(1, 0, 0): 3, (2, 0, 0): 4, (3, 0, 0): 5, (0, 0, 0): 7}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_files_of_other_systems(tmp_path, mark, newline):
+  path = tmp_path / "classes.csv"
+  lines = ["Name, R, G, B", "ground,0,0,0", "", "Straße,255,0,0", ""]
+  path.write_bytes((mark + newline.join(lines)).encode())
+  assert classes_file.read(path).class_names == ("ground", "Straße")
+
+
+@pytest.mark.parametrize(
+  ("encoding", "message"),
+  [
+    ("utf-16", r"classes file .*classes.csv is UTF-16 text; save it as UTF-8$"),
+    ("latin-1", r"classes file .*classes.csv, line 2: is not UTF-8 text"),
+  ],
+)
+def test_other_encodings_are_named(tmp_path, encoding, message):
+  path = tmp_path / "classes.csv"
+  path.write_bytes("name,r,g,b\nStraße,0,0,0\n".encode(encoding))
+  with pytest.raises(errors.UserError, match=message):
+    classes_file.read(path)
+
+
 @pytest.mark.parametrize(
   ("text", "message"),
   [
+    (
+      "name,r,g,b,id,ignored\na,1,2,3,4,0\na,1,2,4,5,1\n",
+      "line 3: 'a' is ignored in one line and ",
+    ),
     ("road,1,2,3\n", "its first line is 'road,1,2,3', but must be name,r,g,b"),
     ("name,r,g,b,color\n", "its first line is 'name,r,g,b,color'"),
     ("name,r,g,b\nroad,1,2\n", "line 2: must be name,r,g,b"),

@@ -2,10 +2,13 @@
 
 import io
 import re
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from flax_unet import errors
@@ -36,6 +39,13 @@ def _turned_at_the_end() -> bytes:
   return content[:start] + content[end:-12] + content[start:end] + content[-12:]
 
 
+def _sixteen_bits(file_format: str, largest: int) -> bytes:
+  grey = np.linspace(0, largest, 32 * 48).reshape(32, 48).astype(np.uint16)
+  content = io.BytesIO()
+  Image.fromarray(grey).save(content, file_format)
+  return content.getvalue()
+
+
 _PICTURES = {
   "RGB": _encode("RGB"),
   "stored": _encode("RGB", compress_level=0),
@@ -43,22 +53,36 @@ _PICTURES = {
   "RGBA": _encode("RGBA"),
   "grey with alpha": _encode("LA"),
   "palette": _encode("P"),
-  "16 bits": _encode("I;16"),
+  "16 bits": _sixteen_bits("PNG", 65535),
+  "16-bit TIFF": _sixteen_bits("TIFF", 65535),
   "1 bit": _encode("1"),
   "transparent colour": _encode("RGB", transparency=(0, 0, 0)),
   "transparent grey": _encode("L", transparency=0),
   "turned": _encode("RGB", exif=_turned()),
   "turned at the end": _turned_at_the_end(),
   "JPEG": _encode("RGB", "JPEG"),
+  "progressive JPEG": _encode("RGB", "JPEG", progressive=True),
+  "grey JPEG": _encode("L", "JPEG"),
+  "CMYK JPEG": _encode("CMYK", "JPEG"),
+  "turned JPEG": _encode("RGB", "JPEG", exif=_turned()),
+  "BMP": _encode("RGB", "BMP"),
+  "palette BMP": _encode("P", "BMP"),
+  "TIFF": _encode("RGB", "TIFF"),
+  "TIFF with LZW": _encode("RGB", "TIFF", compression="tiff_lzw"),
+  "TIFF with alpha": _encode("RGBA", "TIFF"),
+  "grey TIFF": _encode("L", "TIFF"),
   "WebP": _encode("RGB", "WebP"),
 }
 
 
-@pytest.mark.parametrize("flags", [cv2.IMREAD_COLOR_RGB, cv2.IMREAD_UNCHANGED])
+@pytest.mark.parametrize(
+  ("decode", "flags"),
+  [(images.decode, cv2.IMREAD_COLOR_RGB), (images.decode_ids, cv2.IMREAD_UNCHANGED)],
+)
 @pytest.mark.parametrize("name", _PICTURES)
-def test_every_kind_of_picture_is_what_opencv_makes_of_it(name, flags):
+def test_every_kind_of_picture_is_what_opencv_makes_of_it(name, decode, flags):
   expected = cv2.imdecode(np.frombuffer(_PICTURES[name], np.uint8), flags)
-  decoded = images.decode(_PICTURES[name], "picture", flags)
+  decoded = decode(_PICTURES[name], "picture")
   assert decoded.dtype == expected.dtype
   np.testing.assert_array_equal(decoded, expected)
 
@@ -103,7 +127,7 @@ def test_damage_is_noticed_where_pixels_are_needed():
   later = images.decode_later(damaged, "street.png:")
   np.testing.assert_array_equal(later.decode(80), rgb[:80])
   for rows in (270, None):
-    with pytest.raises(errors.UserError, match=r"^street\.png: cannot be decoded \(\d+ bytes\)$"):
+    with pytest.raises(errors.UserError, match=r"^street\.png: cannot be decoded \([\d,]+ bytes\)"):
       later.decode(rows)
 
 
@@ -125,5 +149,105 @@ def test_a_damaged_header_is_not_mended():
   ids=["empty", "no picture", "cut off", "damaged", "header cut off"],
 )
 def test_what_cannot_be_decoded_is_named(content):
-  with pytest.raises(errors.UserError, match=r"^street\.png: cannot be decoded \(\d+ bytes\)$"):
+  with pytest.raises(errors.UserError, match=r"^street\.png: cannot be decoded \([\d,]+ bytes\)"):
     images.decode(content, "street.png:")
+
+
+def _encode_array(array: np.ndarray, file_format: str, **options) -> bytes:
+  content = io.BytesIO()
+  Image.fromarray(array).save(content, file_format, **options)
+  return content.getvalue()
+
+
+_NOISE = np.random.default_rng(1).integers(0, 256, (128, 192, 3), np.uint8)
+_ZEROS = np.zeros((4, 5, 5), np.uint8)
+
+
+def _tiff(array: np.ndarray, **options) -> bytes:
+  content = io.BytesIO()
+  tifffile.imwrite(content, array, **options)
+  return content.getvalue()
+
+
+_BEYOND = {
+  "12 bits": (_sixteen_bits("PNG", 4095), "has 16 bits a channel but no value above 4,095: .* 16 "),
+  "10 bits": (_sixteen_bits("TIFF", 1023), "has 16 bits a channel but no value above 1,023: .* 4 "),
+  "float": (_tiff(np.ones((4, 5), np.float32)), "holds floating-point numbers, but networks here"),
+  "half": (_tiff(np.ones((4, 5), np.float16)), "holds floating-point numbers, but networks here"),
+  "float RGB": (
+    _tiff(np.ones((4, 5, 3), np.float32), photometric="rgb"),
+    "holds floating-point numbers, but",
+  ),
+  "32 bits": (_tiff(np.ones((4, 5), np.uint32)), "has 32 bits a channel, but networks here take "),
+  "five bands": (
+    _tiff(_ZEROS, photometric="minisblack", planarconfig="contig"),
+    "has 5 bands, but networks here take three 8-bit channels",
+  ),
+  "infrared": (
+    _tiff(_ZEROS[..., :4], photometric="rgb", extrasamples=["unspecified"]),
+    "has 4 bands, but networks here take three 8-bit channels",
+  ),
+  "pages": (_tiff(np.zeros((3, 40, 50), np.uint8), photometric="minisblack"), "holds 3 pages or "),
+  "animation": (
+    _encode_array(_NOISE, "WEBP", save_all=True, append_images=[Image.fromarray(255 - _NOISE)]),
+    "holds 2 pages or frames; save each as a file of its own",
+  ),
+  "animated PNG": (
+    _encode_array(_NOISE, "PNG", save_all=True, append_images=[Image.fromarray(255 - _NOISE)]),
+    "holds 2 pages or frames; save each as a file of its own",
+  ),
+}
+
+
+@pytest.mark.parametrize("name", _BEYOND)
+def test_what_three_channels_of_8_bits_cannot_hold_is_refused(name):
+  content, reason = _BEYOND[name]
+  with pytest.raises(errors.UserError, match=f"^a.tif: {reason}"):
+    images.decode(content, "a.tif:")
+
+
+@pytest.mark.parametrize(
+  ("file_format", "options"),
+  [
+    ("JPEG", {}),
+    ("JPEG", {"progressive": True}),
+    ("PNG", {}),
+    ("BMP", {}),
+    ("WEBP", {}),
+    ("TIFF", {}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    ("TIFF", {"compression": "tiff_adobe_deflate"}),
+  ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_what_breaks_off_is_refused(file_format, options, mode, capfd):
+  content = io.BytesIO()
+  Image.fromarray(_NOISE).convert(mode).save(content, file_format, **options)
+  content = content.getvalue()
+  for share in (0.3, 0.6, 0.9):
+    with pytest.raises(errors.UserError, match=r"^a: cannot be decoded \([\d,]+ bytes\)"):
+      images.decode(content[: int(share * len(content))], "a:")
+  assert "Corrupt JPEG" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 95, "subsampling": 0}])
+def test_a_jpeg_with_data_missing_inside_is_refused(options):
+  """OpenCV and Pillow fill in what is missing."""
+  content = _encode_array(_NOISE, "JPEG", **options)
+  middle = len(content) // 2
+  for part in (b"", bytes(2000)):
+    damaged = content[:middle] + part + content[middle + 2000 :]
+    with pytest.raises(errors.UserError, match=r"^a.jpg: cannot be decoded .* is missing$"):
+      images.decode(damaged, "a.jpg:")
+
+
+def _with_size(content: bytes, width: int, height: int) -> bytes:
+  header = content[12:16] + struct.pack(">II", width, height) + content[24:29]
+  return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
+
+
+@pytest.mark.parametrize("name", ["RGB", "1 bit"])
+def test_what_is_too_large_is_refused_by_its_header(name):
+  huge = _with_size(_PICTURES[name], 40_000, 30_000)
+  with pytest.raises(errors.UserError, match=r"^a: is too large, 40,000 x 30,000 pixels: cut it "):
+    images.decode(huge, "a:")

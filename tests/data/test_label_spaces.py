@@ -108,3 +108,34 @@ def test_values_are_counted(shape):
     counts = count_values(view)
     np.testing.assert_array_equal(counts, np.bincount(view.reshape(-1), minlength=256))
     assert counts.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+  ("name", "ids", "ignored"),
+  [
+    ("2_classes", [0, 1], {255}),
+    ("11_classes_ignore_11", list(range(11)), {11, 255}),
+    ("3_classes_ignore_0", [1, 2, 3], {0, 255}),
+    ("3_classes_ignore_1", [0, 2, 3], {1, 255}),
+    ("255_classes", list(range(255)), {255}),
+    ("254_classes_ignore_254", list(range(254)), {254, 255}),
+  ],
+)
+def test_an_ignored_value_is_no_class(name, ids, ignored):
+  space = label_spaces.get(name)
+  assert space.index_to_id.tolist() == ids
+  assert space.class_names == tuple(map(str, ids))
+  assert space.id_to_index == dict(zip(ids, range(256), strict=False)) | dict.fromkeys(ignored, 255)
+
+
+@pytest.mark.parametrize(
+  ("name", "message"),
+  [
+    ("256_classes", "there can be 255 classes at most"),
+    ("255_classes_ignore_0", "there can be 254 classes at most"),
+    ("2_classes_ignore_256", "masks hold values up to 255"),
+  ],
+)
+def test_too_many_numbered_classes(name, message):
+  with pytest.raises(errors.UserError, match=message):
+    label_spaces.get(name)

@@ -88,7 +88,7 @@ def test_colors_need_a_table():
   with pytest.raises(
     errors.UserError, match=r"x.png: is an RGB picture, but .* no table of colours"
   ):
-    masks.decode(_png(np.zeros((2, 2, 3), np.uint8)), label_spaces.VOC_21, "x.png")
+    masks.decode(_png(np.eye(3, dtype=np.uint8)[None]), label_spaces.VOC_21, "x.png")
 
 
 def test_a_palette_in_another_order_is_noticed(colored):
@@ -102,16 +102,67 @@ def test_a_palette_in_another_order_is_noticed(colored):
     masks.decode(_png(np.array([[0, 2]], np.uint8), wrong), colored, "x.png")
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4])
-def test_stretched_grays_are_refused(bits):
-  with pytest.raises(errors.UserError, match=r"x.png: has fewer than 8 bits a pixel"):
-    masks.decode(_gray_png_of_bits(bits), label_spaces.VOC_21, "x.png")
+@pytest.mark.parametrize(
+  ("bits", "ids"), [(1, [0, 0, 0, 1, 1, 0, 1, 1]), (2, [0, 1, 2, 3]), (4, [1, 11])]
+)
+def test_few_bits_hold_ids(bits, ids):
+  """Decoders stretch these to 0..255."""
+  decoded = masks.decode(_gray_png_of_bits(bits), label_spaces.VOC_21, "x.png")
+  np.testing.assert_array_equal(decoded, [ids])
 
 
-def test_other_files_are_refused():
-  gray_and_alpha = _png(np.zeros((2, 2, 2), np.uint8))
-  with pytest.raises(errors.UserError, match=r"x.png: is of Pillow's mode 'LA'"):
-    masks.decode(gray_and_alpha, label_spaces.VOC_21, "x.png")
-  for damaged in (b"", b"text", _png(IDS)[:45]):
-    with pytest.raises(errors.UserError, match=rf"cannot be decoded as PNG .{len(damaged)} bytes"):
-      masks.decode(damaged, label_spaces.VOC_21, "x.png")
+def _encode(array, file_format, **options):
+  buffer = io.BytesIO()
+  Image.fromarray(array).save(buffer, format=file_format, **options)
+  return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+  ("array", "file_format", "options"),
+  [
+    (IDS, "TIFF", {}),
+    (IDS, "TIFF", {"compression": "tiff_lzw"}),
+    (IDS, "TIFF", {"compression": "tiff_adobe_deflate"}),
+    (IDS.astype(np.uint16), "TIFF", {}),
+    (IDS.astype(np.int32), "TIFF", {}),
+    (IDS, "BMP", {}),
+    (np.dstack([IDS] * 3), "PNG", {}),
+    (np.dstack([IDS] * 3), "TIFF", {}),
+    (np.dstack([IDS] * 3 + [np.full_like(IDS, 255)]), "PNG", {}),
+    (np.dstack([IDS, np.full_like(IDS, 255)]), "PNG", {}),
+  ],
+)
+def test_ids_in_every_format_that_keeps_them(array, file_format, options):
+  encoded = _encode(array, file_format, **options)
+  decoded = masks.decode(encoded, label_spaces.VOC_21, "x")
+  assert decoded.dtype == np.uint8
+  np.testing.assert_array_equal(decoded, IDS)
+
+
+@pytest.mark.parametrize(
+  ("array", "file_format", "options", "message"),
+  [
+    (IDS, "JPEG", {}, "^x: is a JPEG, which does not keep ids: .*; draw it anew as PNG$"),
+    (IDS, "WEBP", {}, "^x: is WEBP; masks are PNG, TIFF, BMP$"),
+    (IDS, "GIF", {}, "^x: is GIF; masks are PNG, TIFF, BMP$"),
+    (IDS.astype(np.float32), "TIFF", {}, "^x: is of Pillow's mode 'F'; write ids as 8-bit gray"),
+    (np.dstack([IDS, IDS]), "PNG", {}, r"^x: has transparent pixels \(Pillow's mode 'LA'\)"),
+    (np.dstack([IDS] * 4), "PNG", {}, r"^x: has transparent pixels \(Pillow's mode 'RGBA'\)"),
+    (np.full((2, 2), -1, np.int32), "TIFF", {}, "^x: value -1 at x=0, y=0 is not in label space"),
+    (
+      IDS,
+      "TIFF",
+      {"save_all": True, "append_images": [Image.fromarray(IDS)]},
+      "^x: holds 2 pages or frames; a mask is one$",
+    ),
+  ],
+)
+def test_what_holds_no_ids_is_refused(array, file_format, options, message):
+  with pytest.raises(errors.UserError, match=message):
+    masks.decode(_encode(array, file_format, **options), label_spaces.VOC_21, "x")
+
+
+@pytest.mark.parametrize("damaged", [b"", b"text", _png(IDS)[:45], _png(IDS)[:-14]])
+def test_damaged_masks_are_refused(damaged):
+  with pytest.raises(errors.UserError, match=rf"^x: cannot be decoded .{len(damaged)} bytes"):
+    masks.decode(damaged, label_spaces.VOC_21, "x")

@@ -5,6 +5,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.fixture(name="folders")
@@ -77,7 +78,37 @@ def test_a_mistake_in_a_worker_process_is_one_line(folders):
   file.write_bytes(file.read_bytes()[:-20])
   result = _score(folders)
   assert result.returncode == 1
-  assert result.stderr.splitlines() == [f"error: {file}: is a damaged or incomplete PNG"]
+  (line,) = result.stderr.splitlines()
+  assert line.startswith(f"error: {file}: cannot be decoded (") and line.endswith("damaged or cut")
+
+
+def test_own_masks_are_scored_by_equal_names(tmp_path):
+  """Palette labels, TIFF and colour predictions, of which one belongs to no label."""
+  rng = np.random.default_rng(0)
+  classes = tmp_path / "classes.csv"
+  classes.write_text("name,r,g,b\nground,0,0,0\ndisc,255,0,0\n")
+  colors = np.array([[0, 0, 0], [255, 0, 0]], np.uint8)
+  for name in ("labels/day", "predictions/day"):
+    (tmp_path / name).mkdir(parents=True)
+  errors = 0
+  for number in (1, 10):
+    label = rng.integers(0, 2, (8, 12)).astype(np.uint8)
+    prediction = label.copy()
+    prediction[0, :number] ^= 1
+    errors += number
+    image = Image.fromarray(label)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    image.save(tmp_path / f"labels/day/p{number}_mask.png")
+    if number == 1:
+      Image.fromarray(prediction).save(tmp_path / "predictions/day/p1.tif")
+    else:
+      Image.fromarray(colors[prediction]).save(tmp_path / "predictions/day/p10.png")
+  Image.fromarray(label).save(tmp_path / "predictions/other.png")
+  scores = tmp_path / "scores.json"
+  result = _score(tmp_path, f"--label_space={classes}", "--label_suffix=_mask", f"--json={scores}")
+  assert result.returncode == 0, result.stderr
+  assert result.stdout.startswith(f"2 pictures, {classes} (1 prediction without a label left out)")
+  assert json.loads(scores.read_text())["pixel_accuracy"] == 1 - errors / (2 * 8 * 12)
 
 
 def test_class_indices_taken_for_label_ids_are_suspected(folders):

@@ -1,0 +1,128 @@
+"""The files of one's own data: images and masks below two folders, and how they belong together."""
+
+import collections
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from absl import logging
+
+from flax_unet import errors
+from flax_unet.data import file_search
+
+_WAY_OUT = "or give suffix=_mask where that is what masks' names end with"
+
+
+class Pair(NamedTuple):
+  """The files of one picture."""
+
+  id: str
+  image: pathlib.Path
+  label: pathlib.Path
+
+
+class Files:
+  """The files below a folder whose names end in one of some ways, by name without that ending."""
+
+  def __init__(
+    self,
+    folder: pathlib.Path,
+    endings: Sequence[str],
+    *,
+    suffix: str = "",
+    leave_out: Sequence[pathlib.Path] = (),
+    not_endings: Sequence[str] = (),
+    about_jpeg: str = "",
+  ):
+    """Looks at nothing yet.
+
+    Args:
+      folder: where they lie.
+      endings: such as `.png`.
+      suffix: what comes before the ending, or with it: `_mask` or `_mask.png`.
+      leave_out: folders that are not searched.
+      not_endings: names that end with these are others.
+      about_jpeg: what to say where there are only JPEGs, and they cannot be meant.
+    """
+    has_ending = file_search.split_ending(f"*{suffix}", endings) is not None
+    self.folder = folder
+    self.endings = [suffix] if has_ending else [f"{suffix}{ending}" for ending in endings]
+    self._leave_out = leave_out
+    self._not_endings = not_endings
+    self._about_jpeg = about_jpeg
+
+  @functools.cached_property
+  def by_name(self) -> dict[str, pathlib.Path]:
+    """Finds them.
+
+    Raises:
+      UserError: there is none, or two have the same name.
+    """
+    found: dict[str, pathlib.Path] = {}
+    others: collections.Counter[str] = collections.Counter()
+    for name, path in file_search.walk(self.folder, self._leave_out):
+      if file_search.split_ending(name, self._not_endings):
+        continue
+      divided = file_search.split_ending(name, self.endings)
+      if divided is None:
+        others[path.suffix.lower() or "no ending"] += 1
+        continue
+      key = file_search.unify(divided[0])
+      if key in found:
+        raise errors.UserError(f"{found[key]} and {path}: differ in their suffix only")
+      found[key] = path
+    kinds = ", ".join(f"{number:,} {ending}" for ending, number in sorted(others.items()))
+    if not found:
+      note = self._about_jpeg if {".jpg", ".jpeg"} & set(others) else ""
+      raise errors.UserError(
+        f"{self.folder}: holds no file *{', *'.join(self.endings)}"
+        + f" (but others: {kinds}){note}" * bool(others)
+      )
+    if others:
+      logging.info("%s: left out %s", self.folder, kinds)
+    return found
+
+
+def check_masks(names: Sequence[str], labels: Files, where: Callable[[str], str], way: str) -> None:
+  """Refuses images without masks.
+
+  Args:
+    names: of images.
+    labels: the masks.
+    where: what the error message calls the image of a name.
+    way: what to do where no mask can be added.
+
+  Raises:
+    UserError: a mask is missing.
+  """
+  if missing := [name for name in names if name not in labels.by_name]:
+    expected = labels.folder / f"{missing[0]}{labels.endings[0]}"
+    raise errors.UserError(
+      f"{where(missing[0])}: has no mask {expected}{more(missing)}; add masks, {way}, {_WAY_OUT}"
+    )
+
+
+def all_pairs(images: Files, labels: Files, prefix: str = "") -> list[Pair]:
+  """Pairs all files of two folders by their names; ids begin with `prefix`.
+
+  Raises:
+    UserError: a file has no partner.
+  """
+  check_masks(
+    sorted(images.by_name), labels, lambda name: f"{images.by_name[name]}", "remove images"
+  )
+  if orphans := sorted(set(labels.by_name) - set(images.by_name)):
+    raise errors.UserError(
+      f"{labels.by_name[orphans[0]]}: has no image {images.folder / orphans[0]}.*"
+      f"{more(orphans)}; add images, remove masks, {_WAY_OUT}"
+    )
+  return [
+    Pair(file_search.printable(f"{prefix}{name}"), path, labels.by_name[name])
+    for name, path in sorted(images.by_name.items())
+  ]
+
+
+def more(names: Sequence[str]) -> str:
+  """How many there are besides the first."""
+  return f" (nor have {len(names) - 1} more theirs)" if len(names) > 1 else ""
