@@ -25,6 +25,7 @@ def get_config(arg=None):
 
   config.label_space = "oxford_iiit_pet"
   config.total_epochs = 50
+  config.input.on_bad_example = "skip"  # some JPEGs of the official archive are damaged
   config.input.data = {
     "name": "oxford_iiit_pet",
     "split": "train[:90%]",

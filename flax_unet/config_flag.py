@@ -1,5 +1,7 @@
 """The flag `--config`, and `--config.KEY=VALUE` for what differs from the file."""
 
+import pathlib
+import sys
 from typing import Any
 
 from absl import flags
@@ -20,6 +22,18 @@ class _OrNone(flags.ArgumentParser):
     return f"{self._parser.flag_type()} or None"
 
 
+class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
+  """Loads a configuration that imports others of its package, wherever the program is started."""
+
+  def parse(self, path: str) -> Any:
+    own = pathlib.Path(path.split(":", 1)[0]).expanduser().absolute().parent
+    while (own / "__init__.py").exists():
+      own = own.parent
+    project = pathlib.Path(__file__).absolute().parents[1]  # where `configs` is
+    sys.path[:0] = [str(own), str(project)]
+    return super().parse(str(pathlib.Path(path).expanduser()) if path.startswith("~") else path)
+
+
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:
   """Defines the flag `config`. Settings can be emptied, as in `--config.total_steps=None`."""
   for kind, parser in (
@@ -28,6 +42,8 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:
     (str, flags.ArgumentParser()),
   ):
     config_flags.register_flag_parser_for_type(kind, _OrNone(parser))
-  return config_flags.DEFINE_config_file(
+  holder = config_flags.DEFINE_config_file(
     "config", None, "The experiment: FILE[:ARGUMENTS].", flag_values
   )
+  flag_values["config"].parser = _FromAnyFolder("config")
+  return holder

@@ -122,8 +122,8 @@ def _parse_flags(arguments: list[str]) -> list[str]:
     raise UserError(_unknown_setting(error)) from error
   except ModuleNotFoundError as error:
     raise UserError(
-      f"the configuration imports what is not there ({error}); configs of this project are found "
-      "from its own folder: run there"
+      f"the configuration imports what is not there ({error}): install it, or start the program in "
+      "the folder that holds it"
     ) from error
   except flags.Error as error:
     if "Error whilst parsing config file" in str(error):

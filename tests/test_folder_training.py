@@ -1,4 +1,5 @@
 import json
+import os
 
 import cv2
 import numpy as np
@@ -34,9 +35,27 @@ def _draw(root, number):
   )
 
 
+STRANGE = os.fsdecode(b"caf\xe9 <b>")  # as an archive of another system may leave it
+
+
+def _stored_as(name):
+  """The name that a picture has on disk, by the one that a run tells."""
+  return name.replace("caf\\xe9", os.fsdecode(b"caf\xe9"))
+
+
 @pytest.fixture
 def config(tmp_path):
   _draw(tmp_path, 12)
+  for name, ending in (("images", ".jpg"), ("masks", "_mask.png")):
+    for index in range(3):  # one of them is scored
+      (tmp_path / name / f"{index}{ending}").rename(tmp_path / name / f"{STRANGE}{index}{ending}")
+    (tmp_path / "disk" / name).mkdir(parents=True)
+    for index in range(6):
+      (tmp_path / name / f"{3 + index}{ending}").rename(
+        tmp_path / "disk" / name / f"{index}{ending}"
+      )
+    (tmp_path / name / "link").symlink_to(tmp_path / "disk" / name)
+    (tmp_path / name / ".hidden.png").write_bytes(b"no picture")
   config = folder.get_config(
     f"images=images,labels=masks,classes={tmp_path}/classes.csv,suffix=_mask,res=32x32,width=4"
   )
@@ -75,8 +94,10 @@ def test_trains_on_a_folder_of_pictures_of_many_sizes(config, tmp_path):
   # Validation pictures, each at its own size: one of the worst and one of the best.
   assert page.count('alt="errors"') == 2
   with np.load(run / "report/confusions.npz") as arrays:
+    assert any("caf\\xe9 <b>" in name for name in arrays["val/ids"])
     for name, confusion in zip(arrays["val/ids"], arrays["val/confusions"], strict=True):
-      mask = cv2.imread(str(tmp_path / f"masks/{name}_mask.png"))
+      content = (tmp_path / f"masks/{_stored_as(name)}_mask.png").read_bytes()
+      mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
       assert confusion.sum() == (mask != 255).any(axis=-1).sum()
 
 

@@ -49,7 +49,8 @@ def check_cityscapes(
       label = f"{label_root}/{split}/{city}/{image_id}_{label_suffix}.png"
       if label not in members[label_archive]:
         raise errors.UserError(
-          f"{folder / label_archive}: holds no {label}, the label of an image in {archive}; {_AGAIN}"
+          f"{folder / label_archive}: holds no {label}, which the image in {archive} needs; "
+          f"{_AGAIN}"
         )
 
 

@@ -92,7 +92,7 @@ def check_config(
   refused = [] if fresh else [item for item in changes if not _is_one_of(item["key"], _RECORDED)]
   if refused:
     differences = "; ".join(
-      f"{item['key']}: {item['from']} there, {item['to']} now" for item in refused
+      f"{item['key']}: {item['from']!r} there, {item['to']!r} now" for item in refused
     )
     raise errors.UserError(
       f"{workdir} holds a run of another configuration ({differences}). Use these settings again "

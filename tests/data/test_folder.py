@@ -178,7 +178,7 @@ def _one_class(root):
       _out_of_range,
       r"/labels/p3.png: value 3 at x=5, y=0 is not in .* '3_classes', which has 0, 1, 2, 255; ",
     ),
-    (_colors, r"/labels/p3.png: is an RGB picture, but label space '3_classes' has no table"),
+    (_colors, r"/labels/p3.png: is an RGB picture, but the label space has no table"),
     (_damaged_image, r"/images/p3.jpg: cannot be decoded \(200 bytes\)"),
     (_damaged_mask, r"/labels/p3.png: cannot be decoded \(40 bytes\)"),
     (_same_name, r"/images/p3.jpg and /.*/images/p3.png: differ in their suffix only$"),

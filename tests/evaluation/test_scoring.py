@@ -82,7 +82,12 @@ def test_class_indices_score_like_label_ids(tmp_path, maps):
     ("label", lambda x: x + 200, False, "value 2.., which is no label id of 'cityscapes_19'"),
     ("prediction", lambda x: x * 0 + 34, False, "the value 34, which is no label id"),
     ("prediction", lambda x: x * 0 + 19, True, "the value 19, which is no class index"),
-    ("prediction", lambda x: x.astype(np.uint16) + 300, False, "value 3.. at x=., y=. is not in label space"),
+    (
+      "prediction",
+      lambda x: x.astype(np.uint16) + 300,
+      False,
+      "value 3.. at x=., y=. is not in label space",
+    ),
   ],
 )
 def test_bad_files_are_named(tmp_path, maps, kind, change, train_ids, complaint):
