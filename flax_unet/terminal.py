@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+import warnings
 from collections.abc import Mapping
 
 import absl.logging
@@ -29,6 +30,7 @@ def set_up() -> None:
   """Makes absl's log short enough to read along; `--verbosity` has the last word on how much."""
   if not flags.FLAGS["verbosity"].present:
     absl.logging.set_verbosity(absl.logging.INFO)
+  warnings.filterwarnings("ignore", module="PIL")  # it does not say of which file
   handler = absl.logging.get_absl_handler()
   handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
   handler.addFilter(_OwnMessages())

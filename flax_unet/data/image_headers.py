@@ -119,10 +119,10 @@ def _read_tiff(content: bytes) -> Header:
     bits = page.bitspersample
     return Header(
       "TIFF",
-      page.imagelength,
-      page.imagewidth,
-      page.samplesperpixel,
-      max(bits) if isinstance(bits, tuple) else bits,
+      int(page.imagelength),
+      int(page.imagewidth),
+      int(page.samplesperpixel),
+      max(bits) if isinstance(bits, tuple) else int(bits),
       is_float=is_complex_or_float,
       has_alpha=alpha,
       pages=len(pages),

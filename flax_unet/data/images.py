@@ -157,7 +157,7 @@ def _decode_plain_png(encoded: bytes, kind: bytes) -> np.ndarray | None:
     return None
   try:
     return imagecodecs.png_decode(encoded)
-  except imagecodecs.PngError:
+  except (imagecodecs.PngError, ValueError):  # of what it cannot put in words, the second
     return None
 
 
@@ -217,7 +217,7 @@ class EncodedImage:
     shortened = self.content[:12] + header + checksum + self.content[33:]
     try:
       return imagecodecs.spng_decode(shortened)
-    except imagecodecs.SpngError:
+    except (imagecodecs.SpngError, ValueError):
       return decode(self.content, self.where)
 
 
