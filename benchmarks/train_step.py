@@ -32,7 +32,7 @@ import numpy as np
 import optax
 from absl import app, flags
 
-from flax_unet.evaluation import inference
+from flax_unet.models import base
 from flax_unet.models.unet import UNet
 from flax_unet.training import losses, state, steps
 
@@ -86,7 +86,7 @@ def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Calla
 
   @functools.partial(jax.pmap, in_axes=(None, 0))
   def forward(variables, image):
-    return model.apply(variables, inference.normalize(image), train=False)
+    return base.apply(model, variables, image, train=False)
 
   def train():
     nonlocal train_state
@@ -109,7 +109,7 @@ def _torch_programs(
   layout = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last}[layout]
   model = torch_unet.TorchUNet(3, _NUM_CLASSES, width, depth, norm).to(memory_format=layout)
   optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-  mean, stddev = (torch.tensor(x).reshape(3, 1, 1) for x in (inference.MEAN, inference.STDDEV))
+  mean, stddev = (torch.tensor(x).reshape(3, 1, 1) for x in (base.MEAN, base.STDDEV))
   images = torch.tensor(image.transpose(0, 3, 1, 2)).contiguous(memory_format=layout)
   labels = torch.tensor(label, dtype=torch.long)
 

@@ -67,6 +67,7 @@ def get_config(arg=None):
     "upsample": "transpose",
     "dropout": 0.0,
     "dtype": "float32",  # or bfloat16; parameters are float32 in any case
+    "conv": "auto",  # on CPUs our own convolutions, which are faster; or "xla"
     "remat": False,  # True: less memory, about a third more computation
   }
   config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors

@@ -52,6 +52,7 @@ def get_config(arg=None):
     "upsample": "transpose",
     "dropout": 0.0,
     "dtype": "float32",
+    "conv": "auto",  # on CPUs our own convolutions, which are faster; or "xla"
     "remat": False,
   }
   config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors

@@ -30,7 +30,6 @@ from absl import flags
 from configs import street_scenes
 from flax_unet.data import label_spaces
 from flax_unet.data.street_scenes import StreetScenes
-from flax_unet.evaluation import inference
 from flax_unet.models.unet import UNet
 from flax_unet.training import checkpoint, experiment, optimizer, state, workdir
 
@@ -62,7 +61,7 @@ def pixelwise_unet() -> Callable[..., tuple[UNet, dict[str, Any], np.ndarray]]:
 
   def make(num_classes: int = 7, **attributes: Any) -> tuple[UNet, dict[str, Any], np.ndarray]:
     model = UNet(num_classes, width=3, norm="none", **attributes)
-    side = inference.covering_size(1, model.depth, model.padding)
+    side = model.geometry.covering_size(1)
     shapes = jax.eval_shape(
       functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, side, side, 3))
     )

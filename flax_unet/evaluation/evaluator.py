@@ -17,14 +17,14 @@ from flax_unet.data.op_spec import Chain
 from flax_unet.evaluation import audit, inference, metrics
 from flax_unet.evaluation.confusion import confusion_matrices
 from flax_unet.evaluation.fitting import predict
-from flax_unet.models.unet import UNet
+from flax_unet.models.base import Network
 
 
 def eval_step(
   variables: Mapping[str, Any],
   batch: Mapping[str, jax.Array],
   *,
-  model: UNet,
+  model: Network,
   options: inference.Options = inference.WHOLE,
   multiple: int = padding.MULTIPLE,
 ) -> dict[str, jax.Array]:
@@ -89,7 +89,7 @@ class Evaluator:
     self,
     source: Source,
     op: Chain,
-    model: UNet,
+    model: Network,
     label_space: LabelSpace,
     *,
     batch_size: int,

@@ -29,7 +29,7 @@ from jax import export
 from flax_unet import errors
 from flax_unet.data import padding
 from flax_unet.evaluation import fitting, inference
-from flax_unet.models.unet import UNet
+from flax_unet.models import base
 
 _PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -37,7 +37,7 @@ Key = TypeVar("Key")
 
 
 def export_model(
-  model: UNet,
+  model: base.Network,
   variables: Mapping[str, Any],
   image_size: tuple[int, int] | None,
   label_space: str,
@@ -49,18 +49,18 @@ def export_model(
     model: the network.
     variables: its parameters and statistics.
     image_size: height and width of the pictures, any; where they do not fit the network they are
-      mirrored at their borders. None: every height and width that are multiples of `2**depth`.
+      mirrored at their borders. None: every height and width that fit the network.
     label_space: name of the classes' label space, which the file keeps.
     multiple: up to a multiple of how many pixels pictures are mirrored, see `fitting`: by the file
       itself where it is for one size, by `ExportedPredictor` where it is for any.
 
   Raises:
-    ValueError: a network with `padding="valid"` without a size, or a size below 1.
+    ValueError: a size below 1, or none for a network whose logits are smaller than the image.
   """
 
   def serve(images: jax.Array) -> dict[str, jax.Array]:
     if image_size is None:
-      logits = model.apply(variables, inference.normalize(images), train=False)
+      logits = base.apply(model, variables, images, train=False)
     else:
       logits = inference.whole_picture(model, variables, images, multiple)
     return {
@@ -71,15 +71,14 @@ def export_model(
   serve.__name__ = label_space
   if image_size is not None and min(image_size) < 1:
     raise ValueError(f"an image size of {image_size[0]}x{image_size[1]}: give pixels above 0")
-  if image_size is None and model.padding != "same":
+  if image_size is None and model.geometry.lost:
     raise ValueError(
-      f"a U-Net with padding='{model.padding}' takes pictures of one size only: name it, such as "
-      "512x1024"
+      f"{model.geometry.name} takes pictures of one size only: name it, such as 512x1024"
     )
   name = "" if multiple == padding.MULTIPLE else f"_by_{multiple}"
-  fit = 2**model.depth
+  fit = model.geometry.multiple
   height, width = image_size or (f"{fit}*height{name}", f"{fit}*width{name}")
-  shape = export.symbolic_shape(f"batch, {height}, {width}, 3")
+  shape = export.symbolic_shape(f"batch, {height}, {width}, {model.channels}")
   exporter = export.export(jax.jit(serve), platforms=_PLATFORMS)
   return exporter(jax.ShapeDtypeStruct(shape, jnp.uint8))
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from flax_unet.data import padding
 from flax_unet.evaluation import inference, tiles
-from flax_unet.models.unet import UNet
+from flax_unet.models.base import Network
 
 LARGEST_PASS = 2**22  # pixels; a U-Net of width 64 takes some 4 GB for them
 
@@ -52,7 +52,7 @@ def resize_mask(mask: Array, size: tuple[int, int]) -> Array:
 
 
 def predict(
-  model: UNet,
+  model: Network,
   variables: Mapping[str, Any],
   images: jax.Array,
   size: tuple[int, int],

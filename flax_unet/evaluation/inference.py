@@ -9,11 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from flax_unet.data import padding
-from flax_unet.models import unet
-
-# Mean and standard deviation of ImageNet's pixels, in units of 0..1: the field's convention.
-MEAN = (0.485, 0.456, 0.406)
-STDDEV = (0.229, 0.224, 0.225)
+from flax_unet.models.base import Geometry, Network, apply
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +18,7 @@ class Options:
 
   Attributes:
     mode: "whole", one pass over the picture; or "tiles", windows that overlap (see `tiles`).
-    tile: height and width of a window, in pixels; multiples of `2**depth`.
+    tile: height and width of a window, in pixels; multiples of the network's `geometry.multiple`.
     overlap: pixels that neighbouring windows share at least.
     scales: factors by which the picture (in tiles: the window) is resampled before it is predicted;
       softmax probabilities are averaged over them, as in mmsegmentation's test-time augmentation.
@@ -35,16 +31,16 @@ class Options:
   scales: tuple[float, ...] = (1.0,)
   flip: bool = False
 
-  def check(self, depth: int) -> None:
+  def check(self, geometry: Geometry) -> None:
     """Refuses values that are out of range.
 
     Args:
-      depth: of the network.
+      geometry: of the network.
 
     Raises:
       ValueError: the message begins with the attribute's name.
     """
-    multiple = 2**depth
+    multiple = geometry.multiple
     if self.mode not in ("whole", "tiles"):
       raise ValueError(f"mode = '{self.mode}': use whole or tiles")
     if not isinstance(self.tile, tuple) or [type(side) for side in self.tile] != [int, int]:
@@ -53,8 +49,8 @@ class Options:
       if side < 1 or side % multiple:
         near = max(1, round(side / multiple)) * multiple
         raise ValueError(
-          f"tile = {self.tile}: must be multiples of {multiple} (2**depth), such as {near} "
-          f"for {side}"
+          f"tile = {self.tile}: must be multiples of {multiple}, as {geometry.name} needs them, "
+          f"such as {near} for {side}"
         )
     if type(self.overlap) is not int or not 0 <= self.overlap <= min(self.tile) - multiple:
       raise ValueError(
@@ -70,32 +66,8 @@ class Options:
 WHOLE = Options()
 
 
-def normalize(images: jax.Array) -> jax.Array:
-  """Normalises pictures: uint8 `[..., 3]` to float32, about zero mean and unit variance."""
-  mean, stddev = (
-    jnp.array(value).reshape((1,) * (images.ndim - 1) + (3,)) for value in (MEAN, STDDEV)
-  )
-  return (images.astype(jnp.float32) / 255 - mean) / stddev
-
-
-def center_crop(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-  """Cuts `[batch, height, width, ...]` to its central `size`, a height and a width."""
-  top, left = (x.shape[1] - size[0]) // 2, (x.shape[2] - size[1]) // 2
-  return x[:, top : top + size[0], left : left + size[1]]
-
-
-def covering_size(size: int, depth: int, padding: str) -> int:
-  """Returns the smallest input size that fits the network and whose logits cover `size` pixels."""
-  for candidate in itertools.count(size):
-    try:
-      if unet.output_size(candidate, depth, padding) >= size:
-        return candidate
-    except ValueError:
-      continue
-
-
 def whole_picture(
-  model: unet.UNet,
+  model: Network,
   variables: Mapping[str, Any],
   images: jax.Array,
   multiple: int = padding.MULTIPLE,
@@ -103,8 +75,8 @@ def whole_picture(
   """Computes the logits of whole pictures of any size, in one pass.
 
   Pictures are mirrored at the bottom and on the right up to a multiple, as everywhere (see
-  `fitting`). Where the network needs more, they are mirrored on all sides: up to a multiple of
-  `2**depth`, and by the context that unpadded convolutions take (Ronneberger 2015, figure 2).
+  `fitting`). Where the network needs more, they are mirrored on all sides: up to a size that
+  fits, and by the context that unpadded convolutions take (Ronneberger 2015, figure 2).
 
   Args:
     model: the network.
@@ -121,17 +93,17 @@ def whole_picture(
 
 
 def _middle_logits(
-  model: unet.UNet, variables: Mapping[str, Any], images: jax.Array, size: tuple[int, int]
+  model: Network, variables: Mapping[str, Any], images: jax.Array, size: tuple[int, int]
 ) -> jax.Array:
   """Computes the logits of the middle `size` of pictures; the network sees what surrounds it.
 
   As many pixels around the middle are taken as the network needs, beyond the border mirrored ones.
   """
-  margins = [covering_size(side, model.depth, model.padding) - side for side in size]
+  margins = [model.geometry.covering_size(side) - side for side in size]
   for axis, (side, margin) in enumerate(zip(size, margins, strict=True), start=1):
     start = (images.shape[axis] - side) // 2 - margin // 2
     images = _mirrored_slice(images, start, start + side + margin, axis)
-  logits = model.apply(variables, normalize(images), train=False)
+  logits = apply(model, variables, images, train=False)
   # The logits lie centred in the pictures, the middle half a margin from the pictures' corner.
   top, left = (
     margin // 2 - (outer - inner) // 2
@@ -150,7 +122,7 @@ def _mirrored_slice(x: jax.Array, start: int, stop: int, axis: int) -> jax.Array
 
 
 def scores(
-  model: unet.UNet,
+  model: Network,
   variables: Mapping[str, Any],
   images: jax.Array,
   size: tuple[int, int],
@@ -180,7 +152,7 @@ def scores(
     x = images[:, :, ::-1] if flipped else images
     if scale != 1:
       # Without a low-pass before shrinking, as training's augmentation does it.
-      shape = (x.shape[0], *_scaled(outer, scale), 3)
+      shape = (x.shape[0], *_scaled(outer, scale), x.shape[3])
       x = jax.image.resize(x.astype(jnp.float32), shape, "bilinear", antialias=False)
     logits = _middle_logits(model, variables, x, _scaled(middle, scale))
     return resize_logits(logits[:, :, ::-1] if flipped else logits, size)

@@ -18,7 +18,7 @@ import numpy as np
 from flax_unet import devices
 from flax_unet.data import padding
 from flax_unet.evaluation import fitting, inference, tiles
-from flax_unet.models.unet import UNet
+from flax_unet.models.base import Network
 
 Key = TypeVar("Key")
 # Maps variables and uint8 windows `[devices, 1, height, width, 3]` to `[devices, 1, ...]`.
@@ -76,7 +76,7 @@ class Predictor:
 
   def __init__(
     self,
-    model: UNet,
+    model: Network,
     variables: Mapping[str, Any],
     options: inference.Options,
     *,

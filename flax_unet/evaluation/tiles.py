@@ -7,7 +7,7 @@ less and less until the receptive field ends. So of the overlap of two windows, 
 each counts nothing, and over the half in between one fades into the other.
 
 Windows start on the grid of poolings of the whole picture. Where the overlap's outer quarter is as
-wide as what the padding reaches (6 * 2**depth - 2 pixels), the scores equal `whole_picture`'s.
+wide as the network's context, the scores equal `whole_picture`'s.
 
 `tiled_scores` runs inside a compiled step, on pictures whose scores fit into the device's memory;
 `Blender` takes windows one by one on the host, and keeps the scores of one row of windows only.
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flax_unet.evaluation import inference
-from flax_unet.models import unet
+from flax_unet.models.base import Geometry, Network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +56,18 @@ class Axis:
     return self.starts[-1] + self.tile
 
 
-def cover(size: int, tile: int, overlap: int, depth: int, padding: str) -> Axis:
+def cover(size: int, tile: int, overlap: int, geometry: Geometry) -> Axis:
   """Covers an axis of `size` pixels with windows.
 
   Args:
     size: length of the picture.
-    tile: length of a window, a multiple of `2**depth`.
+    tile: length of a window, a multiple of `geometry.multiple`.
     overlap: of neighbouring windows, at least.
-    depth: of the network.
-    padding: of the network.
+    geometry: of the network.
   """
-  multiple = 2**depth
-  margin = inference.covering_size(tile, depth, padding) - tile
-  whole_margin = inference.covering_size(size, depth, padding) - size
+  multiple = geometry.multiple
+  margin = geometry.covering_size(tile) - tile
+  whole_margin = geometry.covering_size(size) - size
   before = (whole_margin // 2 - margin // 2) % multiple  # the same poolings as the whole picture's
   canvas = max(tile, -(-(before + size) // multiple) * multiple)
   stride = (tile - overlap) // multiple * multiple
@@ -110,11 +109,11 @@ class Plan:
   columns: Axis
 
   @classmethod
-  def make(cls, size: tuple[int, int], model: unet.UNet, options: inference.Options) -> "Plan":
+  def make(cls, size: tuple[int, int], model: Network, options: inference.Options) -> "Plan":
     """Covers a picture of this height and width."""
     return cls(
       *(
-        cover(side, tile, options.overlap, model.depth, model.padding)
+        cover(side, tile, options.overlap, model.geometry)
         for side, tile in zip(size, options.tile, strict=True)
       )
     )
@@ -134,14 +133,14 @@ class Plan:
 
 
 def window_scores(
-  model: unet.UNet, variables: Mapping[str, Any], inputs: jax.Array, options: inference.Options
+  model: Network, variables: Mapping[str, Any], inputs: jax.Array, options: inference.Options
 ) -> jax.Array:
   """Computes the scores float32 `[batch, *tile, classes]` of windows `[batch, *inputs, 3]`."""
   return inference.scores(model, variables, inputs, options.tile, options, middle=options.tile)
 
 
 def tiled_scores(
-  model: unet.UNet, variables: Mapping[str, Any], images: jax.Array, options: inference.Options
+  model: Network, variables: Mapping[str, Any], images: jax.Array, options: inference.Options
 ) -> jax.Array:
   """Computes the scores of pictures from windows, one window of every picture at a time.
 
@@ -162,7 +161,7 @@ def tiled_scores(
     i, j = place
     corner = (0, jnp.array(rows.starts)[i], jnp.array(columns.starts)[j], 0)
     inputs = jax.lax.dynamic_slice(
-      canvas, corner, (canvas.shape[0], rows.inputs, columns.inputs, 3)
+      canvas, corner, (canvas.shape[0], rows.inputs, columns.inputs, canvas.shape[3])
     )
     weights = jnp.outer(jnp.array(rows.weights)[i], jnp.array(columns.weights)[j])
     scores = window_scores(model, variables, inputs, options) * weights[None, :, :, None]

@@ -161,10 +161,12 @@ class TransposedConv2x2(nn.Module):
   Attributes:
     features: number of output channels.
     dtype: type of the computation; parameters are float32.
+    conv: "auto" or "xla", see `UNet`.
   """
 
   features: int
   dtype: jnp.dtype = jnp.float32
+  conv: str = "auto"
 
   @nn.compact
   def __call__(self, x: jnp.ndarray) -> jnp.ndarray:
@@ -175,7 +177,8 @@ class TransposedConv2x2(nn.Module):
     kernel = self.param("kernel", kernel_init, (2, 2, channels, self.features), jnp.float32)
     bias = self.param("bias", initializers.zeros, (self.features,), jnp.float32)
     x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-    x = channel_product(x, kernel.transpose(2, 0, 1, 3).reshape(channels, -1))
+    product = channel_product if self.conv == "auto" else jnp.dot
+    x = product(x, kernel.transpose(2, 0, 1, 3).reshape(channels, -1))
     x = x.reshape(batch, height, width, 2, 2 * self.features).swapaxes(2, 3)
     x = x.reshape(batch, 2 * height, 2 * width, self.features)
     return x + bias.reshape(1, 1, 1, -1)

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax.nn import initializers
 
-from flax_unet.models.conv import conv_3x3
+from flax_unet.models.base import Geometry, Network, center_crop
+from flax_unet.models.cpu.conv import conv_3x3
 from flax_unet.models.layers import (
   PictureDropout,
   TransposedConv2x2,
@@ -26,49 +27,17 @@ _CHOICES = {
   "norm": ("batch", "group", "none"),
   "padding": ("same", "valid"),
   "upsample": ("transpose", "bilinear"),
+  "conv": ("auto", "xla"),
 }
 
 
-def output_size(size: int, depth: int, padding: str) -> int:
-  """Returns the height (or width) of the logits for images of a height (or width).
-
-  Args:
-    size: height or width of the image, in pixels.
-    depth: number of poolings in the network.
-    padding: "same" or "valid".
-
-  Raises:
-    ValueError: images of this size do not fit; the message holds the nearest sizes that do.
-  """
-  multiple = 2**depth  # sizes that fit are this far apart
-  # Under "valid" the two 3x3 convolutions of a block take 4 pixels. In front of the bottleneck that
-  # is 4 * (1 + 2 + .. + multiple / 2) pixels of the image, behind it as many, in it 4 * multiple.
-  lost = 12 * multiple - 8 if padding == "valid" else 0
-  offset = 4 if padding == "valid" else 0
-  below = (size + offset) // multiple * multiple - offset
-  if below != size or size <= lost:
-    smallest = (lost + offset) // multiple * multiple + multiple - offset
-    near = sorted({max(smallest, below), max(smallest, below + multiple)})
-    raise ValueError(
-      f"an image height or width of {size} does not fit a U-Net with depth={depth}, "
-      f"padding='{padding}': the nearest that fits is {' or '.join(map(str, near))}"
-    )
-  return size - lost
-
-
-def _center_crop(x: jax.Array, height: int, width: int) -> jax.Array:
-  """Cuts the middle `[batch, height, width, channels]` out of `x`."""
-  top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
-  return x[:, top : top + height, left : left + width]
-
-
-def _conv_1x1(features: int, dtype: jnp.dtype, name: str) -> nn.Module:
+def _conv_1x1(features: int, dtype: jnp.dtype, conv: str, name: str) -> nn.Module:
   return nn.Conv(
     features,
     (1, 1),
     kernel_init=initializers.he_normal(),
     dtype=dtype,
-    conv_general_dilated=conv_1x1,
+    conv_general_dilated=conv_1x1 if conv == "auto" else None,
     name=name,
   )
 
@@ -84,6 +53,7 @@ class ConvBlock(nn.Module):
   padding: str
   dtype: jnp.dtype
   axis_name: str | None
+  conv: str
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -96,7 +66,7 @@ class ConvBlock(nn.Module):
         use_bias=self.norm == "none",  # a normalisation takes the mean out and adds its own bias
         kernel_init=initializers.he_normal(),
         dtype=self.dtype,
-        conv_general_dilated=conv_3x3,
+        conv_general_dilated=conv_3x3 if self.conv == "auto" else None,
         name=f"conv_{index}",
       )(x)
       if self.norm == "batch":
@@ -116,17 +86,16 @@ class ConvBlock(nn.Module):
     return x
 
 
-class UNet(nn.Module):
-  """U-Net: maps images to one logit a pixel and class.
+class UNet(Network):
+  """U-Net.
 
   Attributes:
-    num_classes: number of classes.
     width: channels of the first block; each of the following blocks doubles them.
     depth: number of 2x2 max poolings, and of the upsamplings that undo them.
     norm: "batch" (synchronised over `axis_name`; momentum and epsilon as in PyTorch), "group", or
       "none", in which case the 3x3 convolutions have biases.
     padding: "same", or "valid" as in the paper, where the middle of each skip is used and the
-      logits are smaller than the image (see `output_size`).
+      logits are smaller than the image.
     upsample: "transpose", a 2x2 transposed convolution with stride 2, or "bilinear", a 1x1
       convolution and bilinear interpolation. Both halve the channels.
     dropout: rate at the end of the contracting path (section 3.1): behind the bottleneck and behind
@@ -135,12 +104,12 @@ class UNet(nn.Module):
       `places` in the collection `batch` holds (without it: `0, 1, ...`).
     dtype: type of the computation. Parameters, statistics of the normalisations and logits are
       float32 in any case.
-    axis_name: the mapped axis over which batch normalisation takes its statistics in training.
     remat: whether the backward pass computes the blocks anew instead of keeping their activations:
       less memory for about a third more computation.
+    conv: "auto", the convolutions of `cpu/` on CPUs, which are faster there; or "xla", those of
+      Flax, which can be differentiated in forward mode too.
   """
 
-  num_classes: int
   width: int = 64
   depth: int = 4
   norm: str = "batch"
@@ -148,8 +117,21 @@ class UNet(nn.Module):
   upsample: str = "transpose"
   dropout: float = 0.0
   dtype: jnp.dtype = jnp.float32
-  axis_name: str | None = None
   remat: bool = False
+  conv: str = "auto"
+
+  @property
+  def geometry(self) -> Geometry:
+    """See base class."""
+    multiple = 2**self.depth
+    # Under "valid" the two 3x3 convolutions of a block take 4 pixels. In front of the bottleneck
+    # that is 4 * (1 + 2 + .. + multiple / 2) pixels of the image, behind it as many, in it
+    # 4 * multiple. Half of it is the context; of group normalisation's statistics there is no end.
+    reach = 6 * multiple - 2 if self.norm != "group" else None
+    name = f"a U-Net with depth={self.depth}, padding='{self.padding}'"
+    if self.padding == "valid":
+      return Geometry(multiple, offset=4, lost=12 * multiple - 8, context=reach, name=name)
+    return Geometry(multiple, context=reach, name=name)
 
   def _check(self):
     for name, choices in _CHOICES.items():
@@ -163,13 +145,15 @@ class UNet(nn.Module):
 
   def _block(self, features: int, name: str) -> nn.Module:
     block = nn.remat(ConvBlock, static_argnums=(2,)) if self.remat else ConvBlock
-    return block(features, self.norm, self.padding, self.dtype, self.axis_name, name=name)
+    return block(
+      features, self.norm, self.padding, self.dtype, self.axis_name, self.conv, name=name
+    )
 
   def _upsample(self, x: jax.Array, features: int, name: str) -> jax.Array:
     if self.upsample == "transpose":
-      return TransposedConv2x2(features, dtype=self.dtype, name=name)(x)
+      return TransposedConv2x2(features, self.dtype, self.conv, name=name)(x)
     # A 1x1 convolution and an interpolation commute; this order convolves a quarter of the pixels.
-    return upsample_bilinear_2x(_conv_1x1(features, self.dtype, name)(x))
+    return upsample_bilinear_2x(_conv_1x1(features, self.dtype, self.conv, name)(x))
 
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
@@ -189,7 +173,7 @@ class UNet(nn.Module):
     """
     self._check()
     for size in images.shape[1:3]:
-      output_size(size, self.depth, self.padding)
+      self.geometry.output_size(size)
 
     x = images.astype(self.dtype)
     skips = []
@@ -207,10 +191,10 @@ class UNet(nn.Module):
     for level in reversed(range(self.depth)):
       features = self.width * 2**level
       x = self._upsample(x, features, f"upsample_{level}")
-      skip = _center_crop(skips[level], *x.shape[1:3])
+      skip = center_crop(skips[level], x.shape[1:3])
       x = jnp.concatenate([skip, x], axis=-1)
       x = self._block(features, f"decoder_{level}")(x, train)
 
     # In float32 at least, or bfloat16 would round the logits to 8 bits.
     dtype = jnp.promote_types(self.dtype, jnp.float32)
-    return _conv_1x1(self.num_classes, dtype, name="logits")(x)
+    return _conv_1x1(self.num_classes, dtype, self.conv, name="logits")(x)

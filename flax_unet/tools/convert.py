@@ -8,7 +8,7 @@ of no steps, which `main.py` evaluates, predicts with or trains on, given the sa
 `--workdir`. To only start training from a file, `--config.init_from=unet.pth` does without.
 
 The logits are equal for equal inputs, and inputs here are normalised by ImageNet's mean and
-standard deviation (`inference.normalize`). The public program only divides pictures by 255: in
+standard deviation (`base.normalize`). The public program only divides pictures by 255: in
 PyTorch, normalise before a network from here; a network from there was trained on other inputs.
 """
 

@@ -187,7 +187,9 @@ def _load(
     UserError: there is no checkpoint, or it is of another model.
   """
   model = experiment.make_model(config, label_space)
-  options = experiment.make_inference(config, next(iter(experiment.ordered_evals(config))))
+  options = experiment.make_inference(
+    config, next(iter(experiment.ordered_evals(config))), model.geometry
+  )
   arguments = trained.fitting_arguments(config, label_space)
   step, variables = trained.load_variables(folder, which)
   fit.check_variables(model, variables, str(folder))

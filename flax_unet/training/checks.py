@@ -63,7 +63,7 @@ def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> 
   if size is not None:
     experiment.check_image_size(model, size)
   for name in config.evals:
-    experiment.make_inference(config, name)
+    experiment.make_inference(config, name, model.geometry)
 
 
 def _check_present(config: ml_collections.ConfigDict) -> None:

@@ -8,8 +8,7 @@ from absl import logging
 
 from flax_unet import errors
 from flax_unet.data import label_space_file, label_spaces
-from flax_unet.evaluation import inference
-from flax_unet.models import torch_weights, unet
+from flax_unet.models import base, torch_weights
 from flax_unet.training import (
   checkpoint,
   checks,
@@ -55,7 +54,7 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
       f"{source} does not fit config.model and config.label_space, which differ in "
       f"{', '.join(dict.fromkeys(fit.dropped + fit.new))}"
     )
-  side = inference.covering_size(1, model.depth, model.padding)
+  side = model.geometry.covering_size(1)
   start = state.create(
     model,
     optimizer.make_optimizer(config, config.total_steps or sys.maxsize),
@@ -78,7 +77,7 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
   logging.info("%s is a run of no steps with the weights of %s", folder, source)
 
 
-def _check(model: unet.UNet, where: str) -> None:
+def _check(model: base.Network, where: str) -> None:
   """Refuses a network that no state dict of the layout belongs to."""
   try:
     torch_weights.check(model)

@@ -1,7 +1,6 @@
 """From a configuration to the parts of a run."""
 
 import dataclasses
-import functools
 import hashlib
 import json
 import pathlib
@@ -19,10 +18,8 @@ from flax_unet.data import cache, datasets, label_spaces, op_spec
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import inference
 from flax_unet.evaluation.evaluator import Evaluator
-from flax_unet.models import unet
+from flax_unet.models import base, registry
 from flax_unet.training import losses, optimizer, state, steps
-
-_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Experiment:
   source: datasets.Source
   train_op: op_spec.Chain
   image_size: tuple[int, int]
-  model: unet.UNet
+  model: base.Network
   evaluators: Mapping[str, Evaluator]
   total_steps: int
   schedule: optax.Schedule
@@ -166,7 +163,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         batch_size=eval_config.batch_size,
         workers=config.input.workers,
         num_pictures=eval_config.num_pictures,
-        options=make_inference(config, name),
+        options=make_inference(config, name, model.geometry),
         skip_bad_examples=skip_bad_examples,
         timeout=config.input.timeout,
       )
@@ -195,7 +192,9 @@ def make_op(where: str, spec: str, label_space: LabelSpace) -> op_spec.Chain:
     raise errors.UserError(f"config.{where}.pp: {error}") from error
 
 
-def make_inference(config: ml_collections.ConfigDict, name: str) -> inference.Options:
+def make_inference(
+  config: ml_collections.ConfigDict, name: str, geometry: base.Geometry
+) -> inference.Options:
   """Reads `config.evals.<name>.inference`: how to predict.
 
   Raises:
@@ -208,33 +207,31 @@ def make_inference(config: ml_collections.ConfigDict, name: str) -> inference.Op
       raise errors.unknown(f"key in config.evals.{name}.inference", key, known)
   options = inference.Options(**values)
   try:
-    options.check(config.model.depth)
+    options.check(geometry)
   except ValueError as error:
     raise errors.UserError(f"config.evals.{name}.inference.{error}") from error
+  if options.mode == "tiles" and geometry.context is None:
+    logging.warning(
+      "config.evals.%s.inference.mode = 'tiles': each pixel of %s depends on the whole image, so "
+      "the scores of tiles are not those of whole pictures",
+      name,
+      geometry.name,
+    )
   return options
 
 
-def make_model(config: ml_collections.ConfigDict, label_space: LabelSpace) -> unet.UNet:
+def make_model(config: ml_collections.ConfigDict, label_space: LabelSpace) -> base.Network:
   """Builds the network.
 
   Raises:
     UserError: `model_name` or an argument in `config.model` is unknown.
   """
-  if config.model_name != "unet":
-    raise errors.unknown("model in config.model_name", config.model_name, ["unet"])
-  arguments = dict(config.model)
-  if arguments["dtype"] not in _DTYPES:
-    raise errors.unknown("type in config.model.dtype", arguments["dtype"], _DTYPES)
-  arguments["dtype"] = _DTYPES[arguments["dtype"]]
-  try:
-    return unet.UNet(num_classes=label_space.num_classes, axis_name="batch", **arguments)
-  except TypeError as error:
-    raise errors.UserError(f"config.model: {error}") from error
+  return registry.build(config.model_name, config.model, label_space.num_classes)
 
 
 def init_state(
   config: ml_collections.ConfigDict,
-  model: unet.UNet,
+  model: base.Network,
   image_size: tuple[int, int],
   total_steps: int,
 ) -> state.TrainState:
@@ -249,12 +246,12 @@ def init_state(
 
 
 def batch_shapes(
-  batch_size: int, image_size: tuple[int, int], num_devices: int
+  batch_size: int, image_size: tuple[int, int], num_devices: int, channels: int = 3
 ) -> dict[str, jax.ShapeDtypeStruct]:
   """The shapes of a training batch, as the train step on the devices of one process takes it."""
   batch = (num_devices, batch_size // num_devices, *image_size)
   return {
-    "image": jax.ShapeDtypeStruct((*batch, 3), jnp.uint8),
+    "image": jax.ShapeDtypeStruct((*batch, channels), jnp.uint8),
     "label": jax.ShapeDtypeStruct(batch, jnp.uint8),
   }
 
@@ -282,15 +279,14 @@ def count_flops(
   return lowered.cost_analysis()["flops"] * config.accumulate_steps  # which is a loop as well
 
 
-def check_image_size(model: unet.UNet, size: tuple[int, int]) -> None:
+def check_image_size(model: base.Network, size: tuple[int, int]) -> None:
   """Refuses a network whose arguments are out of range, or training pictures that do not fit it.
 
   Raises:
     UserError: the message holds the value, and the nearest sizes that fit.
   """
-  images = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
   try:
-    jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), images)
+    base.variable_shapes(model, size)
   except ValueError as error:
     raise errors.UserError(
       f"config.model with training pictures of {size[0]} x {size[1]} pixels: {error}"

@@ -1,19 +1,15 @@
 """Whether the variables of a checkpoint are those of a network."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
 import flax
-import jax
-import jax.numpy as jnp
 
 from flax_unet.errors import UserError
-from flax_unet.evaluation import inference
-from flax_unet.models.unet import UNet
+from flax_unet.models import base
 
 
-def check_variables(model: UNet, variables: Mapping[str, Any], where: str) -> None:
+def check_variables(model: base.Network, variables: Mapping[str, Any], where: str) -> None:
   """Refuses variables that are not the network's.
 
   Args:
@@ -25,10 +21,7 @@ def check_variables(model: UNet, variables: Mapping[str, Any], where: str) -> No
     UserError: arrays are missing, left over, or of another shape. The message names the first of
       each kind, and how many there are.
   """
-  side = inference.covering_size(1, model.depth, model.padding)
-  shapes = jax.eval_shape(
-    functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, side, side, 3))
-  )
+  shapes = base.variable_shapes(model)
   needed, given = (
     {name: tuple(leaf.shape) for name, leaf in _flatten(tree).items()}
     for tree in (shapes, variables)

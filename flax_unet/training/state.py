@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +12,7 @@ import optax
 from flax.training import train_state
 
 from flax_unet import devices
+from flax_unet.models import base
 
 
 class TrainState(train_state.TrainState):
@@ -41,7 +41,7 @@ class TrainState(train_state.TrainState):
 
 
 def create(
-  model: nn.Module,
+  model: base.Network,
   tx: optax.GradientTransformation,
   *,
   image_size: tuple[int, int],
@@ -61,9 +61,9 @@ def create(
   @functools.partial(jax.jit, out_shardings=devices.replicated())
   def init() -> TrainState:
     params_key, key = jax.random.split(jax.random.key(seed))
-    variables = model.init(params_key, jnp.zeros((1, *image_size, 3)), train=False)
+    variables = model.init(params_key, jnp.zeros((1, *image_size, model.channels)), train=False)
     return TrainState.create(
-      apply_fn=model.apply,
+      apply_fn=functools.partial(base.apply, model),
       params=variables["params"],
       tx=tx,
       batch_stats=variables.get("batch_stats", {}),

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from flax_unet.evaluation import inference
+from flax_unet.models.base import center_crop
 from flax_unet.training import losses
 from flax_unet.training.state import TrainState
 
@@ -51,12 +51,12 @@ def train_step(
   def share_of_loss(params, batch_stats, images, labels, places):
     logits, updates = state.apply_fn(
       {"params": params, "batch_stats": batch_stats, "batch": {"places": places}},
-      inference.normalize(images),
+      images,
       train=True,
       rngs={"dropout": state.step_key},  # the same everywhere: places tell pictures apart
       mutable=["batch_stats"],
     )
-    labels = inference.center_crop(labels, logits.shape[1:3])
+    labels = center_crop(labels, logits.shape[1:3])
     share = loss(logits, labels, class_weights=class_weights, axis_name=axis_name)
     weight = jax.lax.psum(losses.pixel_weights(labels, class_weights).sum(), axis_name)
     return share, (updates.get("batch_stats", {}), weight)

@@ -9,7 +9,7 @@ import ml_collections
 from flax_unet import errors, files
 from flax_unet.data import label_space_file, label_spaces, ops, padding
 from flax_unet.data.label_space import LabelSpace
-from flax_unet.models.unet import UNet
+from flax_unet.models.base import Network
 from flax_unet.training import checkpoint, experiment, fit, workdir
 
 _CHANGE_NOTHING = ("model.dropout", "model.remat")  # once a network is trained
@@ -28,7 +28,7 @@ class TrainedModel:
     multiple: up to a multiple of how many pixels its first evaluation mirrors images.
   """
 
-  model: UNet
+  model: Network
   variables: dict[str, Any]
   label_space: LabelSpace
   step: int

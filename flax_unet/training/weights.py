@@ -14,9 +14,7 @@ from flax import traverse_util
 
 from flax_unet import devices, errors
 from flax_unet.data import label_spaces
-from flax_unet.evaluation import inference
-from flax_unet.models import torch_weights
-from flax_unet.models.unet import UNet
+from flax_unet.models import base, torch_weights
 from flax_unet.training import checkpoint, experiment, torch_files, trained
 from flax_unet.training.state import TrainState
 
@@ -74,7 +72,7 @@ def read(where: str) -> dict[str, Any]:
   return variables
 
 
-def fit(variables: Mapping[str, Any], model: UNet) -> Fit:
+def fit(variables: Mapping[str, Any], model: base.Network) -> Fit:
   """Takes of weights the layers that a network has too.
 
   A layer is taken where all arrays that both have are of one shape: a bias without its kernel, or
@@ -84,11 +82,7 @@ def fit(variables: Mapping[str, Any], model: UNet) -> Fit:
     variables: `params` and `batch_stats` of another network.
     model: the network.
   """
-  side = inference.covering_size(1, model.depth, model.padding)
-  shapes = jax.eval_shape(
-    functools.partial(model.init, train=False), jax.random.key(0), jnp.zeros((1, side, side, 3))
-  )
-  given, wanted = _flatten(variables), _flatten(shapes)
+  given, wanted = _flatten(variables), _flatten(base.variable_shapes(model))
   shared = given.keys() & wanted.keys()
   misfits = {path[1:-1] for path in shared if given[path].shape != wanted[path].shape}
   taken = {path: given[path] for path in given if path in shared and path[1:-1] not in misfits}

@@ -12,7 +12,10 @@ import pytest
 from flax_unet.data import label_spaces, op_spec
 from flax_unet.data.label_space import IGNORED
 from flax_unet.errors import UserError
-from flax_unet.evaluation import audit, evaluator, inference, metrics
+from flax_unet.evaluation import audit, evaluator, metrics
+from flax_unet.models import base
+
+RGB = base.Network(num_classes=1)  # with the usual mean and deviation
 
 SPACE = label_spaces.CITYSCAPES_CATEGORIES
 
@@ -50,7 +53,7 @@ def _expected(source, kernel, size=None):
     image, label = example["image"], SPACE.to_index(example["label"])
     if size is not None:
       image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
-    logits = (image / 255 - inference.MEAN) / inference.STDDEV @ kernel
+    logits = (image / 255 - base.MEAN) / base.STDDEV @ kernel
     logits = cv2.resize(logits, label.shape[::-1], interpolation=cv2.INTER_LINEAR)
     counts = np.zeros((7, 7), np.int64)
     np.add.at(counts, (label[label != IGNORED], logits.argmax(-1)[label != IGNORED]), 1)
@@ -110,7 +113,7 @@ def test_the_first_pictures_are_kept_for_figures(pixelwise_unet):
   for (_, image, label, prediction), example in zip(result.examples, SOURCE, strict=False):
     np.testing.assert_array_equal(image, example["image"])
     np.testing.assert_array_equal(label, SPACE.to_index(example["label"]))
-    logits = np.asarray(inference.normalize(example["image"])) @ kernel
+    logits = np.asarray(base.normalize(example["image"], RGB)) @ kernel
     np.testing.assert_array_equal(prediction, logits.argmax(-1))
 
 

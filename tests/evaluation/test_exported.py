@@ -8,13 +8,16 @@ from jax import export
 from flax_unet import errors
 from flax_unet.evaluation import evaluator, exported, inference
 from flax_unet.evaluation.prediction import Predictor
+from flax_unet.models import base
 from flax_unet.models.unet import UNet
+
+RGB = base.Network(num_classes=1)  # with the usual mean and deviation
 
 
 def _network(**attributes):
   """A network of which the statistics belong to the pictures, so that it tells them apart."""
   model = UNet(5, **{"width": 4, "depth": 2, **attributes})
-  images = inference.normalize(_images(2, 64, 96))
+  images = base.normalize(_images(2, 64, 96), RGB)
   variables = model.init(jax.random.key(0), images, train=False)
   if "batch_stats" in variables:
     step = jax.jit(lambda v: model.apply(v, images, train=True, mutable=["batch_stats"])[1])
@@ -43,7 +46,7 @@ def test_any_size_and_number_gives_masks_and_probabilities_of_the_network(tmp_pa
   for shape in ((1, 32, 64), (3, 20, 12)):
     images = _images(*shape)
     outputs = loaded.call(images)
-    logits = model.apply(variables, inference.normalize(images), train=False)
+    logits = model.apply(variables, base.normalize(images, RGB), train=False)
     assert np.std(logits, axis=(0, 1, 2)).min() > 0.02  # they depend on the pictures
     np.testing.assert_allclose(outputs["probabilities"], jax.nn.softmax(logits), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(outputs["mask"], np.argmax(outputs["probabilities"], -1))

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 from flax_unet.evaluation import inference
+from flax_unet.models import base
+from flax_unet.models.unet import UNet
+
+RGB = base.Network(num_classes=1)  # with the usual mean and deviation
 
 
 def _pictures(height, width, num=2):
@@ -20,13 +24,13 @@ def _whole(model, variables, images):
 def test_normalize_by_hand():
   image = np.array([[[0, 128, 255]]], np.uint8)
   expected = [-0.485 / 0.229, (128 / 255 - 0.456) / 0.224, (1 - 0.406) / 0.225]
-  normalized = inference.normalize(image)
+  normalized = base.normalize(image, RGB)
   assert normalized.dtype == jnp.float32
   np.testing.assert_allclose(normalized[0, 0], expected, rtol=1e-6)
   # Pictures of any leading shape, each pixel for itself.
   images = _pictures(3, 4)
   np.testing.assert_array_equal(
-    inference.normalize(images)[1, 2], inference.normalize(images[1, 2])
+    base.normalize(images, RGB)[1, 2], base.normalize(images[1, 2], RGB)
   )
 
 
@@ -35,7 +39,7 @@ def test_center_crop(size, place):
   x = np.arange(49).reshape(1, 7, 7)
   top, left = place
   expected = x[:, top : top + size[0], left : left + size[1]]
-  np.testing.assert_array_equal(inference.center_crop(x, size), expected)
+  np.testing.assert_array_equal(base.center_crop(x, size), expected)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,7 @@ def test_center_crop(size, place):
   ],
 )
 def test_covering_size(size, depth, padding, expected):
-  assert inference.covering_size(size, depth, padding) == expected
+  assert UNet(2, depth=depth, padding=padding).geometry.covering_size(size) == expected
 
 
 @pytest.mark.parametrize(
@@ -62,24 +66,22 @@ def test_every_pixel_gets_its_own_logits(pixelwise_unet, padding, size):
   logits = _whole(model, variables, images)
   assert logits.shape == (2, *size, model.num_classes)
   np.testing.assert_allclose(
-    logits, np.asarray(inference.normalize(images)) @ kernel, rtol=1e-5, atol=1e-5
+    logits, np.asarray(base.normalize(images, RGB)) @ kernel, rtol=1e-5, atol=1e-5
   )
 
 
 def test_beyond_the_border_the_picture_is_mirrored():
   # 3 x 3 means: at the border the mean takes in what lies beyond.
-  class Mean(nn.Module):
-    depth: int = 2
-    padding: str = "same"
+  class Mean(base.Network):
+    geometry = base.Geometry(multiple=4)
 
-    @nn.compact
     def __call__(self, images, *, train):
       return nn.avg_pool(images, (3, 3), padding="SAME", count_include_pad=False)
 
   (image,) = _pictures(6, 6, num=1)  # two pixels at the bottom and right to a multiple of 8
-  got = inference.whole_picture(Mean(), {}, image[None], 8)[0]
+  got = inference.whole_picture(Mean(3), {}, image[None], 8)[0]
   mirrored = np.pad(image, ((0, 2), (0, 2), (0, 0)), "reflect")
-  mirrored = np.asarray(inference.normalize(mirrored))
+  mirrored = np.asarray(base.normalize(mirrored, RGB))
   mirrored = np.pad(mirrored, ((1, 0), (1, 0), (0, 0)), constant_values=np.nan)
   windows = [mirrored[i : i + 6, j : j + 6] for i in range(3) for j in range(3)]
   expected = np.nanmean(windows, axis=0)

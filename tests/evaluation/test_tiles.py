@@ -10,6 +10,7 @@ import pytest
 import scipy.special
 
 from flax_unet.evaluation import evaluator, inference, tiles
+from flax_unet.models.base import Geometry
 from flax_unet.models.unet import UNet
 
 CLASSES = 3
@@ -18,7 +19,7 @@ CLASSES = 3
 def _model(padding="same", depth=2):
   """A small network with random parameters."""
   model = UNet(CLASSES, width=4, depth=depth, norm="none", padding=padding)
-  side = inference.covering_size(4, depth, padding)
+  side = model.geometry.covering_size(4)
   init = jax.jit(functools.partial(model.init, train=False))
   return model, init(jax.random.key(0), jnp.zeros((1, side, side, 3)))
 
@@ -111,7 +112,7 @@ def test_an_eval_step_predicts_as_its_options_say():
 
 
 def test_weights_fade_in_the_middle_of_the_overlap():
-  axis = tiles.cover(size=48, tile=32, overlap=16, depth=2, padding="same")
+  axis = tiles.cover(size=48, tile=32, overlap=16, geometry=Geometry(4))
   assert axis.starts == (0, 16)
   first, second = axis.weights
   np.testing.assert_array_equal(first[:20], 1)  # alone, and the outer quarter of the second
@@ -121,7 +122,7 @@ def test_weights_fade_in_the_middle_of_the_overlap():
 
 
 def test_weights_sum_to_one_where_the_last_window_was_moved_back():
-  axis = tiles.cover(size=101, tile=32, overlap=10, depth=2, padding="same")
+  axis = tiles.cover(size=101, tile=32, overlap=10, geometry=Geometry(4))
   assert axis.starts == (0, 20, 40, 60, 72)
   total = np.zeros(104)
   for start, weights in zip(axis.starts, axis.weights, strict=True):
@@ -133,7 +134,7 @@ def test_weights_sum_to_one_where_the_last_window_was_moved_back():
   ("change", "message"),
   [
     ({"mode": "slide"}, "mode = 'slide': use whole or tiles"),
-    ({"tile": (100, 64)}, r"tile = \(100, 64\): must be multiples of 16 .* such as 96 for 100"),
+    ({"tile": (100, 64)}, r"tile = \(100, 64\): must be multiples of 16, .* such as 96 for 100"),
     ({"tile": 64}, "tile = 64: give height and width"),
     ({"overlap": 64}, "overlap = 64: must be from 0 to 48 pixels"),
     ({"scales": ()}, r"scales = \(\): give factors above 0"),
@@ -144,4 +145,4 @@ def test_weights_sum_to_one_where_the_last_window_was_moved_back():
 def test_options_out_of_range_are_refused(change, message):
   options = inference.Options(**{"mode": "tiles", "tile": (64, 128), "overlap": 16} | change)
   with pytest.raises(ValueError, match=message):
-    options.check(depth=4)
+    options.check(Geometry(16))

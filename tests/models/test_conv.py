@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flax_unet.models import narrow, winograd
-from flax_unet.models.conv import conv_3x3, kernel_gradient
+from flax_unet.models.cpu import narrow, winograd
+from flax_unet.models.cpu.conv import conv_3x3, kernel_gradient
 
 
 def _normal(seed: int, *shape: int) -> jax.Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flax_unet.models.unet import UNet, output_size
+from flax_unet.models.unet import UNet
 
 
 def _images(*shape: int, seed: int = 1) -> jax.Array:
@@ -69,10 +69,10 @@ def _size_by_counting(size: int, depth: int) -> int | None:
 def test_output_size_under_valid_padding(depth):
   for size in range(1, 300):
     if expected := _size_by_counting(size, depth):
-      assert output_size(size, depth, "valid") == expected
+      assert UNet(2, depth=depth, padding="valid").geometry.output_size(size) == expected
     else:
       with pytest.raises(ValueError, match="does not fit"):
-        output_size(size, depth, "valid")
+        UNet(2, depth=depth, padding="valid").geometry.output_size(size)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_output_size_under_valid_padding(depth):
 )
 def test_size_that_does_not_fit_names_the_nearest(size, padding, near):
   with pytest.raises(ValueError, match=rf"of {size} .*depth=4, padding='{padding}'.* is {near}$"):
-    output_size(size, 4, padding)
+    UNet(2, depth=4, padding=padding).geometry.output_size(size)
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 8, 3), (1, 8, 12, 3)])
@@ -190,3 +190,27 @@ def test_bfloat16_is_close_to_float32():
   products = [line for line in lowered if "convolution" in line or "dot_general" in line]
   dtypes = [line.partition("->")[2].rpartition("x")[2].partition(">")[0] for line in products]
   assert dtypes == ["bf16"] * 7 + ["f32"]  # the last one makes the logits
+
+
+def test_plain_convolutions_give_the_same_and_can_be_differentiated_forward():
+  images = jax.random.normal(jax.random.key(1), (2, 16, 32, 3))
+  fast, plain = (UNet(3, width=16, depth=2, norm="group", conv=conv) for conv in ("auto", "xla"))
+  variables = jax.jit(functools.partial(plain.init, train=False))(jax.random.key(0), images)
+
+  def loss(model, params):
+    return (model.apply({"params": params}, images, train=False) ** 2).mean()
+
+  params = variables["params"]
+  gradients = [jax.jit(jax.grad(functools.partial(loss, m)))(params) for m in (fast, plain)]
+  scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradients[1]))
+  for a, b in zip(*map(jax.tree.leaves, gradients), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-5 * scale)
+  # The derivative along a direction, forwards, is the gradient's product with it.
+  direction = jax.tree.map(lambda leaf: jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), params)
+  _, slope = jax.jit(lambda p, d: jax.jvp(functools.partial(loss, plain), (p,), (d,)))(
+    params, direction
+  )
+  product = sum(jax.tree.leaves(jax.tree.map(lambda a, b: (a * b).sum(), gradients[1], direction)))
+  np.testing.assert_allclose(slope, product, rtol=1e-4)
+  with pytest.raises(TypeError, match="forward-mode"):
+    jax.jvp(functools.partial(loss, fast), (params,), (direction,))

@@ -98,7 +98,7 @@ def test_an_unknown_argument_of_the_model_is_refused():
   config = _config()
   with config.unlocked():
     config.model.widht = 3
-  with pytest.raises(UserError, match=r"config.model: .*'widht'"):
+  with pytest.raises(UserError, match=r"in config.model 'widht': did you mean 'width'"):
     checks.check(config)
 
 

@@ -6,10 +6,12 @@ import numpy as np
 import optax
 import pytest
 
+from flax_unet.models import base
 from flax_unet.models.unet import UNet
 from flax_unet.training import losses, state, steps
 
 EMA_DECAY = 0.15
+RGB = base.Network(num_classes=1)  # with the usual mean and deviation
 
 
 # One of each, because a step is compiled anew for every model or optimizer that it meets.
@@ -34,7 +36,9 @@ def _unet_step(devices=1):
 def _state_of(apply_fn, params, tx, seed=0):
   """A state whose model is `apply_fn`, a plain function."""
   return state.TrainState.create(
-    apply_fn=apply_fn,
+    apply_fn=lambda variables, images, **options: apply_fn(
+      variables, base.normalize(images, RGB), **options
+    ),
     params=params,
     tx=tx,
     batch_stats={},
@@ -216,7 +220,7 @@ def test_unpadded_network_learns_from_the_middle():
   train_step = steps.map_train_step(losses.cross_entropy, devices=jax.devices()[:1])
   (batch,) = _batches()
   expected = losses.cross_entropy(
-    jnp.zeros((8, 4, 4, 3)) + steps.inference.normalize(batch["image"][0, :, 2:6, 2:6]),
+    jnp.zeros((8, 4, 4, 3)) + base.normalize(batch["image"][0, :, 2:6, 2:6], RGB),
     batch["label"][0, :, 2:6, 2:6],
   )
   train_state = _state_of(middle, {"w": jnp.ones(())}, optax.sgd(1.0))

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from flax_unet.models import narrow, winograd
+from flax_unet.models.cpu import narrow, winograd
 
 _CHANNEL_PAIRS = 32 * 64  # in, out; with fewer, Winograd's transforms take what the products save
 _WINOGRAD_PIXELS = 512  # with fewer in the batch, the kernel's transform does

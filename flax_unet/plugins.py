@@ -1,0 +1,49 @@
+"""What names in configurations stand for: something of a table, or with a dot, an import."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from flax_unet import errors
+
+
+def resolve(kind: str, name: str, table: Mapping[str, Any]) -> Any:
+  """Returns what a name stands for.
+
+  Args:
+    kind: what error messages call it, such as "loss in config.loss".
+    name: one of the table's; or `package.module.Name`, which is imported.
+    table: what there is, by name. A string of it is itself such a dotted name.
+
+  Raises:
+    UserError: there is none of that name, or it cannot be imported; the message says why.
+  """
+  if "." not in name:
+    if name not in table:
+      raise errors.unknown(kind, name, [*table, "<package.module.Name>"])
+    found = table[name]
+    return resolve(kind, found, {}) if isinstance(found, str) else found
+  module_name, _, attribute = name.rpartition(".")
+  try:
+    module = importlib.import_module(module_name)
+  except Exception as error:  # a module may raise anything while it is imported
+    reason = (str(error).splitlines() or [""])[0]
+    raise errors.UserError(
+      f"{kind} '{name}': {module_name} cannot be imported ({type(error).__name__}: {reason})"
+    ) from error
+  if not hasattr(module, attribute):
+    public = [key for key in vars(module) if not key.startswith("_")]
+    raise errors.unknown(f"{kind} '{name}': name in {module.__file__}", attribute, public)
+  return getattr(module, attribute)
+
+
+def build(kind: str, function: Any, arguments: Mapping[str, Any]) -> Any:
+  """Calls what a name stands for with arguments of the configuration.
+
+  Raises:
+    UserError: it does not take them; the message says which.
+  """
+  try:
+    return function(**arguments)
+  except (TypeError, ValueError) as error:
+    raise errors.UserError(f"{kind}: {error}") from error
