@@ -32,9 +32,10 @@ import numpy as np
 import optax
 from absl import app, flags
 
+from flax_unet.losses.pixelwise import CrossEntropy
 from flax_unet.models import base
 from flax_unet.models.unet import UNet
-from flax_unet.training import losses, state, steps
+from flax_unet.training import state, steps
 
 _WIDTH = flags.DEFINE_integer("width", 32, "Channels of the first block.")
 _DEPTH = flags.DEFINE_integer("depth", 4, "Number of poolings.")
@@ -77,7 +78,7 @@ def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Calla
     key: x.reshape(devices, -1, *x.shape[1:]) for key, x in (("image", image), ("label", label))
   }
   start = time.perf_counter()
-  mapped = steps.map_train_step(losses.cross_entropy)
+  mapped = steps.map_train_step(CrossEntropy())
   train_step = mapped.lower(train_state, batch).compile()
   compiled = {"compile_seconds": time.perf_counter() - start}
   # The program for GPUs has plain convolutions; ours has loops, whose body XLA counts once.

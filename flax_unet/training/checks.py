@@ -10,7 +10,7 @@ import ml_collections
 from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.data.label_space import LabelSpace
-from flax_unet.training import experiment, losses, optimizer
+from flax_unet.training import experiment, optimizer
 
 _MAY_BE_NONE = (
   "total_steps",
@@ -42,7 +42,7 @@ def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> 
       "masks of 0 and 255, classes=FILE.csv with the lines name,r,g,b,id and background,0,0,0,0 "
       "and object,255,255,255,255"
     )
-  losses.get(config.loss)
+  experiment.make_loss(config)
   _check_length(config)
   _check_ranges(config)
   _check_class_weights(config, label_space)
@@ -168,9 +168,4 @@ def _check_accumulation(config: ml_collections.ConfigDict, devices: int) -> None
     raise errors.UserError(
       f"config.accumulate_steps = {parts} does not divide the {per_device} pictures that each "
       "device has of a batch"
-    )
-  if parts > 1 and config.loss != "cross_entropy":
-    raise errors.UserError(
-      f"config.accumulate_steps = {parts} with config.loss = '{config.loss}': Dice is a ratio over "
-      "the whole batch, which cannot be accumulated; use --config.loss=cross_entropy"
     )

@@ -18,8 +18,10 @@ from flax_unet.data import cache, datasets, label_spaces, op_spec
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import inference
 from flax_unet.evaluation.evaluator import Evaluator
+from flax_unet.losses import spec as loss_spec
+from flax_unet.losses.base import Loss
 from flax_unet.models import base, registry
-from flax_unet.training import losses, optimizer, state, steps
+from flax_unet.training import optimizer, state, steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,10 +300,24 @@ def map_train_step(
 ) -> Any:
   """The train step of a configuration, mapped over devices: see `steps.map_train_step`."""
   return steps.map_train_step(
-    losses.get(config.loss),
-    class_weights=jnp.array(config.class_weights) if config.class_weights else None,
+    make_loss(config),
     accumulate_steps=config.accumulate_steps,
     ema_decay=config.ema_decay,
     skip_nonfinite=config.skip_nonfinite > 0,
     devices=devices,
   )
+
+
+def make_loss(config: ml_collections.ConfigDict) -> Loss:
+  """Builds the loss.
+
+  Raises:
+    UserError: `loss` is malformed or unknown, or cannot be accumulated in parts.
+  """
+  loss = loss_spec.parse(config.loss, tuple(config.class_weights or ()) or None)
+  if loss.gathers and config.accumulate_steps > 1:
+    raise errors.UserError(
+      f"config.accumulate_steps = {config.accumulate_steps} with config.loss = '{config.loss}': it "
+      "needs the logits of the whole batch at once, which parts do not have"
+    )
+  return loss

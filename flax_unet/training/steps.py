@@ -1,15 +1,15 @@
 """The train step: a pure function of state and batch, mapped over devices by the loop."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from flax_unet.losses.base import Loss, pixel_weights, ratio
 from flax_unet.models.base import center_crop
-from flax_unet.training import losses
 from flax_unet.training.state import TrainState
 
 
@@ -17,8 +17,7 @@ def train_step(
   state: TrainState,
   batch: Mapping[str, jax.Array],
   *,
-  loss: Callable[..., jax.Array],
-  class_weights: jax.Array | None = None,
+  loss: Loss,
   accumulate_steps: int = 1,
   ema_decay: float | None = None,
   skip_nonfinite: bool = False,
@@ -30,12 +29,12 @@ def train_step(
   Args:
     state: the same on all devices. Its network finds the pictures' places in the global batch in
       the collection `batch`, see `UNet.dropout`.
-    batch: `image` uint8 `[batch, height, width, 3]`, `label` uint8 `[batch, height, width]`.
-    loss: a function `(logits, labels, *, class_weights, axis_name)`, one of `losses`.
-    class_weights: float `[classes]`, or None.
-    accumulate_steps: into how many parts the batch is cut, to be worked on one after the other. The
-      cross-entropy and its gradient are those of the whole batch; BatchNorm takes its statistics
-      over a part (of all devices), Dice its sums.
+    batch: `image` uint8 `[batch, height, width, channels]`, `label` uint8 `[batch, height, width]`,
+      and perhaps `weights` float `[batch, height, width]`, of pixels in the loss.
+    loss: of the whole global batch.
+    accumulate_steps: into how many parts the batch is cut, to be worked on one after the other.
+      Loss and gradient are those of the whole batch; BatchNorm takes its statistics over a part (of
+      all devices).
     ema_decay: of the moving average of the parameters, or None.
     skip_nonfinite: whether a step whose loss or gradient is not finite changes nothing but the
       number of steps.
@@ -46,31 +45,14 @@ def train_step(
     The next state and the metrics `loss` and `grad_norm` (global L2 norm, before clipping), the
     same on all devices.
   """
-  places = _places(len(batch["image"]), num_processes, axis_name)
-
-  def share_of_loss(params, batch_stats, images, labels, places):
-    logits, updates = state.apply_fn(
-      {"params": params, "batch_stats": batch_stats, "batch": {"places": places}},
-      images,
-      train=True,
-      rngs={"dropout": state.step_key},  # the same everywhere: places tell pictures apart
-      mutable=["batch_stats"],
-    )
-    labels = center_crop(labels, logits.shape[1:3])
-    share = loss(logits, labels, class_weights=class_weights, axis_name=axis_name)
-    weight = jax.lax.psum(losses.pixel_weights(labels, class_weights).sum(), axis_name)
-    return share, (updates.get("batch_stats", {}), weight)
-
-  gradient = functools.partial(jax.value_and_grad(share_of_loss, has_aux=True), state.params)
-  if accumulate_steps == 1:
-    (share, (batch_stats, _)), grads = gradient(
-      state.batch_stats, batch["image"], batch["label"], places
-    )
-  else:
-    share, batch_stats, grads = _accumulate(
-      gradient, state, batch["image"], batch["label"], places, accumulate_steps
-    )
-  loss_value, grads = jax.lax.psum((share, grads), axis_name)
+  part = _Part(
+    batch["image"],
+    batch["label"],
+    pixel_weights(batch["label"], batch.get("weights")),
+    _places(len(batch["image"]), num_processes, axis_name),
+  )
+  take = _whole if accumulate_steps == 1 else functools.partial(_in_parts, accumulate_steps)
+  loss_value, grads, batch_stats = take(state, part, loss, axis_name)
   next_state = state.apply_gradients(
     grads=grads,
     # Synchronised BatchNorm has made them equal already; without BatchNorm there are none.
@@ -89,6 +71,103 @@ def train_step(
   return next_state, metrics
 
 
+class _Part(NamedTuple):
+  """A part of a batch."""
+
+  images: jax.Array
+  labels: jax.Array
+  weights: jax.Array
+  places: jax.Array
+
+
+def _forward(
+  state: TrainState, params: Any, batch_stats: Any, part: _Part
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Any]:
+  """What a loss is computed from, logits, labels and weights; and the statistics of BatchNorm."""
+  logits, updates = state.apply_fn(
+    {"params": params, "batch_stats": batch_stats, "batch": {"places": part.places}},
+    part.images,
+    train=True,
+    rngs={"dropout": state.step_key},  # the same everywhere: places tell pictures apart
+    mutable=["batch_stats"],
+  )
+  labels, weights = (center_crop(x, logits.shape[1:3]) for x in (part.labels, part.weights))
+  return (logits, labels, weights), updates.get("batch_stats", {})
+
+
+def _whole(
+  state: TrainState, part: _Part, loss: Loss, axis_name: str
+) -> tuple[jax.Array, Any, Any]:
+  """The loss of the global batch, its gradient, and the statistics of BatchNorm."""
+
+  def loss_of(params):
+    inputs, batch_stats = _forward(state, params, state.batch_stats, part)
+    if loss.gathers:
+      gathered = (jax.lax.all_gather(x, axis_name, tiled=True) for x in inputs)
+      value = loss.value(loss.sums(*gathered))
+      # Through the gathered logits comes the gradient of every device's value, which are all equal.
+      return value / jax.lax.axis_size(axis_name), (value, batch_stats)
+    sums = loss.sums(*inputs)
+    total = jax.lax.psum(jax.lax.stop_gradient(sums), axis_name)
+    # The loss of all devices' sums, as far as it follows from this device's.
+    share = loss.value(jax.tree.map(_with_gradient_of, total, sums))
+    return share, (loss.value(total), batch_stats)
+
+  grads, (value, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
+  return value, jax.lax.psum(grads, axis_name), batch_stats
+
+
+def _with_gradient_of(value: jax.Array, x: jax.Array) -> jax.Array:
+  """`value`, whose gradient goes to `x`."""
+  return value + x - jax.lax.stop_gradient(x)
+
+
+def _in_parts(
+  num_parts: int, state: TrainState, whole: _Part, loss: Loss, axis_name: str
+) -> tuple[jax.Array, Any, Any]:
+  """As `_whole`, of parts of the batch one after the other, to need less memory.
+
+  The gradient of the loss is that of its sums, each times what the loss changes by with it. That is
+  known before for a mean, but for a common factor; else a first pass adds up the sums. Each part
+  updates the running statistics of BatchNorm.
+  """
+  parts = jax.tree.map(lambda x: x.reshape(num_parts, x.shape[0] // num_parts, *x.shape[1:]), whole)
+
+  def add_sums(total, part):
+    inputs, _ = _forward(state, state.params, state.batch_stats, part)
+    return jax.tree.map(jnp.add, total, loss.sums(*inputs)), None
+
+  shapes = jax.eval_shape(
+    lambda part: loss.sums(*_forward(state, state.params, state.batch_stats, part)[0]),
+    jax.tree.map(lambda x: x[0], parts),
+  )
+  nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+  if loss.is_mean:
+    slopes = {"sum": jnp.ones(()), "weight": jnp.zeros(())}
+  else:
+    total, _ = jax.lax.scan(add_sums, nothing, parts)
+    slopes = jax.grad(loss.value)(jax.lax.psum(total, axis_name))
+
+  def add_gradient(carry, part):
+    batch_stats, total, gradient = carry
+
+    def weighted_sums(params):
+      inputs, new_stats = _forward(state, params, batch_stats, part)
+      sums = loss.sums(*inputs)
+      products = jax.tree.map(lambda x, slope: (x * slope).sum(), sums, slopes)
+      return sum(jax.tree.leaves(products)), (sums, new_stats)
+
+    grads, (sums, batch_stats) = jax.grad(weighted_sums, has_aux=True)(state.params)
+    return (batch_stats, *jax.tree.map(jnp.add, (total, gradient), (sums, grads))), None
+
+  start = (state.batch_stats, nothing, jax.tree.map(jnp.zeros_like, state.params))
+  (batch_stats, total, gradient), _ = jax.lax.scan(add_gradient, start, parts)
+  total, gradient = jax.lax.psum((total, gradient), axis_name)
+  if loss.is_mean:
+    gradient = jax.tree.map(lambda x: ratio(x, total["weight"]), gradient)
+  return loss.value(total), gradient, batch_stats
+
+
 def _places(num_pictures: int, num_processes: int, axis_name: str) -> jax.Array:
   """The places in the global batch of this device's pictures, int `[num_pictures]`.
 
@@ -100,41 +179,8 @@ def _places(num_pictures: int, num_processes: int, axis_name: str) -> jax.Array:
   return (device * num_pictures + jnp.arange(num_pictures)) * num_processes + process
 
 
-def _accumulate(
-  gradient: Callable[..., Any],
-  state: TrainState,
-  images: jax.Array,
-  labels: jax.Array,
-  places: jax.Array,
-  num_parts: int,
-) -> tuple[jax.Array, Any, Any]:
-  """Takes loss and gradient of a batch in parts, one after the other, to need less memory.
-
-  The loss of a part is a mean over its pixels, so the loss of the batch is their mean weighted by
-  the pixels' weights. Each part updates the running statistics of BatchNorm.
-
-  Returns:
-    This device's share of the loss, the statistics, and the share's gradient.
-  """
-
-  def step(carry, part):
-    batch_stats, sums = carry
-    (share, (batch_stats, weight)), grads = gradient(batch_stats, *part)
-    sums = jax.tree.map(lambda total, x: total + weight * x, sums, (share, grads, 1.0))
-    return (batch_stats, sums), None
-
-  parts = [
-    x.reshape(num_parts, x.shape[0] // num_parts, *x.shape[1:]) for x in (images, labels, places)
-  ]
-  sums = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, state.params), jnp.zeros(()))
-  (batch_stats, sums), _ = jax.lax.scan(step, (state.batch_stats, sums), parts)
-  share, grads, weight = sums
-  scale = 1 / jnp.where(weight > 0, weight, 1)
-  return share * scale, batch_stats, jax.tree.map(lambda x: x * scale, grads)
-
-
 def map_train_step(
-  loss: Callable[..., jax.Array],
+  loss: Loss,
   *,
   devices: Sequence[jax.Device] | None = None,
   **options: Any,

@@ -34,7 +34,10 @@ def test_configurations_pass(module, arg):
     ),
     ({"lr": None}, "config.lr = None: it needs a value"),
     ({"evals.val.pp": None}, "config.evals.val.pp = None: it needs a value"),
-    ({"loss": "cross_entrpy"}, "unknown loss 'cross_entrpy': did you mean 'cross_entropy'"),
+    (
+      {"loss": "cross_entrpy"},
+      "unknown loss in config.loss 'cross_entrpy': did you mean 'cross_entropy'",
+    ),
     (
       {"total_epochs": 3},
       "config.total_steps = 600 and config.total_epochs = 3: one of them must be a number and the "
@@ -63,8 +66,8 @@ def test_configurations_pass(module, arg):
     ({"ema_decay": 1.0}, "config.ema_decay = 1.0: it must be a number, at least 0 and below 1"),
     ({"skip_nonfinite": -1}, "config.skip_nonfinite = -1: it must be a whole number, at least 0"),
     (
-      {"accumulate_steps": 2},
-      "config.accumulate_steps = 2 .*cross_entropy_dice.*use --config.loss=cross_entropy",
+      {"accumulate_steps": 2, "loss": "tests.training.test_steps.HardestHalf"},
+      "config.accumulate_steps = 2 .*HardestHalf': it needs the logits of the whole batch at once",
     ),
     (
       {"input.batch_size": 6},

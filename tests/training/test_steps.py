@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -6,9 +7,12 @@ import numpy as np
 import optax
 import pytest
 
+from flax_unet.losses import spec
+from flax_unet.losses.base import Loss
+from flax_unet.losses.pixelwise import CrossEntropy
 from flax_unet.models import base
 from flax_unet.models.unet import UNet
-from flax_unet.training import losses, state, steps
+from flax_unet.training import state, steps
 
 EMA_DECAY = 0.15
 RGB = base.Network(num_classes=1)  # with the usual mean and deviation
@@ -29,8 +33,36 @@ def _unet_state(devices=1, dtype=jnp.float32):
 
 @functools.cache
 def _unet_step(devices=1):
-  loss = losses.cross_entropy_dice
+  loss = spec.parse("cross_entropy_dice")
   return steps.map_train_step(loss, ema_decay=EMA_DECAY, devices=jax.devices()[:devices])
+
+
+@dataclasses.dataclass(frozen=True)
+class Total(Loss):
+  """The sum of all logits, times a factor; not finite where a label is 7, if so wanted."""
+
+  factor: float = 1.0
+  bad: float = 1.0
+
+  def sums(self, logits, labels, weights):
+    return self.factor * logits.sum() * jnp.where((labels == 7).any(), self.bad, 1.0)
+
+  def value(self, sums):
+    return sums
+
+
+@dataclasses.dataclass(frozen=True)
+class HardestHalf(CrossEntropy):
+  """The mean over those pixels whose loss is above the median of the whole batch."""
+
+  is_mean = False
+  gathers = True
+
+  def sums(self, logits, labels, weights):
+    classes = jnp.where(labels == 255, 0, labels).astype(jnp.int32)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
+    hard = losses >= jnp.median(losses)
+    return {"sum": (losses * weights * hard).sum(), "weight": (weights * hard).sum()}
 
 
 def _state_of(apply_fn, params, tx, seed=0):
@@ -137,7 +169,7 @@ def _step_with_dropout(devices, accumulate_steps=1, seed=0, num=2):
   """The parameters after steps of a network without BatchNorm that drops half of its values."""
   model = UNet(num_classes=3, width=4, depth=1, norm="none", dropout=0.5, axis_name="batch")
   step = steps.map_train_step(
-    losses.cross_entropy, devices=jax.devices()[:devices], accumulate_steps=accumulate_steps
+    CrossEntropy(), devices=jax.devices()[:devices], accumulate_steps=accumulate_steps
   )
   train_state = state.create(model, TX, image_size=(8, 8), seed=0, ema=False)
   train_state = train_state.replace(key_data=jax.random.key_data(jax.random.key(seed)))
@@ -163,7 +195,7 @@ def test_the_mask_follows_from_step_and_place():
     drawn = jax.random.uniform(rngs["dropout"])
     return (variables["params"]["w"][places] * (places + drawn)).reshape(-1, 1, 1, 1), {}
 
-  train_step = steps.map_train_step(lambda logits, labels, **kwargs: logits.sum())
+  train_step = steps.map_train_step(Total())
   train_state = _state_of(tell, {"w": jnp.zeros(8)}, optax.sgd(1.0))
   for step, batch in enumerate(_batches(2, devices=4)):
     before = np.array(train_state.params["w"])
@@ -193,7 +225,7 @@ def test_in_float64_two_devices_give_the_gradient_of_one():
       train_state = _state_of(model.apply, wide, optax.sgd(1.0))
       stats = jax.tree.map(lambda x: np.asarray(x, np.float64), created.batch_stats)
       train_state = train_state.replace(batch_stats=stats)
-      step = steps.map_train_step(losses.cross_entropy, devices=jax.devices()[:devices])
+      step = steps.map_train_step(CrossEntropy(), devices=jax.devices()[:devices])
       (batch,) = _batches(devices=devices)
       train_state, _ = step(train_state, batch)
       after.append(jax.tree.map(lambda x, y: np.asarray(x) - y, train_state.params, wide))
@@ -206,7 +238,7 @@ def test_grad_norm_is_that_before_clipping():
     return (variables["params"]["w"] * jnp.array([3.0, 4.0])).reshape(1, 1, 1, 2), {}
 
   tx = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(1.0))
-  train_step = steps.map_train_step(lambda logits, labels, **kwargs: logits.sum() / 4)
+  train_step = steps.map_train_step(Total(1 / 4))
   (batch,) = _batches(devices=4)
   after, metrics = train_step(_state_of(linear, {"w": jnp.zeros(2)}, tx), batch)
   assert float(metrics["grad_norm"]) == pytest.approx(5)
@@ -217,9 +249,9 @@ def test_unpadded_network_learns_from_the_middle():
   def middle(variables, images, **kwargs):
     return images[:, 2:6, 2:6] * variables["params"]["w"], {}
 
-  train_step = steps.map_train_step(losses.cross_entropy, devices=jax.devices()[:1])
+  train_step = steps.map_train_step(CrossEntropy(), devices=jax.devices()[:1])
   (batch,) = _batches()
-  expected = losses.cross_entropy(
+  expected = CrossEntropy()(
     jnp.zeros((8, 4, 4, 3)) + base.normalize(batch["image"][0, :, 2:6, 2:6], RGB),
     batch["label"][0, :, 2:6, 2:6],
   )
@@ -228,26 +260,53 @@ def test_unpadded_network_learns_from_the_middle():
   assert float(metrics["loss"]) == pytest.approx(float(expected))
 
 
-@pytest.mark.parametrize("devices", [1, 4])
-@pytest.mark.parametrize("weights", [None, [0.5, 1.0, 3.0]])
-def test_accumulated_parts_give_the_gradient_of_the_whole(devices, weights):
-  def pixelwise(variables, images, **kwargs):
-    return images @ variables["params"]["w"], {}
+def _pixelwise(variables, images, **kwargs):
+  return images @ variables["params"]["w"], {}
 
-  after = []
-  for accumulate_steps in (1, 2):
-    train_step = steps.map_train_step(
-      losses.cross_entropy,
-      devices=jax.devices()[:devices],
-      class_weights=None if weights is None else jnp.array(weights),
-      accumulate_steps=accumulate_steps,
-    )
-    (batch,) = _batches(devices=devices)  # parts with unequal numbers of ignored pixels
-    train_state = _state_of(pixelwise, {"w": jnp.eye(3)}, optax.sgd(1.0))
-    train_state, metrics = train_step(train_state, batch)
-    after.append((train_state.params, metrics))
-  _assert_close(after[1], after[0], 1e-6)
-  assert float(after[0][1]["grad_norm"]) > 0.1
+
+def _after_a_step(loss, devices, accumulate_steps=1, weights=None):
+  """Parameters and metrics after a step with pixels of which more and more are ignored."""
+  train_step = steps.map_train_step(
+    loss, devices=jax.devices()[:devices], accumulate_steps=accumulate_steps
+  )
+  (batch,) = _batches(devices=devices)
+  if weights is not None:
+    batch["weights"] = weights.reshape(batch["label"].shape)
+  train_state = _state_of(_pixelwise, {"w": jnp.eye(3)}, optax.sgd(1.0))
+  train_state, metrics = train_step(train_state, batch)
+  return jax.device_get((train_state.params, metrics))
+
+
+@pytest.mark.parametrize(
+  "loss",
+  [
+    "cross_entropy",
+    "cross_entropy(class_weights=(0.5, 1.0, 3.0))",
+    "cross_entropy(label_smoothing=0.2) + 0.5 * dice(class_weights=(0.5, 1.0, 3.0))",
+    "tversky",
+    "focal",
+    "lovasz",
+  ],
+)
+def test_devices_and_parts_give_the_gradient_of_the_whole(loss):
+  loss = spec.parse(loss)
+  expected = _after_a_step(loss, 1)
+  assert expected[1]["grad_norm"] > 0.01
+  for devices, parts in ((4, 1), (1, 2), (4, 2)):
+    _assert_close(_after_a_step(loss, devices, parts), expected, 2e-6)
+
+
+def test_a_loss_may_gather_the_whole_batch():
+  expected = _after_a_step(HardestHalf(), 1)
+  assert abs(expected[1]["loss"] - _after_a_step(CrossEntropy(), 1)[1]["loss"]) > 0.1
+  _assert_close(_after_a_step(HardestHalf(), 4), expected, 1e-6)
+
+
+def test_pixels_may_have_weights():
+  weights = np.random.default_rng(0).uniform(0, 2, (8, 8, 8)).astype(np.float32)
+  expected = _after_a_step(CrossEntropy(), 1, weights=weights)
+  assert abs(expected[1]["loss"] - _after_a_step(CrossEntropy(), 1)[1]["loss"]) > 1e-4
+  _assert_close(_after_a_step(CrossEntropy(), 4, 2, weights), expected, 1e-6)
 
 
 @pytest.mark.parametrize("skip_nonfinite", [False, True])
@@ -256,10 +315,7 @@ def test_a_step_that_is_not_finite_changes_nothing_if_it_is_to_be_skipped(bad, s
   def linear(variables, images, **kwargs):
     return variables["params"]["w"].reshape(1, 1, 1, 1) * images.mean(), {}
 
-  def loss(logits, labels, **kwargs):
-    return logits.sum() * jnp.where((labels == 7).any(), bad, 1.0)
-
-  train_step = steps.map_train_step(loss, skip_nonfinite=skip_nonfinite)
+  train_step = steps.map_train_step(Total(bad=bad), skip_nonfinite=skip_nonfinite)
   (batch,) = _batches(devices=4)
   train_state, _ = train_step(_state_of(linear, {"w": jnp.ones(1)}, TX), batch)
   before = jax.tree.map(np.array, _trees(train_state))

@@ -1,0 +1,1 @@
+"""Losses over the valid pixels of the global batch."""

@@ -1,0 +1,81 @@
+"""Losses that are means over pixels: cross-entropy and focal loss."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from flax_unet.losses.base import MeanLoss, Sums, classes_of
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossEntropy(MeanLoss):
+  """Weighted mean of the cross-entropy, `sum w ce / sum w`, in nats.
+
+  As `torch.nn.CrossEntropyLoss(weight, ignore_index=255, label_smoothing=..)`.
+
+  Attributes:
+    class_weights: the weight of a pixel by its true class; None: all 1.
+    label_smoothing: the share of the target that is spread evenly over all classes (Szegedy et al.
+      2016, https://arxiv.org/abs/1512.00567, section 7).
+  """
+
+  class_weights: tuple[float, ...] | None = None
+  label_smoothing: float = 0.0
+
+  def __post_init__(self):
+    """Refuses a share that is none."""
+    if not 0 <= self.label_smoothing < 1:
+      raise ValueError(f"label_smoothing = {self.label_smoothing}: it must be in [0, 1)")
+
+  def sums(self, logits: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
+    """See base class."""
+    classes = classes_of(labels)
+    of_class = _of_class(self.class_weights, classes)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
+    if not self.label_smoothing:
+      weights = weights * of_class if self.class_weights else weights
+      return {"sum": (losses * weights).sum(), "weight": weights.sum()}
+    log_probabilities = jax.nn.log_softmax(logits)
+    if self.class_weights is not None:
+      log_probabilities *= jnp.array(self.class_weights, jnp.float32).reshape(1, 1, 1, -1)
+    spread = -log_probabilities.mean(-1)
+    smoothed = (1 - self.label_smoothing) * losses * of_class + self.label_smoothing * spread
+    return {"sum": (smoothed * weights).sum(), "weight": (weights * of_class).sum()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Focal(MeanLoss):
+  """Cross-entropy that counts less where the true class is predicted: `-(1 - p)^gamma log p`.
+
+  Lin et al. (2017), https://arxiv.org/abs/1708.02002, equation 5, with the softmax's p of the true
+  class; a mean as in `CrossEntropy`, which it is with a gamma of 0.
+
+  Attributes:
+    gamma: how much less.
+    class_weights: the paper's alpha, by true class; None: all 1.
+  """
+
+  gamma: float = 2.0
+  class_weights: tuple[float, ...] | None = None
+
+  def __post_init__(self):
+    """Refuses what turns the loss around."""
+    if self.gamma < 0:
+      raise ValueError(f"gamma = {self.gamma}: it must be at least 0")
+
+  def sums(self, logits: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
+    """See base class."""
+    classes = classes_of(labels)
+    weights = weights * _of_class(self.class_weights, classes)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
+    # 1 - p as -expm1(log p), which keeps its digits where p is near 1; its power has no gradient at
+    # 0, where gamma is below 1.
+    missing = jnp.maximum(-jnp.expm1(-losses), jnp.finfo(jnp.float32).tiny)
+    return {"sum": (missing**self.gamma * losses * weights).sum(), "weight": weights.sum()}
+
+
+def _of_class(class_weights: tuple[float, ...] | None, classes: jax.Array) -> jax.Array | float:
+  """The weight of each pixel's class."""
+  return 1.0 if class_weights is None else jnp.array(class_weights, jnp.float32)[classes]

@@ -1,0 +1,83 @@
+"""Parses `config.loss`: a loss with its arguments, or a weighted sum of several.
+
+cross_entropy
+focal(gamma=1.5)
+cross_entropy(label_smoothing=0.1) + 0.5 * dice
+my_package.my_module.MyLoss(threshold=0.7)
+"""
+
+import ast
+import dataclasses
+from typing import Any
+
+from flax_unet import errors, plugins
+from flax_unet.losses.base import Loss, WeightedSum
+
+LOSSES = {
+  "cross_entropy": "flax_unet.losses.pixelwise.CrossEntropy",
+  "focal": "flax_unet.losses.pixelwise.Focal",
+  "dice": "flax_unet.losses.overlap.Dice",
+  "tversky": "flax_unet.losses.overlap.Tversky",
+  "lovasz": "flax_unet.losses.lovasz.Lovasz",
+}
+_SUMS = {"cross_entropy_dice": "cross_entropy + dice"}  # as nnU-Net trains (Isensee et al. 2021)
+
+
+def parse(spec: str, class_weights: tuple[float, ...] | None = None) -> Loss:
+  """Builds a loss.
+
+  Args:
+    spec: see the module's docstring.
+    class_weights: for the losses that have such an argument and are not given it in the spec.
+
+  Raises:
+    UserError: the spec is malformed, or a loss or an argument unknown.
+  """
+  spec = _SUMS.get(spec.strip(), spec)
+  try:
+    terms = _terms(ast.parse(spec, mode="eval").body)
+  except (SyntaxError, ValueError) as error:
+    raise errors.UserError(
+      f"config.loss = '{spec}': give a loss or a sum of several, such as 'cross_entropy' or "
+      "'focal(gamma=2.0) + 0.5 * dice'"
+    ) from error
+  built = tuple((factor, _build(*call, class_weights)) for factor, call in terms)
+  return built[0][1] if len(built) == 1 and built[0][0] == 1 else WeightedSum(built)
+
+
+def _terms(node: ast.expr) -> list[tuple[float, tuple[str, dict[str, Any]]]]:
+  """Factor, name and arguments of each term."""
+  if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+    return _terms(node.left) + _terms(node.right)
+  factor = 1.0
+  if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+    factor, node = float(ast.literal_eval(node.left)), node.right
+  if not isinstance(node, ast.Call):
+    return [(factor, (_dotted(node), {}))]
+  if node.args:
+    raise ValueError("arguments without a name")
+  arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
+  return [(factor, (_dotted(node.func), arguments))]
+
+
+def _dotted(node: ast.expr) -> str:
+  if isinstance(node, ast.Attribute):
+    return f"{_dotted(node.value)}.{node.attr}"
+  if isinstance(node, ast.Name):
+    return node.id
+  raise ValueError("no name")
+
+
+def _build(name: str, arguments: dict[str, Any], class_weights: tuple[float, ...] | None) -> Loss:
+  loss = plugins.resolve("loss in config.loss", name, LOSSES)
+  if not (isinstance(loss, type) and issubclass(loss, Loss) and dataclasses.is_dataclass(loss)):
+    raise errors.UserError(
+      f"config.loss: '{name}' is no loss, a frozen dataclass of flax_unet.losses.base.Loss"
+    )
+  known = [field.name for field in dataclasses.fields(loss)]
+  for key in arguments:
+    if key not in known:
+      raise errors.unknown(f"argument of '{name}' in config.loss", str(key), known)
+  if class_weights and "class_weights" in known:
+    arguments = {"class_weights": class_weights, **arguments}
+  return plugins.build(f"config.loss: {name}", loss, arguments)
