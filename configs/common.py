@@ -30,7 +30,8 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
       hint = " (commas divide arguments: a path with a comma goes into a setting, such as "
       hint += "--config.input.data.images=DIR)"
       error = errors.unknown("argument of the configuration", name, defaults)
-      raise errors.UserError(f"{error}{'' if is_pair or '/' not in arg else hint}")
+      is_path = "/" in name or (not is_pair and "/" in arg)
+      raise errors.UserError(f"{error}{hint * is_path}")
     default = defaults[name]
     if not is_pair and default is not False:
       raise errors.UserError(
