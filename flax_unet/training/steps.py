@@ -100,26 +100,19 @@ def _whole(
 ) -> tuple[jax.Array, Any, Any]:
   """The loss of the global batch, its gradient, and the statistics of BatchNorm."""
 
-  def loss_of(params):
+  def sums_of(params):
     inputs, batch_stats = _forward(state, params, state.batch_stats, part)
     if loss.gathers:
-      gathered = (jax.lax.all_gather(x, axis_name, tiled=True) for x in inputs)
-      value = loss.value(loss.sums(*gathered))
-      # Through the gathered logits comes the gradient of every device's value, which are all equal.
-      return value / jax.lax.axis_size(axis_name), (value, batch_stats)
-    sums = loss.sums(*inputs)
-    total = jax.lax.psum(jax.lax.stop_gradient(sums), axis_name)
-    # The loss of all devices' sums, as far as it follows from this device's.
-    share = loss.value(jax.tree.map(_with_gradient_of, total, sums))
-    return share, (loss.value(total), batch_stats)
+      inputs = [jax.lax.all_gather(x, axis_name, tiled=True) for x in inputs]
+    return loss.sums(*inputs), batch_stats
 
-  grads, (value, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
+  sums, gradient_of, batch_stats = jax.vjp(sums_of, state.params, has_aux=True)
+  total = sums if loss.gathers else jax.lax.psum(sums, axis_name)
+  value, slopes = jax.value_and_grad(loss.value)(total)
+  if loss.gathers:  # all devices have all sums, and to each logit comes the gradient of all of them
+    slopes = jax.tree.map(lambda x: x / jax.lax.axis_size(axis_name), slopes)
+  (grads,) = gradient_of(slopes)
   return value, jax.lax.psum(grads, axis_name), batch_stats
-
-
-def _with_gradient_of(value: jax.Array, x: jax.Array) -> jax.Array:
-  """`value`, whose gradient goes to `x`."""
-  return value + x - jax.lax.stop_gradient(x)
 
 
 def _in_parts(
