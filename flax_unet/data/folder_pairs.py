@@ -27,17 +27,17 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
   """Finds the pairs of each split.
 
   Args:
-    data: `images` and `labels`, the folders; `image_suffix` and `label_suffix`, what the names of
-      images and masks have more than the id; `folders`, the folder of each split below these two,
-      or `lists`, its list, or None for all of them; `validation_share` and `validation_seed`, for
-      the draw where there are neither; `data_dir`, where these paths start (None: the current
-      folder).
+    data: `images` and `labels`, the folders; `label_suffix` and perhaps `image_suffix`, what the
+      names of masks and images have more than the id; `lists`, that of each split, or None for all
+      of them; perhaps `folders`, that of each split below these two; `validation_share` and
+      `validation_seed`, for the draw where there are neither; `data_dir`, where these paths start
+      (None: the current folder).
 
   Raises:
     UserError: a file has no partner, or a list cannot be used.
   """
   root = pathlib.Path(data.data_dir or "").expanduser()
-  folders = {split: name for split, name in data.folders.items() if name}
+  folders = {split: name for split, name in (data.get("folders") or {}).items() if name}
   lists = {split: root / _expand(name) for split, name in data.lists.items() if name}
   if folders and lists:
     raise errors.UserError("config.input.data has lists and folders of splits: give one of them")
@@ -78,7 +78,7 @@ def _files(
     Files(
       images,
       picture_files.ENDINGS,
-      suffix=data.image_suffix,
+      suffix=data.get("image_suffix") or "",
       leave_out=leave_out,
       not_endings=masks_end if is_one and data.label_suffix else (),
     ),

@@ -158,7 +158,7 @@ def test_a_broken_picture_stops_nothing_and_sets_the_exit_code(run, pictures, tm
   assert result.returncode == 1
   lines = result.stderr.splitlines()
   assert lines[-1] == "error: 1 of 4 pictures could not be predicted, see above"
-  assert lines[-2].endswith("broken.png: is not a picture")
+  assert lines[-2].endswith("broken.png: cannot be decoded (10 bytes)")
   assert len(list((tmp_path / "out").iterdir())) == 3
 
 
