@@ -34,6 +34,7 @@ def main(arguments):
   from flax_unet import terminal
 
   terminal.set_up()  # first, as libraries talk while they are imported
+  config_flag.settle_length()
   logging.info("Loading libraries")
   from flax_unet.tools import predict
   from flax_unet.training import loop, processes, reporting, workdir

@@ -72,16 +72,18 @@ def get_config(arg=None):
   }
   config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors
 
-  config.loss = "cross_entropy"  # or dice, cross_entropy_dice
+  config.loss = "cross_entropy"  # or dice, focal(gamma=2.0), tversky, .., a + 0.5 * b
   config.class_weights = placeholder(tuple)  # one a class; None: all 1
 
   config.optax_name = "sgd"
   config.optax = {"momentum": 0.9}
   config.lr = 0.01
-  config.wd = 5e-4  # not on biases and norms
+  config.wd = 5e-4
+  config.wd_on = "kernels"  # or "all": biases and normalisations too
+  config.lr_mult = ()  # by parameter, the first that matches, such as (("encoder_.*", 0.1),)
   config.grad_clip_norm = placeholder(float)  # None: no clipping
   config.schedule = {
-    "decay_type": "polynomial",
+    "decay_type": "polynomial",  # or constant, cosine, cosine_restarts, steps, one_cycle, ..
     "warmup_steps": 1000,
     "power": 0.9,  # of the polynomial
     "end_lr": 1e-4,
@@ -112,7 +114,7 @@ def get_config(arg=None):
   config.profile_steps = 0  # so many soon after the start, for TensorBoard
 
   if arg.paper:
-    config.total_steps, config.total_epochs = None, 10
+    config.total_steps, config.total_epochs = placeholder(int), 10
     config.input.pp = f"label_map|resize({size})"  # assumed: size, and no augmentation
     config.input.batch_size = 8  # assumed
     config.model.norm = "none"
@@ -127,7 +129,7 @@ def get_config(arg=None):
     config.evals.val.log_steps = 372  # an epoch
 
   if arg.runlocal:
-    config.total_steps, config.total_epochs = 10, None
+    config.total_steps, config.total_epochs = 10, placeholder(int)
     config.input.pp = config.input.pp.replace(size, "128, 256")
     config.input.batch_size = 2
     config.input.workers = 0

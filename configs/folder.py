@@ -130,16 +130,18 @@ def get_config(arg=None):
   }
   config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors
 
-  config.loss = "cross_entropy_dice"  # or cross_entropy, dice
+  config.loss = "cross_entropy_dice"  # or dice, focal(gamma=2.0), tversky, .., a + 0.5 * b
   config.class_weights = placeholder(tuple)  # one a class; None: all 1
 
   config.optax_name = "adamw"
   config.optax = {"b1": 0.9, "b2": 0.999}
   config.lr = 1e-3
-  config.wd = 1e-4  # not on biases and norms
+  config.wd = 1e-4
+  config.wd_on = "kernels"  # or "all": biases and normalisations too
+  config.lr_mult = ()  # by parameter, the first that matches, such as (("encoder_.*", 0.1),)
   config.grad_clip_norm = 1.0
   config.schedule = {
-    "decay_type": "cosine",
+    "decay_type": "cosine",  # or constant, cosine, cosine_restarts, steps, one_cycle, ..
     "warmup_steps": 50,
     "power": 0.9,  # of a polynomial decay
     "end_lr": 0.0,

@@ -57,7 +57,7 @@ def get_config(arg=None):
   }
   config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors
 
-  config.loss = "cross_entropy_dice"
+  config.loss = "cross_entropy_dice"  # or dice, focal(gamma=2.0), tversky, .., a + 0.5 * b
   # One a class: (1 / log(1.02 + share)) ** 0.5, after ENet (Paszke et al. 2016) but milder. Rare
   # classes would otherwise need more steps than a few minutes have. (): all 1.
   config.class_weights = (
@@ -73,7 +73,7 @@ def get_config(arg=None):
   config.wd = 1e-4
   config.grad_clip_norm = 1.0
   config.schedule = {
-    "decay_type": "polynomial",
+    "decay_type": "polynomial",  # or constant, cosine, cosine_restarts, steps, one_cycle, ..
     "warmup_steps": 50,
     "power": 1.0,  # linear, which learns more than a cosine in so few steps
     "end_lr": 0.0,

@@ -4,8 +4,8 @@ import pathlib
 import sys
 from typing import Any
 
-from absl import flags
-from ml_collections import config_flags
+from absl import flags, logging
+from ml_collections import config_dict, config_flags
 
 
 class _OrNone(flags.ArgumentParser):
@@ -32,6 +32,33 @@ class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
     project = pathlib.Path(__file__).absolute().parents[1]  # where `configs` is
     sys.path[:0] = [str(own), str(project)]
     return super().parse(str(pathlib.Path(path).expanduser()) if path.startswith("~") else path)
+
+
+def settle_length(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+  """Gives a run the length that the command line says, in steps or epochs; the file's is void.
+
+  A warm-up that would then be longer than the run shrinks in proportion.
+  """
+  flag = flag_values["config"]
+  config, given = flag.value, config_flags.get_override_values(flag)
+  lengths = [key for key in ("total_steps", "total_epochs") if given.get(key) is not None]
+  if len(lengths) != 1 or not hasattr(config, "total_steps"):
+    return  # of two, the checks say what is wrong
+  (key,) = lengths
+  file = flag.parser.parse(config_flags.get_config_filename(flag))
+  for other in {"total_steps", "total_epochs"} - {key} - set(given):
+    with config.unlocked():
+      config[other] = config_dict.placeholder(int)
+  steps, before = config.total_steps, file.total_steps
+  warmup = config.schedule.warmup_steps
+  if steps is not None and "schedule.warmup_steps" not in given and warmup >= steps > 0:
+    config.schedule.warmup_steps = warmup * steps // before if before else steps // 10
+    logging.info(
+      "A warm-up of %d steps is longer than the run: shortened to %d "
+      "(config.schedule.warmup_steps)",
+      warmup,
+      config.schedule.warmup_steps,
+    )
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:

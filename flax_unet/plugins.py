@@ -1,5 +1,6 @@
 """What names in configurations stand for: something of a table, or with a dot, an import."""
 
+import ast
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +36,43 @@ def resolve(kind: str, name: str, table: Mapping[str, Any]) -> Any:
     public = [key for key in vars(module) if not key.startswith("_")]
     raise errors.unknown(f"{kind} '{name}': name in {module.__file__}", attribute, public)
   return getattr(module, attribute)
+
+
+def parse_call(kind: str, text: str) -> tuple[str, dict[str, Any]]:
+  """Divides `name` or `name(argument=value, ..)` into name and arguments.
+
+  Raises:
+    UserError: it is neither.
+  """
+  try:
+    return call_of(ast.parse(text.strip(), mode="eval").body)
+  except (SyntaxError, ValueError) as error:
+    raise errors.UserError(
+      f"{kind} = '{text}': give a name, or a name with arguments, such as name(argument=1.0)"
+    ) from error
+
+
+def call_of(node: ast.expr) -> tuple[str, dict[str, Any]]:
+  """Name and arguments of an expression as `parse_call` takes it.
+
+  Raises:
+    ValueError: it is another expression.
+  """
+  if not isinstance(node, ast.Call):
+    return _dotted(node), {}
+  if node.args:
+    raise ValueError("arguments without a name")
+  return _dotted(node.func), {
+    str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords
+  }
+
+
+def _dotted(node: ast.expr) -> str:
+  if isinstance(node, ast.Attribute):
+    return f"{_dotted(node.value)}.{node.attr}"
+  if isinstance(node, ast.Name):
+    return node.id
+  raise ValueError("no name")
 
 
 def build(kind: str, function: Any, arguments: Mapping[str, Any]) -> Any:

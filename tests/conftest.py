@@ -125,7 +125,7 @@ def make_run() -> Callable[..., state.TrainState]:
     workdir.write_config(folder, config)
     made = state.create(
       experiment.make_model(config, label_spaces.get(config.label_space)),
-      optimizer.make_optimizer(config, 10),
+      optimizer.make(config, 10),
       image_size=(18, 18),
       seed=3,
       ema=config.ema_decay is not None,

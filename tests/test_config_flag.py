@@ -62,7 +62,9 @@ def test_what_is_not_understood_is_refused(parse, argument, message):
 
 def test_an_import_that_is_not_there_comes_with_where_to_run(parse, tmp_path):
   (tmp_path / "config.py").write_text("from configs_elsewhere.common import parse_arg")
-  with pytest.raises(errors.UserError, match=r"No module named 'configs_elsewhere'.*run there"):
+  with pytest.raises(
+    errors.UserError, match=r"No module named 'configs_elsewhere'.*start the program in the folder"
+  ):
     parse()
 
 
@@ -70,3 +72,34 @@ def test_a_bug_in_the_file_keeps_its_traceback(parse, tmp_path):
   with pytest.raises(TypeError) as caught:
     parse(arg=":bug")
   assert caught.traceback[-1].path == tmp_path / "config.py"
+
+
+@pytest.mark.parametrize(
+  ("arguments", "expected"),
+  [
+    ([], (160, None, 80)),
+    (["--config.total_steps=200"], (200, None, 80)),
+    (["--config.total_steps=40"], (40, None, 20)),  # a longer warm-up shrinks in proportion
+    (["--config.total_steps=40", "--config.schedule.warmup_steps=3"], (40, None, 3)),
+    (["--config.total_epochs=2"], (None, 2, 80)),
+    (["--config.total_steps=40", "--config.total_epochs=2"], (40, 2, 80)),  # `checks` refuses it
+    (["--config.total_steps=None", "--config.total_epochs=2"], (None, 2, 80)),
+  ],
+)
+def test_one_length_on_the_command_line_sets_the_runs(parse, tmp_path, arguments, expected):
+  (tmp_path / "config.py").write_text(
+    textwrap.dedent(
+      """
+      import ml_collections
+      from ml_collections.config_dict import placeholder
+
+      def get_config():
+        schedule = {"warmup_steps": 80}
+        length = {"total_steps": 160, "total_epochs": placeholder(int)}
+        return ml_collections.ConfigDict({**length, "schedule": schedule})
+      """
+    )
+  )
+  config = parse(*arguments)
+  config_flag.settle_length(flags.FLAGS)
+  assert (config.total_steps, config.total_epochs, config.schedule.warmup_steps) == expected

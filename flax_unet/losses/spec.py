@@ -52,20 +52,7 @@ def _terms(node: ast.expr) -> list[tuple[float, tuple[str, dict[str, Any]]]]:
   factor = 1.0
   if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
     factor, node = float(ast.literal_eval(node.left)), node.right
-  if not isinstance(node, ast.Call):
-    return [(factor, (_dotted(node), {}))]
-  if node.args:
-    raise ValueError("arguments without a name")
-  arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
-  return [(factor, (_dotted(node.func), arguments))]
-
-
-def _dotted(node: ast.expr) -> str:
-  if isinstance(node, ast.Attribute):
-    return f"{_dotted(node.value)}.{node.attr}"
-  if isinstance(node, ast.Name):
-    return node.id
-  raise ValueError("no name")
+  return [(factor, plugins.call_of(node))]
 
 
 def _build(name: str, arguments: dict[str, Any], class_weights: tuple[float, ...] | None) -> Loss:

@@ -43,6 +43,7 @@ def main(_) -> int:
   else:
     devices = jax.devices()
   processes.keep_compiled_programs()
+  config_flag.settle_length()
   config = _CONFIG.value
   checks.check(config, len(devices))
   plan = cost.StepPlan(config, _image_size(config), devices)

@@ -10,6 +10,7 @@ import ml_collections
 from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.data.label_space import LabelSpace
+from flax_unet.models import base
 from flax_unet.training import experiment, optimizer
 
 _MAY_BE_NONE = (
@@ -57,11 +58,14 @@ def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> 
     _check_batch_size(f"evals.{name}", eval_config.batch_size, num_devices)
     experiment.make_op(f"evals.{name}", eval_config.pp, label_space)
   if config.total_steps is not None:
-    optimizer.make_optimizer(config, config.total_steps)
+    optimizer.make(config, config.total_steps)
   size = experiment.make_op("input", config.input.pp, label_space).output_size(None)
   model = experiment.make_model(config, label_space)
   if size is not None:
     experiment.check_image_size(model, size)
+  multipliers = optimizer.Multipliers(config.get("lr_mult") or ())
+  if multipliers.pairs:
+    multipliers.check(base.variable_shapes(model)["params"])
   for name in config.evals:
     experiment.make_inference(config, name, model.geometry)
 

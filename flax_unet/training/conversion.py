@@ -57,7 +57,7 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
   side = model.geometry.covering_size(1)
   start = state.create(
     model,
-    optimizer.make_optimizer(config, config.total_steps or sys.maxsize),
+    optimizer.make(config, config.total_steps or sys.maxsize),
     image_size=(side, side),
     seed=config.seed,
     ema=config.ema_decay is not None,

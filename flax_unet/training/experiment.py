@@ -21,7 +21,7 @@ from flax_unet.evaluation.evaluator import Evaluator
 from flax_unet.losses import spec as loss_spec
 from flax_unet.losses.base import Loss
 from flax_unet.models import base, registry
-from flax_unet.training import optimizer, state, steps
+from flax_unet.training import optimizer, schedules, state, steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +172,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
       for name, eval_config in ordered_evals(config).items()
     },
     total_steps=total_steps,
-    schedule=optimizer.make_schedule(config, total_steps),
+    schedule=schedules.make(config, total_steps),
   )
 
 
@@ -240,7 +240,7 @@ def init_state(
   """The state before the first step, see `state.create`."""
   return state.create(
     model,
-    optimizer.make_optimizer(config, total_steps),
+    optimizer.make(config, total_steps),
     image_size=image_size,
     seed=config.seed,
     ema=config.ema_decay is not None,
@@ -304,6 +304,7 @@ def map_train_step(
     accumulate_steps=config.accumulate_steps,
     ema_decay=config.ema_decay,
     skip_nonfinite=config.skip_nonfinite > 0,
+    keep_frozen=optimizer.Multipliers(config.get("lr_mult") or ()).keep_frozen,
     devices=devices,
   )
 

@@ -1,48 +1,21 @@
-"""The optimizer and its learning-rate schedule, from the configuration."""
+"""The optimizer, from the configuration."""
+
+import functools
+import inspect
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import optax
 
-from flax_unet import errors
+from flax_unet import errors, plugins
+from flax_unet.training import schedules
 
-
-def make_schedule(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
-  """Builds the learning rate as a function of the step.
-
-  Args:
-    config: `lr`, the peak; `schedule.decay_type`, one of "constant", "polynomial" and "cosine";
-      `schedule.warmup_steps` of linear warm-up from 0; `schedule.end_lr`, the rate after the last
-      step; `schedule.power` of the polynomial.
-    total_steps: the length of the run, warm-up included.
-
-  Returns:
-    A function from the step to the learning rate.
-
-  Raises:
-    UserError: an unknown decay, a rate that is not above 0, or a warm-up that takes the whole run.
-  """
-  peak, schedule = config.lr, config.schedule
-  if not peak > 0:
-    raise errors.UserError(f"config.lr = {peak}: it must be above 0")
-  if not 0 <= schedule.warmup_steps < total_steps:
-    raise errors.UserError(
-      f"config.schedule.warmup_steps = {schedule.warmup_steps}: it must be at least 0 and below "
-      f"the run's {total_steps} steps"
-    )
-  decay_steps = total_steps - schedule.warmup_steps
-  match schedule.decay_type:
-    case "constant":
-      decay = optax.constant_schedule(peak)
-    case "polynomial":
-      decay = optax.polynomial_schedule(peak, schedule.end_lr, schedule.power, decay_steps)
-    case "cosine":
-      decay = optax.cosine_decay_schedule(peak, decay_steps, alpha=schedule.end_lr / peak)
-    case unknown:
-      choices = ["constant", "polynomial", "cosine"]
-      raise errors.unknown("decay in config.schedule.decay_type", unknown, choices)
-  warmup = optax.linear_schedule(0.0, peak, max(schedule.warmup_steps, 1))
-  return optax.join_schedules([warmup, decay], [schedule.warmup_steps])
+# The first two need the loss's value or a search along a line; the third is a part of optimizers.
+_NO_OPTIMIZERS = ("lbfgs", "polyak_sgd", "scale_by_learning_rate")
 
 
 def decayed(params: optax.Params) -> optax.Params:
@@ -50,37 +23,124 @@ def decayed(params: optax.Params) -> optax.Params:
   return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
-def make_optimizer(
-  config: ml_collections.ConfigDict, total_steps: int
-) -> optax.GradientTransformation:
+def make(config: ml_collections.ConfigDict, total_steps: int) -> optax.GradientTransformation:
   """Builds the optimizer.
 
   Args:
-    config: `optax_name`, "sgd" (weight decay is part of the gradient, as in PyTorch) or "adamw"
-      (weight decay decoupled); `optax`, its arguments; `wd`; `grad_clip_norm`, the largest global
-      norm of the gradient, or None; and what `make_schedule` reads.
+    config: `optax_name`, of any optimizer in optax, or `package.module.function` of another;
+      `optax`, its arguments; `wd`, which is decoupled where the optimizer has weight decay of its
+      own, such as "adamw", and else part of the gradient, as in PyTorch's SGD; `wd_on`, "kernels"
+      or "all" parameters; `grad_clip_norm`, the largest global norm of the gradient, or None;
+      `lr_mult`, see `Multipliers`; and what `schedules.make` reads.
     total_steps: the length of the run.
 
   Raises:
     UserError: an unknown optimizer, or an argument that it does not take.
   """
-  schedule = make_schedule(config, total_steps)
+  multipliers = Multipliers(config.get("lr_mult") or ())
   # Without clipping, an identity: the state has the same form, so a run may change this setting.
   norm = config.grad_clip_norm
   clip = optax.identity() if norm is None else optax.clip_by_global_norm(norm)
-  try:
-    match config.optax_name:
-      case "sgd":
-        rule = [
-          optax.add_decayed_weights(config.wd, mask=decayed),
-          optax.sgd(schedule, **config.optax),
-        ]
-      case "adamw":
-        rule = [optax.adamw(schedule, weight_decay=config.wd, mask=decayed, **config.optax)]
-      case unknown:
-        raise errors.unknown("optimizer in config.optax_name", unknown, ["sgd", "adamw"])
-  except TypeError as error:
-    raise errors.UserError(
-      f"config.optax: {error}; config.optax_name = '{config.optax_name}'"
-    ) from error
-  return optax.chain(clip, *rule)
+  parts = [clip, *_rule(config, total_steps)]
+  if multipliers.pairs:
+    # What is frozen has no share in the norm either.
+    parts = [multipliers.zero_frozen(), *parts, multipliers.scale()]
+  return optax.chain(*parts)
+
+
+def _rule(
+  config: ml_collections.ConfigDict, total_steps: int
+) -> Sequence[optax.GradientTransformation]:
+  name = config.optax_name
+  function = plugins.resolve("optimizer in config.optax_name", name, _optimizers())
+  known = inspect.signature(function).parameters
+  arguments = {"learning_rate": schedules.make(config, total_steps), **config.optax}
+  for key in config.optax:
+    if key not in known:
+      raise errors.unknown(f"argument of '{name}' in config.optax", key, known)
+  choices = {"kernels": decayed, "all": None}
+  where = config.get("wd_on", "kernels")
+  if where not in choices:
+    raise errors.unknown("choice in config.wd_on", where, choices)
+  before = []
+  if "weight_decay" in known and "mask" in known:
+    arguments |= {"weight_decay": config.wd, "mask": choices[where]}
+  else:
+    before = [optax.add_decayed_weights(config.wd, mask=choices[where])]
+  return [*before, plugins.build("config.optax", function, arguments)]
+
+
+@functools.cache
+def _optimizers() -> dict[str, Any]:
+  """The optimizers of the installed optax."""
+  found = {}
+  for name, function in vars(optax).items():
+    if not inspect.isfunction(function) or name in _NO_OPTIMIZERS:
+      continue
+    if next(iter(inspect.signature(function).parameters), None) == "learning_rate":
+      found[name] = function
+  return found
+
+
+class Multipliers:
+  """Learning rates by patterns of parameters' paths: `config.lr_mult`.
+
+  Attributes:
+    pairs: regular expression and factor. Of those that match the whole path of a parameter, such
+      as `encoder_0/conv_1/kernel`, the first counts; others have a factor of 1. With 0 the
+      parameter is frozen, and so are the statistics of its layer's normalisation.
+  """
+
+  def __init__(self, pairs: Sequence[Sequence[Any]]):
+    """Reads the setting.
+
+    Raises:
+      UserError: it is malformed.
+    """
+    example = 'such as (("encoder_0.*", 0.0), ("encoder_.*", 0.1))'
+    for pair in pairs:
+      if len(pair) != 2 or not isinstance(pair[0], str) or not isinstance(pair[1], int | float):
+        raise errors.UserError(f"config.lr_mult = {pairs}: give patterns and factors, {example}")
+      try:
+        re.compile(pair[0])
+      except re.error as error:
+        raise errors.UserError(f"config.lr_mult: '{pair[0]}' is no pattern ({error})") from error
+      if not 0 <= pair[1] < float("inf"):
+        raise errors.UserError(f"config.lr_mult: the factor {pair[1]} must be at least 0")
+    self.pairs = tuple(tuple(pair) for pair in pairs)
+
+  def of(self, path: Any) -> float:
+    """The factor of a path, as `jax.tree.map_with_path` gives it."""
+    name = jax.tree_util.keystr(path, simple=True, separator="/")
+    return next((factor for pattern, factor in self.pairs if re.fullmatch(pattern, name)), 1.0)
+
+  def check(self, params: optax.Params) -> None:
+    """Refuses patterns that match no parameter of a network."""
+    names = [
+      jax.tree_util.keystr(path, simple=True, separator="/")
+      for path, _ in jax.tree.leaves_with_path(params)
+    ]
+    for pattern, _ in self.pairs:
+      if not any(re.fullmatch(pattern, name) for name in names):
+        raise errors.UserError(
+          f"config.lr_mult: '{pattern}' matches no parameter; there are {names[0]}, .., {names[-1]}"
+        )
+
+  def keep_frozen(self, new: Any, old: Any) -> Any:
+    """Takes of a tree of statistics the old ones where a layer is frozen."""
+    return jax.tree.map_with_path(lambda path, x, y: x if self.of(path) else y, new, old)
+
+  def zero_frozen(self) -> optax.GradientTransformation:
+    """Takes away the gradient of what is frozen, whatever it is."""
+    return self._by_path(lambda factor, x: x if factor else jnp.zeros_like(x))
+
+  def scale(self) -> optax.GradientTransformation:
+    """Multiplies the steps of parameters."""
+    return self._by_path(
+      lambda factor, x: x if factor == 1 else factor * x if factor else jnp.zeros_like(x)
+    )
+
+  def _by_path(self, function: Any) -> optax.GradientTransformation:
+    return optax.stateless(
+      lambda updates, _: jax.tree.map_with_path(lambda path, x: function(self.of(path), x), updates)
+    )

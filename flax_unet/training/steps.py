@@ -1,7 +1,7 @@
 """The train step: a pure function of state and batch, mapped over devices by the loop."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +21,7 @@ def train_step(
   accumulate_steps: int = 1,
   ema_decay: float | None = None,
   skip_nonfinite: bool = False,
+  keep_frozen: Callable[[Any, Any], Any] = lambda new, old: new,
   num_processes: int = 1,
   axis_name: str,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
@@ -38,6 +39,8 @@ def train_step(
     ema_decay: of the moving average of the parameters, or None.
     skip_nonfinite: whether a step whose loss or gradient is not finite changes nothing but the
       number of steps.
+    keep_frozen: takes the new and the old statistics of BatchNorm, and returns the new ones but for
+      layers that do not learn.
     num_processes: how many processes the devices belong to.
     axis_name: the devices' axis.
 
@@ -56,7 +59,7 @@ def train_step(
   next_state = state.apply_gradients(
     grads=grads,
     # Synchronised BatchNorm has made them equal already; without BatchNorm there are none.
-    batch_stats=jax.lax.pmean(batch_stats, axis_name),
+    batch_stats=keep_frozen(jax.lax.pmean(batch_stats, axis_name), state.batch_stats),
   )
   if ema_decay is not None:
     # Young averages forget faster, so that the first steps' parameters do not linger.

@@ -32,9 +32,7 @@ def _run(tmp_path_factory):
   config = _config()
   workdir.write_config(folder, config)
   model = experiment.make_model(config, label_spaces.get(config.label_space))
-  made = state.create(
-    model, optimizer.make_optimizer(config, 10), image_size=(8, 8), seed=0, ema=False
-  )
+  made = state.create(model, optimizer.make(config, 10), image_size=(8, 8), seed=0, ema=False)
   checkpoints = checkpoint.Checkpoints(folder)
   checkpoints.save(made, 10, place={})
   checkpoints.wait_until_finished()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from flax_unet.models.unet import UNet
-from flax_unet.training import optimizer
+from flax_unet.training import optimizer, schedules
 
 
 def _config(**changes):
@@ -21,6 +21,8 @@ def _config(**changes):
       "grad_clip_norm": None,
       "optax_name": "sgd",
       "optax": {"momentum": 0.9},
+      "wd_on": "kernels",
+      "lr_mult": (),
       "schedule": {"decay_type": "constant", "warmup_steps": 0, "power": 0.9, "end_lr": 0.0},
     }
   )
@@ -30,7 +32,7 @@ def _config(**changes):
 
 
 def _rates(steps, total_steps, **changes):
-  schedule = optimizer.make_schedule(_config(**changes), total_steps)
+  schedule = schedules.make(_config(**changes), total_steps)
   return [float(schedule(step)) for step in steps]
 
 
@@ -48,6 +50,79 @@ def test_cosine_decay_follows_its_formula(end_lr):
   got = _rates(steps, 100, **{"schedule.decay_type": "cosine", "schedule.end_lr": end_lr})
   expected = (0.2 - end_lr) * (1 + np.cos(math.pi * steps / 100)) / 2 + end_lr
   np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_cosine_restarts_by_hand():
+  spec = {"schedule.decay_type": "cosine_restarts(cycles=2, longer=3)"}  # of 25 and 75 steps
+  got = _rates([0, 24, 25, 62.5, 99.999], 100, **spec)
+  falls = [(1 + math.cos(math.pi * share)) / 2 for share in (0, 24 / 25, 0, 1 / 2, 1)]
+  np.testing.assert_allclose(got, 0.2 * np.array(falls), rtol=1e-5, atol=1e-6)
+
+
+def test_steps_by_hand():
+  spec = {"schedule.decay_type": "steps(at=(0.5, 80), factor=0.1)"}
+  assert _rates([0, 49, 51, 79, 81], 100, **spec) == pytest.approx([0.2, 0.2, 0.02, 0.02, 0.002])
+
+
+def test_one_cycle_equals_torch():
+  peer_parameter = torch.nn.Parameter(torch.zeros(()))
+  peer_optimizer = torch.optim.SGD([peer_parameter], lr=0.2)
+  peer = torch.optim.lr_scheduler.OneCycleLR(peer_optimizer, 0.2, total_steps=101)
+  expected = []
+  for _ in range(100):
+    expected.append(peer.get_last_lr()[0])
+    peer_optimizer.step()
+    peer.step()
+  got = _rates(range(100), 100, **{"schedule.decay_type": "one_cycle"})
+  np.testing.assert_allclose(got, expected, atol=0.006)  # torch's peak lies one step before
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # optax keeps older ones
+def test_every_optimizer_of_optax_takes_a_step():
+  params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+  gradient = jax.tree.map(jnp.cos, params)
+  names = optimizer._optimizers()
+  more = {"noisy_sgd": {"key": 0}}
+  assert {"sgd", "adam", "adamw", "lion", "lamb", "rmsprop", "novograd", "adafactor"} <= set(names)
+  for name in names.keys() - {"optimistic_adam"}:  # it takes no schedule, and says so
+    tx = optimizer.make(_config(optax_name=name, optax=more.get(name, {})), 10)
+    updates, _ = tx.update(gradient, tx.init(params), params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(updates)), name
+
+
+def test_rates_by_parameter_and_freezing():
+  mult = (("b/.*", 0.0), (".*/kernel", 0.1))
+  params = {key: {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)} for key in "abc"}
+  gradient = jax.tree.map(jnp.cos, params)
+  gradient["b"]["bias"] = jnp.full(3, jnp.nan)  # of what is frozen nobody asks
+  steps = {}
+  for name, changes in (("plain", {}), ("mult", {"lr_mult": mult})):
+    tx = optimizer.make(_config(optax_name="adamw", optax={}, **changes), 10)
+    steps[name], _ = tx.update(gradient, tx.init(params), params)
+  np.testing.assert_allclose(steps["mult"]["a"]["kernel"], 0.1 * steps["plain"]["a"]["kernel"])
+  np.testing.assert_array_equal(steps["mult"]["a"]["bias"], steps["plain"]["a"]["bias"])
+  assert not any(np.any(leaf) for leaf in jax.tree.leaves(steps["mult"]["b"]))
+  with pytest.raises(
+    ValueError, match=r"'d.*' matches no parameter; there are a/bias, .., c/kernel"
+  ):
+    optimizer.Multipliers((("d.*", 0.0),)).check(params)
+
+
+def test_frozen_parameters_do_not_count_in_the_norm():
+  changes = {"grad_clip_norm": 1.0, "wd": 0.0, "lr_mult": (("bias", 0.0),)}
+  tx = optimizer.make(_config(optax={}, **changes), 10)
+  params = {"kernel": jnp.zeros((1, 1)), "bias": jnp.zeros(1)}
+  gradient = {"kernel": jnp.array([[0.5]]), "bias": jnp.array([400.0])}
+  updates, _ = tx.update(gradient, tx.init(params), params)
+  np.testing.assert_allclose(updates["kernel"], [[-0.2 * 0.5]], rtol=1e-6)
+
+
+def test_weight_decay_may_act_on_all():
+  params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
+  for name in ("sgd", "adamw", "rmsprop"):
+    tx = optimizer.make(_config(optax_name=name, optax={}, wd_on="all"), 10)
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    assert (updates["bias"] < 0).all(), name
 
 
 def test_constant_rate_stays():
@@ -77,7 +152,7 @@ def test_only_kernels_decay():
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_without_gradient_kernels_shrink_and_biases_stay(name):
-  tx = optimizer.make_optimizer(_config(optax_name=name, optax={}), 10)
+  tx = optimizer.make(_config(optax_name=name, optax={}), 10)
   params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
   updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
   params = optax.apply_updates(params, updates)
@@ -94,7 +169,7 @@ def test_three_steps_equal_torch(name, clip):
 
   arguments = {"sgd": {"momentum": 0.9}, "adamw": {"b1": 0.8, "b2": 0.99}}[name]
   config = _config(optax_name=name, optax=arguments, grad_clip_norm=clip)
-  tx = optimizer.make_optimizer(config, 10)
+  tx = optimizer.make(config, 10)
   params = jax.tree.map(jnp.float32, start)
   state = tx.init(params)
   for gradient in gradients:
@@ -123,7 +198,7 @@ def test_three_steps_equal_torch(name, clip):
 
 def test_clipping_is_by_the_norm_over_all_parameters():
   config = _config(optax={}, grad_clip_norm=1.0, wd=0.0)
-  tx = optimizer.make_optimizer(config, 10)
+  tx = optimizer.make(config, 10)
   params = {"kernel": jnp.zeros((1, 1)), "bias": jnp.zeros(1)}
   gradient = {"kernel": jnp.array([[3.0]]), "bias": jnp.array([4.0])}  # norm 5
   updates, _ = tx.update(gradient, tx.init(params), params)
@@ -134,8 +209,19 @@ def test_clipping_is_by_the_norm_over_all_parameters():
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"optax_name": "adam"}, "config.optax_name 'adam': did you mean 'adamw'"),
-    ({"optax": {"b1": 0.9}}, r"config.optax: .*'b1'.*optax_name = 'sgd'"),
+    ({"optax_name": "adamx"}, "config.optax_name 'adamx': did you mean 'adamax'"),
+    ({"optax_name": "lbfgs"}, "unknown optimizer in config.optax_name 'lbfgs'"),
+    ({"optax": {"b1": 0.9}}, "unknown argument of 'sgd' in config.optax 'b1'"),
+    ({"wd_on": "none"}, "unknown choice in config.wd_on 'none': there are all, kernels"),
+    ({"lr_mult": (("a",),)}, "config.lr_mult = .*: give patterns and factors, such as"),
+    ({"lr_mult": (("(", 1.0),)}, r"config.lr_mult: '\(' is no pattern"),
+    ({"lr_mult": (("a", -1.0),)}, "config.lr_mult: the factor -1.0 must be at least 0"),
+    ({"schedule.decay_type": "steps(fctor=1)"}, "argument of 'steps' in .*'fctor': did you mean"),
+    ({"schedule.decay_type": "steps("}, r"config.schedule.decay_type = 'steps\(': give a name"),
+    (
+      {"schedule.decay_type": "one_cycle", "schedule.warmup_steps": 2},
+      "warmup_steps = 2 with a decay of one_cycle, which has a warm-up of its own: use 0",
+    ),
     ({"schedule.decay_type": "poly"}, "config.schedule.decay_type 'poly'"),
     ({"schedule.warmup_steps": 10}, "warmup_steps = 10: .* 10 steps"),
     ({"schedule.warmup_steps": -1}, "warmup_steps = -1:"),
@@ -144,4 +230,4 @@ def test_clipping_is_by_the_norm_over_all_parameters():
 )
 def test_bad_settings_are_refused(changes, message):
   with pytest.raises(ValueError, match=message):
-    optimizer.make_optimizer(_config(**changes), 10)
+    optimizer.make(_config(**changes), 10)

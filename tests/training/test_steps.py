@@ -12,7 +12,7 @@ from flax_unet.losses.base import Loss
 from flax_unet.losses.pixelwise import CrossEntropy
 from flax_unet.models import base
 from flax_unet.models.unet import UNet
-from flax_unet.training import state, steps
+from flax_unet.training import optimizer, state, steps
 
 EMA_DECAY = 0.15
 RGB = base.Network(num_classes=1)  # with the usual mean and deviation
@@ -300,6 +300,25 @@ def test_a_loss_may_gather_the_whole_batch():
   expected = _after_a_step(HardestHalf(), 1)
   assert abs(expected[1]["loss"] - _after_a_step(CrossEntropy(), 1)[1]["loss"]) > 0.1
   _assert_close(_after_a_step(HardestHalf(), 4), expected, 1e-6)
+
+
+def test_what_is_frozen_stays_to_the_bit():
+  frozen = optimizer.Multipliers((("encoder_0/.*", 0.0), ("bottleneck/.*", 0.1)))
+  tx = optax.chain(frozen.zero_frozen(), TX, frozen.scale())
+  train_state = state.create(MODELS[jnp.float32], tx, image_size=(8, 8), seed=0, ema=False)
+  before = jax.device_get(_trees(train_state))
+  train_step = steps.map_train_step(CrossEntropy(), keep_frozen=frozen.keep_frozen)
+  for batch in _batches(2, devices=4):
+    train_state, _ = train_step(train_state, batch)
+  same = jax.tree.map(
+    lambda x, y: bool((x == y).all()), before, jax.device_get(_trees(train_state))
+  )
+  found = {}
+  for path, equal in jax.tree.leaves_with_path(same):
+    name = jax.tree_util.keystr(path, simple=True, separator="/")
+    if name.startswith(("params", "stats")):
+      found.setdefault("encoder_0" in name, set()).add(equal)
+  assert found == {True: {True}, False: {False}}
 
 
 def test_pixels_may_have_weights():

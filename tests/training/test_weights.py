@@ -60,7 +60,7 @@ def _run(folder, config, seed=5):
   workdir.write_config(folder, config)
   made = state.create(
     experiment.make_model(config, label_spaces.get(config.label_space)),
-    optimizer.make_optimizer(config, 10),
+    optimizer.make(config, 10),
     image_size=(8, 8),
     seed=seed,
     ema=config.ema_decay is not None,

@@ -1,0 +1,131 @@
+"""The learning rate as a function of the step."""
+
+import inspect
+from collections.abc import Callable
+
+import ml_collections
+import optax
+
+from flax_unet import errors, plugins
+
+
+def make(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
+  """Builds the learning rate.
+
+  Args:
+    config: `lr`, the peak; `schedule.decay_type`, one of the functions below, by name and perhaps
+      with arguments, such as "steps(at=(0.6, 0.9), factor=0.1)"; `schedule.warmup_steps` of linear
+      warm-up from 0; `schedule.end_lr`, the rate after the last step; `schedule.power` of the
+      polynomial.
+    total_steps: the length of the run, warm-up included.
+
+  Returns:
+    A function from the step to the learning rate.
+
+  Raises:
+    UserError: an unknown decay or argument, a rate that is not above 0, or a warm-up that takes the
+      whole run.
+  """
+  schedule = config.schedule
+  if not config.lr > 0:
+    raise errors.UserError(f"config.lr = {config.lr}: it must be above 0")
+  if not 0 <= schedule.warmup_steps < total_steps:
+    raise errors.UserError(
+      f"config.schedule.warmup_steps = {schedule.warmup_steps}: it must be at least 0 and below "
+      f"the run's {total_steps} steps"
+    )
+  name, arguments = plugins.parse_call("config.schedule.decay_type", schedule.decay_type)
+  decay = plugins.resolve("decay in config.schedule.decay_type", name, _DECAYS)
+  known = list(inspect.signature(decay).parameters)[2:]
+  for key in arguments:
+    if key not in known:
+      raise errors.unknown(f"argument of '{name}' in config.schedule.decay_type", key, known)
+  for key in ("end_lr", "power"):  # settings of their own
+    if key in known:
+      arguments.setdefault(key, schedule[key])
+  if decay is one_cycle and schedule.warmup_steps:
+    raise errors.UserError(
+      f"config.schedule.warmup_steps = {schedule.warmup_steps} with a decay of one_cycle, which "
+      "has a warm-up of its own: use 0"
+    )
+  steps = total_steps - schedule.warmup_steps
+  after = plugins.build(
+    "config.schedule.decay_type", lambda **kwargs: decay(config.lr, steps, **kwargs), arguments
+  )
+  warmup = optax.linear_schedule(0.0, config.lr, max(schedule.warmup_steps, 1))
+  return optax.join_schedules([warmup, after], [schedule.warmup_steps])
+
+
+def constant(lr: float, steps: int) -> optax.Schedule:
+  """The same rate all the time."""
+  del steps
+  return optax.constant_schedule(lr)
+
+
+def polynomial(lr: float, steps: int, end_lr: float, power: float) -> optax.Schedule:
+  """`end_lr + (lr - end_lr) * (1 - step / steps) ** power`."""
+  return optax.polynomial_schedule(lr, end_lr, power, steps)
+
+
+def cosine(lr: float, steps: int, end_lr: float) -> optax.Schedule:
+  """Half a cosine from `lr` down to `end_lr` (Loshchilov and Hutter 2017)."""
+  return optax.cosine_decay_schedule(lr, steps, alpha=end_lr / lr)
+
+
+def cosine_restarts(
+  lr: float, steps: int, end_lr: float, cycles: int = 4, longer: float = 1.0
+) -> optax.Schedule:
+  """Several half cosines, each from `lr` (SGDR, Loshchilov and Hutter 2017).
+
+  Args:
+    lr: the peak.
+    steps: of all cycles.
+    end_lr: at the end of each.
+    cycles: how many.
+    longer: how many times as long as the one before each cycle is.
+  """
+  if cycles < 1 or longer <= 0:
+    raise ValueError(f"cosine_restarts has cycles={cycles}, longer={longer}: they must be above 0")
+  lengths = [longer**index for index in range(cycles)]
+  ends = [round(steps * sum(lengths[: index + 1]) / sum(lengths)) for index in range(cycles)]
+  parts = [
+    cosine(lr, max(1, end - start), end_lr)
+    for start, end in zip([0, *ends[:-1]], ends, strict=True)
+  ]
+  return optax.join_schedules(parts, ends[:-1])
+
+
+def steps(
+  lr: float, steps: int, at: tuple[float, ...] = (0.6, 0.9), factor: float = 0.1
+) -> optax.Schedule:
+  """A rate that is multiplied by `factor` at some points.
+
+  Args:
+    lr: the rate at first.
+    steps: of the decay.
+    at: where, as shares of `steps`; numbers above 1 are steps.
+    factor: see above.
+  """
+  places = [round(place * steps) if place <= 1 else int(place) for place in at]
+  return optax.piecewise_constant_schedule(lr, dict.fromkeys(places, factor))
+
+
+def one_cycle(
+  lr: float, steps: int, rise: float = 0.3, start: float = 25.0, end: float = 1e4
+) -> optax.Schedule:
+  """Half a cosine up to `lr` and one down (Smith and Topin 2018), as PyTorch's `OneCycleLR`.
+
+  Args:
+    lr: the peak.
+    steps: of the whole cycle.
+    rise: the share of the steps until the peak.
+    start: the first rate is `lr / start`.
+    end: the last rate is the first one's `1 / end`.
+  """
+  return optax.cosine_onecycle_schedule(steps, lr, rise, start, end)
+
+
+_DECAYS: dict[str, Callable[..., optax.Schedule]] = {
+  function.__name__: function
+  for function in (constant, polynomial, cosine, cosine_restarts, steps, one_cycle)
+}
