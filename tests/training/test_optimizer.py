@@ -77,17 +77,28 @@ def test_one_cycle_equals_torch():
   np.testing.assert_allclose(got, expected, atol=0.006)  # torch's peak lies one step before
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # optax keeps older ones
-def test_every_optimizer_of_optax_takes_a_step():
+@pytest.mark.parametrize(
+  "name",
+  [
+    "adabelief",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "lamb",
+    "lars",
+    "lion",
+    "nadamw",
+    "novograd",
+    "radam",
+  ],
+)
+def test_optimizers_of_optax_take_a_step(name):
   params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
-  gradient = jax.tree.map(jnp.cos, params)
-  names = optimizer._optimizers()
-  more = {"noisy_sgd": {"key": 0}}
-  assert {"sgd", "adam", "adamw", "lion", "lamb", "rmsprop", "novograd", "adafactor"} <= set(names)
-  for name in names.keys() - {"optimistic_adam"}:  # it takes no schedule, and says so
-    tx = optimizer.make(_config(optax_name=name, optax=more.get(name, {})), 10)
-    updates, _ = tx.update(gradient, tx.init(params), params)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(updates)), name
+  tx = optimizer.make(_config(optax_name=name, optax={}), 10)
+  with jax.numpy_rank_promotion("allow"):  # as some of them need it
+    updates, _ = tx.update(jax.tree.map(jnp.cos, params), tx.init(params), params)
+  assert all(np.abs(leaf).min() > 0 for leaf in jax.tree.leaves(updates))
+  assert "scale_by_learning_rate" not in optimizer._optimizers()
 
 
 def test_rates_by_parameter_and_freezing():
