@@ -1,6 +1,7 @@
 """Trains and evaluates a U-Net, and predicts: python main.py --config=configs/street_scenes.py"""
 
 import pathlib
+import sys
 
 from absl import flags, logging
 from ml_collections import config_flags
@@ -67,9 +68,11 @@ def main(arguments):
       overwrite=_OVERWRITE.value,
     )
   output = pathlib.Path(_OUTPUT.value).expanduser() if _OUTPUT.value else None
-  return reporting.evaluate(_CONFIG.value, folder, _CHECKPOINT.value, output)
+  reporting.evaluate(_CONFIG.value, folder, _CHECKPOINT.value, output)
+  return 0
 
 
 if __name__ == "__main__":
+  sys.argv = config_flag.of_run(sys.argv)
   flags.mark_flag_as_required("config")
   errors.run(main)

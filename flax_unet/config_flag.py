@@ -1,11 +1,18 @@
 """The flag `--config`, and `--config.KEY=VALUE` for what differs from the file."""
 
+import ast
+import itertools
 import pathlib
 import sys
 from typing import Any
 
+import ml_collections
 from absl import flags, logging
 from ml_collections import config_dict, config_flags
+
+from flax_unet import errors, files
+
+CONFIG = "config.json"  # of a run, in its folder
 
 
 class _OrNone(flags.ArgumentParser):
@@ -22,10 +29,63 @@ class _OrNone(flags.ArgumentParser):
     return f"{self._parser.flag_type()} or None"
 
 
+class _Literal(flags.ArgumentParser):
+  """Parses a value whose type no value tells, as Python reads it; or else as a string."""
+
+  def parse(self, argument: Any) -> Any:
+    try:
+      return ast.literal_eval(argument)
+    except (SyntaxError, ValueError):
+      return argument
+
+  def flag_type(self) -> str:
+    return "value"
+
+
+def from_json(content: Any) -> Any:
+  """A configuration as it was before it became JSON: sequences are tuples."""
+  if isinstance(content, dict):
+    return ml_collections.ConfigDict({key: from_json(value) for key, value in content.items()})
+  return tuple(map(from_json, content)) if isinstance(content, list) else content
+
+
+def of_run(arguments: list[str]) -> list[str]:
+  """Adds the configuration of the run to a command line that names its folder alone.
+
+  Args:
+    arguments: of a program with the flags `config`, `mode` and `workdir`.
+
+  Returns:
+    The same, or with `--config=<workdir>/config.json`, which settings may follow, where a run is to
+    be evaluated or predicted with.
+  """
+  given = {}
+  for argument, following in itertools.pairwise([*arguments[1:], ""]):
+    name, is_pair, value = argument.partition("=")
+    given[name.lstrip("-")] = value if is_pair else following
+  if given.get("mode") not in ("evaluate", "predict") or "config" in given:
+    return arguments
+  if not given.get("workdir"):
+    return arguments
+  return [*arguments[:1], f"--config={given['workdir']}/{CONFIG}", *arguments[1:]]
+
+
 class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
-  """Loads a configuration that imports others of its package, wherever the program is started."""
+  """Loads a configuration that imports others of its package, wherever the program is started.
+
+  The `config.json` of a run is a configuration, too.
+  """
 
   def parse(self, path: str) -> Any:
+    if path.endswith(".json"):
+      file = pathlib.Path(path).expanduser()
+      if not file.exists():
+        raise errors.UserError(
+          f"{file.parent} holds no run: train first, or name another --workdir"
+        )
+      config = from_json(files.read_json(file))
+      config.lock()
+      return config
     own = pathlib.Path(path.split(":", 1)[0]).expanduser().absolute().parent
     while (own / "__init__.py").exists():
       own = own.parent
@@ -67,6 +127,7 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:
     (int, flags.IntegerParser()),
     (float, flags.FloatParser()),
     (str, flags.ArgumentParser()),
+    (type(None), _Literal()),
   ):
     config_flags.register_flag_parser_for_type(kind, _OrNone(parser))
   holder = config_flags.DEFINE_config_file(

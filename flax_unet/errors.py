@@ -126,6 +126,8 @@ def _parse_flags(arguments: list[str]) -> list[str]:
       "the folder that holds it"
     ) from error
   except flags.Error as error:
+    if isinstance(error.__context__, UserError):
+      raise error.__context__ from None
     if "Error whilst parsing config file" in str(error):
       # What `get_config` raised; ml_collections and absl have wrapped it once each.
       raise error.__context__.__context__ from None

@@ -59,17 +59,22 @@ def call_of(node: ast.expr) -> tuple[str, dict[str, Any]]:
     ValueError: it is another expression.
   """
   if not isinstance(node, ast.Call):
-    return _dotted(node), {}
+    return dotted(node), {}
   if node.args:
     raise ValueError("arguments without a name")
-  return _dotted(node.func), {
+  return dotted(node.func), {
     str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords
   }
 
 
-def _dotted(node: ast.expr) -> str:
+def dotted(node: ast.expr) -> str:
+  """A name, perhaps with dots, of an expression.
+
+  Raises:
+    ValueError: it is another expression.
+  """
   if isinstance(node, ast.Attribute):
-    return f"{_dotted(node.value)}.{node.attr}"
+    return f"{dotted(node.value)}.{node.attr}"
   if isinstance(node, ast.Name):
     return node.id
   raise ValueError("no name")

@@ -103,3 +103,48 @@ def test_one_length_on_the_command_line_sets_the_runs(parse, tmp_path, arguments
   config = parse(*arguments)
   config_flag.settle_length(flags.FLAGS)
   assert (config.total_steps, config.total_epochs, config.schedule.warmup_steps) == expected
+
+
+@pytest.mark.parametrize(
+  ("arguments", "added"),
+  [
+    (["--mode=evaluate", "--workdir=runs/a"], True),
+    (["--mode", "predict", "--workdir", "runs/a", "--images=x"], True),
+    (["--workdir=runs/a", "--mode=predict", "--config.evals.val.batch_size=2"], True),
+    (["--mode=train", "--workdir=runs/a"], False),
+    (["--workdir=runs/a"], False),
+    (["--mode=evaluate"], False),
+    (["--mode=evaluate", "--workdir=runs/a", "--config=c.py"], False),
+    (["--mode=evaluate", "--workdir=runs/a", "--config", "c.py"], False),
+  ],
+)
+def test_the_folder_of_a_run_is_enough_to_evaluate_and_predict(arguments, added):
+  expected = ["--config=runs/a/config.json"] if added else []
+  assert config_flag.of_run(["main.py", *arguments]) == ["main.py", *expected, *arguments]
+
+
+def _parse_json(path, monkeypatch, *settings):
+  values = flags.FlagValues()
+  monkeypatch.setattr(flags, "FLAGS", values)
+  command = ["main.py", f"--config={path}", *settings]
+  monkeypatch.setattr(sys, "argv", command)
+  holder = config_flag.define(values)
+  errors._parse_flags(command)
+  return holder.value
+
+
+def test_the_configuration_of_a_run_is_one(tmp_path, monkeypatch):
+  path = tmp_path / "config.json"
+  path.write_text('{"tile": [512, 1024], "steps": null, "input": {"name": "x", "ops": [["a", 1]]}}')
+  settings = ["--config.tile=(64, 128)", "--config.steps=7", "--config.input.name=y"]
+  config = _parse_json(path, monkeypatch, *settings)
+  expected = {"tile": (64, 128), "steps": 7, "input": {"name": "y", "ops": (("a", 1),)}}
+  assert config.to_dict() == expected
+  with pytest.raises(errors.UserError, match="has no setting 'tiel'"):
+    _parse_json(path, monkeypatch, "--config.tiel=3")
+  path.write_text("{")
+  with pytest.raises(errors.UserError, match=r"config.json: is no JSON, or cut off"):
+    _parse_json(path, monkeypatch)
+  path.unlink()
+  with pytest.raises(errors.UserError, match=f"^{tmp_path} holds no run: train first"):
+    _parse_json(path, monkeypatch)

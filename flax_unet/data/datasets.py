@@ -1,9 +1,11 @@
 """What a run can be trained on: data sets with splits, whatever they are stored as."""
 
+import re
 from typing import Any, Protocol
 
 import ml_collections
 
+from flax_unet import plugins
 from flax_unet.data import tfds_source
 from flax_unet.data.folder import FolderDataset
 from flax_unet.data.label_space import LabelSpace
@@ -50,14 +52,18 @@ def open_dataset(
   """Opens a data set.
 
   Args:
-    data: `config.input.data`. Its `name` is "folder", for one's own pictures (`FolderDataset`), or
-      that of a data set in TFDS (`tfds_source.open_builder`).
+    data: `config.input.data`. Its `name` is "folder", for one's own pictures (`FolderDataset`);
+      that of a data set in TFDS (`tfds_source.open_builder`); or `package.module.Name` of a
+      `Dataset`, which is called with `data` and `label_space`.
     label_space: what the labels hold.
     skip_bad_examples: whether a folder with some of them can be opened.
 
   Raises:
     UserError: there is no such data set, or its files cannot be used.
   """
+  if re.fullmatch(r"[\w.]+\.\w+", data.name):
+    dataset = plugins.resolve("data set in config.input.data.name", data.name, {})
+    return dataset(data, label_space)
   if data.name == "folder":
     return FolderDataset(data, label_space, skip_bad_examples)
   return tfds_source.TfdsDataset(data)

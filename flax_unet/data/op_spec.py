@@ -1,7 +1,8 @@
 """Parses preprocessing strings such as `"label_map|random_crop(512, 1024)|flip_lr"`.
 
 Grammar: ops separated by `|`; an op is a name, or a name with numbers in parentheses, positional or
-by keyword, as in a Python call. `registry` has the names; the arguments are the ops' attributes.
+by keyword, as in a Python call. `registry` has the names; the arguments are the ops' attributes. A
+name with a dot, `my_package.my_module.MyOp`, is imported.
 """
 
 import ast
@@ -12,13 +13,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from flax_unet import plugins
 from flax_unet.data import images, ops, scale_crop
 from flax_unet.data.elastic import Elastic
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.ops import Example, Op, check_example
 from flax_unet.data.padding import PadToMultiple
 from flax_unet.data.photometric import Photometric
-from flax_unet.errors import UserError, unknown
+from flax_unet.errors import UserError
 
 
 def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
@@ -89,14 +91,15 @@ def _parse_op(text: str, spec: str, factories: dict[str, Callable[..., Op]]) -> 
   if not text:
     raise UserError(f"preprocessing '{spec}' has an empty op; ops are separated by one '|'")
   name, args, kwargs = _parse_call(text)
-  if name not in factories:
-    raise unknown("preprocessing op", name, factories)
-  signature = inspect.signature(factories[name])
+  factory = plugins.resolve("preprocessing op", name, factories)
+  if "." in name and not (isinstance(factory, type) and issubclass(factory, Op)):
+    raise UserError(f"'{name}' is no preprocessing op, a frozen dataclass of flax_unet.data.ops.Op")
+  signature = inspect.signature(factory)
   try:
     bound = signature.bind(*args, **kwargs)
     for key, value in bound.arguments.items():
       _check_type(key, value, signature.parameters[key].annotation)
-    return factories[name](*args, **kwargs)
+    return factory(*args, **kwargs)
   except (TypeError, ValueError) as error:
     takes = ", ".join(str(parameter) for parameter in signature.parameters.values())
     raise UserError(f"bad arguments in '{text}': {error}; it is {name}({takes})") from error
@@ -106,15 +109,13 @@ def _parse_call(text: str) -> tuple[str, list, dict]:
   """Splits `name(1, key=2)` into name, positional and keyword arguments."""
   try:
     node = ast.parse(text, mode="eval").body
-    if isinstance(node, ast.Name):
-      return node.id, [], {}
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-      raise ValueError("not a call")
+    if not isinstance(node, ast.Call):
+      return plugins.dotted(node), [], {}
     args = [ast.literal_eval(argument) for argument in node.args]
     kwargs = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
     if None in kwargs or len(kwargs) < len(node.keywords):
       raise ValueError("a keyword is starred or repeated")
-    return node.func.id, args, kwargs
+    return plugins.dotted(node.func), args, kwargs
   except (SyntaxError, ValueError, TypeError) as error:
     raise UserError(
       f"cannot parse op '{text}': write a name, or a name and numbers, as in random_crop(512, 1024)"

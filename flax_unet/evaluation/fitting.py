@@ -72,6 +72,24 @@ def predict(
   Returns:
     uint8 `[batch, *size]`, class indices.
   """
+  scores = class_scores(model, variables, images, size, options, multiple)
+  return resize_mask(jnp.argmax(scores, -1).astype(jnp.uint8), size)
+
+
+def class_scores(
+  model: Network,
+  variables: Mapping[str, Any],
+  images: jax.Array,
+  size: tuple[int, int],
+  options: inference.Options = inference.WHOLE,
+  multiple: int = padding.MULTIPLE,
+) -> jax.Array:
+  """Computes the scores of each class; see `predict` for the arguments.
+
+  Returns:
+    float32 `[batch, *size, classes]`, see `inference.scores`; where `resizes_scores` says no, of
+    the images' own size.
+  """
   height, width = images.shape[1:3]
   images = padding.mirror(images, multiple)
   padded_size = images.shape[1:3]
@@ -89,4 +107,4 @@ def predict(
     scores = scores[:, :height, :width]
   if resize:
     scores = inference.resize_logits(scores, size)
-  return resize_mask(jnp.argmax(scores, -1).astype(jnp.uint8), size)
+  return scores

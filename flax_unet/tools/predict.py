@@ -17,7 +17,7 @@ from flax_unet.data import picture_files
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation import mask_files
 from flax_unet.evaluation.prediction import Predictor
-from flax_unet.training import experiment, fit, trained
+from flax_unet.training import trained
 
 # Maps keys and images uint8 `[height, width, 3]` to keys and masks uint8 `[height, width]`.
 _Predictor = Callable[[Iterable[tuple[Any, np.ndarray]]], Iterator[tuple[Any, np.ndarray]]]
@@ -55,10 +55,9 @@ def predict(
   if not pictures or not output:
     raise errors.UserError("--mode=predict needs --images=FOLDER_OR_PATTERN and --output=FOLDER")
   trained.check_same_model(config, folder)
-  label_space = trained.read_label_space(folder)
   write_masks(
-    functools.partial(_load, config, folder, which, label_space),
-    label_space,
+    functools.partial(_load, config, folder, which),
+    trained.read_label_space(folder),
     pictures=pictures,
     output=output,
     formats=formats,
@@ -178,20 +177,10 @@ def _make_folder(output: pathlib.Path) -> None:
     raise errors.UserError(f"--output={output}: cannot be written ({error.strerror})") from error
 
 
-def _load(
-  config: ml_collections.ConfigDict, folder: pathlib.Path, which: str, label_space: LabelSpace
-) -> Predictor:
-  """Restores the model of a run; its data need not be at hand.
-
-  Raises:
-    UserError: there is no checkpoint, or it is of another model.
-  """
-  model = experiment.make_model(config, label_space)
-  options = experiment.make_inference(
-    config, next(iter(experiment.ordered_evals(config))), model.geometry
+def _load(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str) -> Predictor:
+  """Restores the model of a run; its data need not be at hand."""
+  found = trained.load(folder, which, config)
+  logging.info("Predicting with step %d of %s", found.step, folder)
+  return Predictor(
+    found.model, found.variables, found.options, resize=found.resize, multiple=found.multiple
   )
-  arguments = trained.fitting_arguments(config, label_space)
-  step, variables = trained.load_variables(folder, which)
-  fit.check_variables(model, variables, str(folder))
-  logging.info("Predicting with step %d of %s", step, folder)
-  return Predictor(model, variables, options, **arguments)

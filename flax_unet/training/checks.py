@@ -23,19 +23,24 @@ _MAY_BE_NONE = (
 )
 
 
-def check(config: ml_collections.ConfigDict, num_devices: int | None = None) -> None:
+def check(
+  config: ml_collections.ConfigDict,
+  num_devices: int | None = None,
+  label_space: LabelSpace | None = None,
+) -> None:
   """Checks what can be known without the data.
 
   Args:
     config: the configuration.
     num_devices: how many devices of all processes it is for; None: those there are.
+    label_space: that of a run; None: the one that the configuration names.
 
   Raises:
     UserError: one line that names the key, what it holds and what it may hold.
   """
   num_devices = num_devices or jax.device_count()
   _check_present(config)
-  label_space = label_spaces.get(config.label_space)
+  label_space = label_space or label_spaces.get(config.label_space)
   if label_space.num_classes == 1:
     raise errors.UserError(
       f"config.label_space = '{config.label_space}' has one class, so there is nothing to tell "

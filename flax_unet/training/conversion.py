@@ -71,7 +71,12 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
     checkpoints.save(
       weights.put(fit.variables, start),
       0,
-      place={"examples_seen": 0, "skipped": [], "unwritten_metrics": []},
+      place={
+        "examples_seen": 0,
+        "skipped": [],
+        "unwritten_metrics": [],
+        "config": workdir.to_json(config),
+      },
     )
     checkpoints.close()
   logging.info("%s is a run of no steps with the weights of %s", folder, source)

@@ -92,7 +92,7 @@ class Experiment:
       f"{terminal.counted(len(self.source), 'picture')} to train on",
       "label space": f"{self.label_space.name}, {self.label_space.num_classes} classes",
       "model": f"{config.model_name}, {state.num_params(train_state):,} parameters, "
-      f"computes in {config.model.dtype}",
+      f"computes in {config.model.get('dtype', 'float32')}",
       "devices": f"{len(devices)} x {devices[0].device_kind}, {jax.process_count()} process(es)",
       "batch": f"{batch_size} of {height} x {width} pixels, {batch_size // len(devices)} a device",
       "steps": f"{self.total_steps:,}, {epochs:.3g} epochs",
@@ -127,17 +127,18 @@ class Experiment:
       return None
 
 
-def build(config: ml_collections.ConfigDict) -> Experiment:
+def build(config: ml_collections.ConfigDict, label_space: LabelSpace | None = None) -> Experiment:
   """Opens the data, which is prepared on first use, and builds the parts of a run.
 
   Args:
     config: one that `checks.check` has passed.
+    label_space: that of a run; None: the one that the configuration names.
 
   Raises:
     UserError: the data are missing, or do not fit the configuration.
   """
   logging.info("Opening %s", config.input.data.name)
-  label_space = label_spaces.get(config.label_space)
+  label_space = label_space or label_spaces.get(config.label_space)
   skip_bad_examples = config.input.on_bad_example == "skip"
   dataset = datasets.open_dataset(config.input.data, label_space, skip_bad_examples)
   source = dataset.split(config.input.data.split)

@@ -26,6 +26,7 @@ from flax_unet.training import (
   processes,
   reporting,
   stopping,
+  workdir,
 )
 from flax_unet.training.beginning import Beginning
 from flax_unet.training.experiment import Experiment
@@ -90,6 +91,7 @@ def _train(begun: Beginning) -> int:
         "examples_seen": step * config.input.batch_size,
         "skipped": sorted(skipped),
         "unwritten_metrics": log.unwritten,
+        "config": workdir.to_json(config),
       }
       checkpoints.save(state, step, place=place)
       info.update()

@@ -75,9 +75,13 @@ def _optimizers() -> dict[str, Any]:
   """The optimizers of the installed optax."""
   found = {}
   for name, function in vars(optax).items():
-    if not inspect.isfunction(function) or name in _NO_OPTIMIZERS:
+    if inspect.isclass(function) or not callable(function) or name in _NO_OPTIMIZERS:
       continue
-    if next(iter(inspect.signature(function).parameters), None) == "learning_rate":
+    try:
+      first = next(iter(inspect.signature(function).parameters), None)
+    except ValueError:  # of a type that annotations use
+      continue
+    if first == "learning_rate":
       found[name] = function
   return found
 

@@ -122,7 +122,7 @@ def evaluate(
   folder: pathlib.Path,
   which: str,
   output: pathlib.Path | None = None,
-) -> None:
+) -> dict[str, Result]:
   """Evaluates a checkpoint of a run, and writes a report of its own.
 
   Args:
@@ -131,13 +131,17 @@ def evaluate(
     which: "newest" or "best".
     output: where the report goes; None: `evaluations/<step>_<digest of the evals>` in the folder.
 
+  Returns:
+    What each evaluation found.
+
   Raises:
     UserError: there is no checkpoint, it is of another model, or the report cannot be written.
   """
-  checks.check(config)
-  processes.check_same_run(config, folder)
   trained.check_same_model(config, folder)
-  run = experiment.build(config)
+  label_space = trained.read_label_space(folder)
+  checks.check(config, label_space=label_space)
+  processes.check_same_run(config, folder)
+  run = experiment.build(config, label_space)
   step, variables = trained.load_variables(folder, which)
   fit.check_variables(run.model, variables, str(folder))
   if output is None:
@@ -147,3 +151,4 @@ def evaluate(
   results = evaluate_all(run, run.evaluators, variables, final=True)
   if jax.process_index() == 0:
     write_report(run, folder, output, step, variables, results)
+  return results

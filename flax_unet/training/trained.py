@@ -6,9 +6,10 @@ from typing import Any
 
 import ml_collections
 
-from flax_unet import errors, files
+from flax_unet import config_flag, errors, files
 from flax_unet.data import label_space_file, label_spaces, ops, padding
 from flax_unet.data.label_space import LabelSpace
+from flax_unet.evaluation import inference
 from flax_unet.models.base import Network
 from flax_unet.training import checkpoint, experiment, fit, workdir
 
@@ -25,33 +26,45 @@ class TrainedModel:
       arrays.
     label_space: names and colours of its classes.
     step: the number of steps it was trained for.
-    multiple: up to a multiple of how many pixels its first evaluation mirrors images.
+    options: how its first evaluation predicts.
+    multiple: up to a multiple of how many pixels that mirrors images.
+    resize: height and width to which it resamples them, or None.
   """
 
   model: Network
   variables: dict[str, Any]
   label_space: LabelSpace
   step: int
+  options: inference.Options
   multiple: int
+  resize: tuple[int, int] | None
 
 
-def load(folder: pathlib.Path, which: str) -> TrainedModel:
-  """Reads a checkpoint of a run.
+def load(
+  folder: pathlib.Path, which: str = "newest", config: ml_collections.ConfigDict | None = None
+) -> TrainedModel:
+  """Reads a checkpoint of a run: the one way for all programs.
 
   Args:
     folder: the run's folder.
     which: "newest" or "best".
+    config: the run's own, where its evaluations are to be others; None: the one in the folder.
 
   Raises:
-    UserError: the folder holds no run, or no checkpoint.
+    UserError: the folder holds no run, or no checkpoint; or the configuration is of another model.
   """
-  config = ml_collections.ConfigDict(read_config(folder))
+  if config is None:
+    config = config_of(folder)
+  else:
+    check_same_model(config, folder)
   label_space = read_label_space(folder)
-  step, variables = load_variables(folder, which)
   model = experiment.make_model(config, label_space)
+  name = next(iter(experiment.ordered_evals(config)))
+  options = experiment.make_inference(config, name, model.geometry)
+  step, variables = load_variables(folder, which)
   fit.check_variables(model, variables, str(folder))
-  multiple = fitting_arguments(config, label_space)["multiple"]
-  return TrainedModel(model, variables, label_space, step, multiple)
+  arguments = fitting_arguments(config, label_space)
+  return TrainedModel(model, variables, label_space, step, options, **arguments)
 
 
 def fitting_arguments(config: ml_collections.ConfigDict, label_space: LabelSpace) -> dict[str, Any]:
@@ -63,6 +76,11 @@ def fitting_arguments(config: ml_collections.ConfigDict, label_space: LabelSpace
     "resize": (resizes[-1].height, resizes[-1].width) if resizes else None,
     "multiple": padding.multiple_of(chain),
   }
+
+
+def config_of(folder: pathlib.Path) -> ml_collections.ConfigDict:
+  """Reads the configuration of a run; see `read_config`."""
+  return config_flag.from_json(read_config(folder))
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any]:

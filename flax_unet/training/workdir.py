@@ -9,11 +9,11 @@ from typing import Any
 import ml_collections
 
 from flax_unet import errors, files, terminal
+from flax_unet.config_flag import CONFIG
 from flax_unet.data import label_space_file
 from flax_unet.data.datasets import Dataset
 from flax_unet.data.label_space import LabelSpace
 
-CONFIG = "config.json"
 _DIGESTS = "data.json"  # of the examples that a run began with
 _GENERIC = ("image", "images", "img", "imgs")  # their parents' names say more
 _LONGEST_NAME = 80  # of a default folder
@@ -52,6 +52,8 @@ def choose(workdir: str | None, config_file: str) -> pathlib.Path:
   if workdir is not None:
     return pathlib.Path(workdir).expanduser()
   file, _, arguments = config_file.partition(":")
+  if pathlib.Path(file).name == CONFIG:  # a run's own
+    return pathlib.Path(file).expanduser().parent
   words = re.split(r"[^\w.]+", arguments)
   if images := re.search(r"(?:^|,)\s*images\s*=\s*([^,]+)", arguments):
     path = pathlib.Path(images[1].strip()).expanduser().absolute()

@@ -1,0 +1,236 @@
+"""What `import flax_unet` offers: train, load, predict, evaluate and score from Python."""
+
+import functools
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import flax.linen as nn
+import jax
+import ml_collections
+import numpy as np
+from absl import flags
+
+from flax_unet import errors
+from flax_unet.data import label_spaces
+from flax_unet.data.label_space import IGNORED, LabelSpace
+from flax_unet.evaluation import counting, fitting, metrics
+from flax_unet.evaluation.prediction import Predictor
+from flax_unet.training import trained
+
+Path = str | os.PathLike[str]
+
+
+class Model:
+  """A trained network, from `load`.
+
+  Attributes:
+    model: the Flax module. It takes normalised images, see `flax_unet.models.base.normalize`.
+    variables: its `params` and `batch_stats`, as NumPy arrays.
+    label_space: names, colours and ids of the classes.
+    step: the number of steps it was trained for.
+  """
+
+  def __init__(self, found: trained.TrainedModel):
+    self.model: nn.Module = found.model.clone(axis_name=None)  # no axis outside of a training
+    self.variables: dict[str, Any] = found.variables
+    self.label_space: LabelSpace = found.label_space
+    self.step: int = found.step
+    self._found = found
+    self._predictor = Predictor(
+      self.model, self.variables, found.options, resize=found.resize, multiple=found.multiple
+    )
+    self._scores = jax.jit(
+      functools.partial(
+        fitting.class_scores, self.model, options=found.options, multiple=found.multiple
+      ),
+      static_argnames="size",
+    )
+
+  def predict(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+    """Predicts the class of each pixel, as evaluation and `--mode=predict` do.
+
+    Args:
+      images: one image uint8 `[height, width, channels]`, RGB, of any size; several of one size as
+        `[images, height, width, channels]`; or a sequence of images of any sizes.
+
+    Returns:
+      uint8 class indices: `[height, width]`, `[images, height, width]`, or a list of the first.
+
+    Raises:
+      UserError: an image is of another type or shape; the message says what to do.
+    """
+    single = isinstance(images, np.ndarray | jax.Array) and np.ndim(images) <= 3
+    checked = [self._check(image) for image in ([images] if single else images)]
+    masks = [mask for _, mask in self._predictor(enumerate(checked))]
+    if single:
+      return masks[0]
+    return np.stack(masks) if isinstance(images, np.ndarray | jax.Array) and masks else masks
+
+  def probabilities(self, image: np.ndarray) -> np.ndarray:
+    """Predicts the probability of each class, whose largest is the one of `predict`.
+
+    Args:
+      image: uint8 `[height, width, channels]`, RGB.
+
+    Returns:
+      float32 `[height, width, classes]`.
+
+    Raises:
+      UserError: the image is of another type or shape.
+    """
+    image = self._check(image)
+    size = image.shape[:2]
+    if self._found.resize:
+      image = cv2.resize(image, self._found.resize[::-1], interpolation=cv2.INTER_LINEAR)
+    (scores,) = self._scores(self.variables, image[None], size=size)
+    options = self._found.options
+    is_mean = len(options.scales) > 1 or options.flip  # of probabilities
+    found = np.asarray(scores if is_mean else jax.nn.softmax(scores))
+    if found.shape[:2] != size:  # a large image that was resampled
+      found = cv2.resize(found, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return found
+
+  def _check(self, image: Any) -> np.ndarray:
+    """Refuses what is no image of the network's."""
+    image, channels = np.asarray(image), self.model.channels
+    wanted = f"give uint8 [height, width, {channels}], 0 to 255"
+    if image.ndim == 2:
+      hint = f" (of a gray image, np.dstack([image] * {channels}))"
+      raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
+    if image.ndim == 3 and image.shape[0] == channels != image.shape[2]:
+      hint = " (np.moveaxis(image, 0, -1) puts the channels last)"
+      raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
+    if image.ndim != 3 or image.shape[2] != channels or not image.size:
+      raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}")
+    if image.dtype != np.uint8:
+      hint = " (of floats in 0..1, np.rint(255 * image).astype(np.uint8))"
+      raise errors.UserError(f"an image of {image.dtype}: {wanted}{hint}")
+    return image
+
+
+def load(workdir: Path, checkpoint: str = "newest") -> Model:
+  """Loads the network of a run.
+
+  Args:
+    workdir: the run's folder. Neither its data nor its configuration's file need be at hand.
+    checkpoint: "newest" or "best".
+
+  Raises:
+    UserError: there is no such run or checkpoint.
+  """
+  if checkpoint not in ("newest", "best"):
+    raise errors.unknown("checkpoint", checkpoint, ["newest", "best"])
+  return Model(trained.load(pathlib.Path(workdir).expanduser(), checkpoint))
+
+
+def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
+  """Trains, or goes on with the run in a folder; see `main.py`.
+
+  Args:
+    config: the configuration, such as `configs.street_scenes.get_config()`.
+    workdir: the run's folder.
+
+  Returns:
+    0, or 128 and the number of the signal that stopped it.
+
+  Raises:
+    UserError: the configuration or the data cannot be used, or a step has failed.
+  """
+  from flax_unet.training import loop
+
+  _parse_no_flags()
+  return loop.train(config, pathlib.Path(workdir).expanduser())
+
+
+def evaluate(
+  workdir: Path, checkpoint: str = "newest", config: ml_collections.ConfigDict | None = None
+) -> dict[str, dict[str, Any]]:
+  """Evaluates a run, and writes a report to `evaluations` in its folder.
+
+  Args:
+    workdir: the run's folder.
+    checkpoint: "newest" or "best".
+    config: the run's configuration with other `evals`; None: the one it was trained with.
+
+  Returns:
+    The scores of each evaluation, as `flax_unet.evaluation.metrics.scores` has them.
+
+  Raises:
+    UserError: there is no such run, or the configuration is of another model.
+  """
+  from flax_unet.training import reporting
+
+  _parse_no_flags()
+  folder = pathlib.Path(workdir).expanduser()
+  config = config or trained.config_of(folder)
+  results = reporting.evaluate(config, folder, checkpoint)
+  return {name: result.scores for name, result in results.items()}
+
+
+def score(
+  predictions: np.ndarray | Sequence[np.ndarray],
+  labels: np.ndarray | Sequence[np.ndarray],
+  label_space: LabelSpace | str,
+) -> dict[str, Any]:
+  """Scores predictions with the official definitions, over all images together.
+
+  Args:
+    predictions: class indices uint8 `[images, height, width]`, or a sequence of `[height, width]`.
+    labels: likewise, and 255 where a pixel is ignored.
+    label_space: of the classes, or its name.
+
+  Returns:
+    See `flax_unet.evaluation.metrics.scores`.
+
+  Raises:
+    UserError: the arrays do not fit each other, or hold what is no class.
+  """
+  space = label_spaces.get(label_space) if isinstance(label_space, str) else label_space
+  if len(predictions) != len(labels) or not len(labels):
+    raise errors.UserError(f"{len(predictions)} predictions of {len(labels)} labels: give pairs")
+  pairs = zip(_maps("prediction", predictions), _maps("label", labels), strict=True)
+  confusion = np.zeros((space.num_classes, space.num_classes + 1), np.int64)
+  for index, (prediction, label) in enumerate(pairs):
+    if prediction.shape != label.shape:
+      raise errors.UserError(
+        f"prediction {index} is of shape {list(prediction.shape)}, its label {list(label.shape)}"
+      )
+    _check_classes(f"prediction {index}", prediction, space.num_classes)
+    _check_classes(f"label {index}", label, space.num_classes, or_ignored=True)
+    confusion += counting.count(
+      label.astype(np.uint8), prediction.astype(np.uint8), space.num_classes
+    )
+  return metrics.scores(confusion, space)
+
+
+def _maps(what: str, arrays: Any) -> Iterator[np.ndarray]:
+  for index, array in enumerate(arrays):
+    array = np.asarray(array)
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
+      raise errors.UserError(
+        f"{what} {index} is {array.dtype} {list(array.shape)}: give integers [height, width], and "
+        "several of them as [images, height, width] or a list"
+      )
+    yield array
+
+
+def _check_classes(
+  what: str, array: np.ndarray, num_classes: int, or_ignored: bool = False
+) -> None:
+  wrong = (array < 0) | (array >= num_classes)
+  if or_ignored:
+    wrong &= array != IGNORED
+  if wrong.any():
+    also = f" or {IGNORED} for ignored pixels" if or_ignored else ""
+    raise errors.UserError(
+      f"{what} holds {array[wrong][0]}: give class indices below {num_classes}{also}"
+    )
+
+
+def _parse_no_flags() -> None:
+  """Libraries read flags, which a program that is not ours has none of."""
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS.mark_as_parsed()
