@@ -87,7 +87,7 @@ def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Calla
 
   @functools.partial(jax.pmap, in_axes=(None, 0))
   def forward(variables, image):
-    return base.apply(model, variables, image, train=False)
+    return base.OnImages(model)(variables, image, train=False)
 
   def train():
     nonlocal train_state

@@ -40,7 +40,10 @@ class Dataset(Protocol):
     """
 
   def fingerprint(self) -> dict[str, Any]:
-    """What identifies the data a run has seen: `name`, and facts about each of the `splits`."""
+    """What identifies the data a run has seen: `name`, and facts about each of the `splits`.
+
+    Of each, `examples`, their number; perhaps `bytes`, their size, and other facts.
+    """
 
   def digests(self) -> dict[str, dict[str, str]]:
     """A digest of each example by split and id, where examples may change; else empty."""

@@ -60,7 +60,7 @@ def export_model(
 
   def serve(images: jax.Array) -> dict[str, jax.Array]:
     if image_size is None:
-      logits = base.apply(model, variables, images, train=False)
+      logits = base.OnImages(model)(variables, images, train=False)
     else:
       logits = inference.whole_picture(model, variables, images, multiple)
     return {

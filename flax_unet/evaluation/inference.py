@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from flax_unet.data import padding
-from flax_unet.models.base import Geometry, Network, apply
+from flax_unet.models.base import Geometry, Network, OnImages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _middle_logits(
   for axis, (side, margin) in enumerate(zip(size, margins, strict=True), start=1):
     start = (images.shape[axis] - side) // 2 - margin // 2
     images = _mirrored_slice(images, start, start + side + margin, axis)
-  logits = apply(model, variables, images, train=False)
+  logits = OnImages(model)(variables, images, train=False)
   # The logits lie centred in the pictures, the middle half a margin from the pictures' corner.
   top, left = (
     margin // 2 - (outer - inner) // 2

@@ -54,10 +54,10 @@ def columns(run_info: Mapping[str, Any], history: Mapping[str, Curve]) -> list[F
     run.append(("Waiting for data", f"{100 * share:.1f} % of the time (median)"))
   data = run_info.get("data", {})
   named = [("Data", data["name"])] if data else []
-  splits = [
-    (f"Examples in {split}", f"{facts['examples']:,} ({amount(facts['bytes'])}B)")
-    for split, facts in data.get("splits", {}).items()
-  ]
+  splits = []
+  for split, facts in data.get("splits", {}).items():
+    size = f" ({amount(facts['bytes'])}B)" if "bytes" in facts else ""
+    splits.append((f"Examples in {split}", f"{facts['examples']:,}{size}"))
   versions = list(run_info.get("versions", {}).items())
   return [column for column in (run, named + splits, versions) if column]
 

@@ -110,9 +110,18 @@ def normalize(images: jax.Array, model: Network) -> jax.Array:
   return (images.astype(jnp.float32) / 255 - mean) / stddev
 
 
-def apply(model: Network, variables: Mapping[str, Any], images: jax.Array, **options: Any) -> Any:
-  """Applies a network to images as data have them, uint8 `[batch, height, width, channels]`."""
-  return model.apply(variables, normalize(images, model), **options)
+@dataclasses.dataclass(frozen=True)
+class OnImages:
+  """`model.apply` for images as data have them, uint8 `[batch, height, width, channels]`.
+
+  Equal for equal networks, as training states that hold it have to be.
+  """
+
+  model: Network
+
+  def __call__(self, variables: Mapping[str, Any], images: jax.Array, **options: Any) -> Any:
+    """See class."""
+    return self.model.apply(variables, normalize(images, self.model), **options)
 
 
 def center_crop(x: jax.Array, size: tuple[int, int]) -> jax.Array:

@@ -63,7 +63,7 @@ def create(
     params_key, key = jax.random.split(jax.random.key(seed))
     variables = model.init(params_key, jnp.zeros((1, *image_size, model.channels)), train=False)
     return TrainState.create(
-      apply_fn=functools.partial(base.apply, model),
+      apply_fn=base.OnImages(model),
       params=variables["params"],
       tx=tx,
       batch_stats=variables.get("batch_stats", {}),

@@ -8,22 +8,23 @@ import optax
 import pytest
 
 from flax_unet.errors import UserError
+from flax_unet.models import base
 from flax_unet.training import checkpoint, state
 
 
-class _Net(nn.Module):
+class _Net(base.Network):
   @nn.compact
   def __call__(self, images, *, train):
     return nn.BatchNorm(use_running_average=not train)(nn.Dense(2)(images))
 
 
-class _OtherNet(nn.Module):
+class _OtherNet(base.Network):
   @nn.compact
   def __call__(self, images, *, train):
     return nn.Conv(2, (3, 3))(images)
 
 
-NET, TX = _Net(), optax.sgd(0.1, momentum=0.9)
+NET, TX = _Net(2), optax.sgd(0.1, momentum=0.9)
 
 
 def _state(seed=0):
@@ -196,7 +197,7 @@ def test_a_checkpoint_that_is_deleted_while_it_is_read_is_passed_over(tmp_path):
 
 def test_a_checkpoint_of_another_network_is_one_line(tmp_path):
   _save(tmp_path, step_1=None)
-  other = state.create(_OtherNet(), TX, image_size=(4, 4), seed=0, ema=True)
+  other = state.create(_OtherNet(2), TX, image_size=(4, 4), seed=0, ema=True)
   checkpoints = checkpoint.Checkpoints(tmp_path)
   with pytest.raises(UserError, match="does not fit this configuration") as error:
     checkpoints.restore(1, other)

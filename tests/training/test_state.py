@@ -7,10 +7,11 @@ import numpy as np
 import optax
 import pytest
 
+from flax_unet.models import base
 from flax_unet.training import state
 
 
-class _Net(nn.Module):
+class _Net(base.Network):
   """A convolution and a normalisation: 27 * 2 + 2 + 2 parameters."""
 
   @nn.compact
@@ -20,7 +21,7 @@ class _Net(nn.Module):
 
 
 def _create(seed=0, ema=False, tx=None):
-  return state.create(_Net(), tx or optax.sgd(0.1), image_size=(4, 4), seed=seed, ema=ema)
+  return state.create(_Net(2), tx or optax.sgd(0.1), image_size=(4, 4), seed=seed, ema=ema)
 
 
 def _flip_bit(x, bit):
@@ -42,7 +43,7 @@ def test_everything_follows_from_the_seed():
 
 def test_training_does_not_reuse_the_key_of_initialisation():
   params_key = jax.random.split(jax.random.key(7))[0]
-  params = _Net().init(params_key, jnp.zeros((1, 4, 4, 3)), train=False)["params"]
+  params = _Net(2).init(params_key, jnp.zeros((1, 4, 4, 3)), train=False)["params"]
   np.testing.assert_allclose(
     _create(seed=7).params["Conv_0"]["kernel"], params["Conv_0"]["kernel"], rtol=1e-6
   )
