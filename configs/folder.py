@@ -32,7 +32,7 @@ Arguments after the colon:
     test_list=FILE      those that are scored once, at the end.
     train_dir=train     Instead of lists, the folder of each split: `images/train/7.jpg` and
     val_dir=val         `labels/train/7.png`, or `train/images/7.jpg` and `train/labels/7.png`.
-    test_dir=test
+    test_dir=test       Where masks lie elsewhere, train_dir=train:trainannot names both.
     val_share=0.2       Without lists and folders, the share that is drawn for validation.
     res=256x256         Height and width of the training crops; multiples of 16.
     width=32            Channels of the first level.

@@ -29,9 +29,9 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
   Args:
     data: `images` and `labels`, the folders; `label_suffix` and perhaps `image_suffix`, what the
       names of masks and images have more than the id; `lists`, that of each split, or None for all
-      of them; perhaps `folders`, that of each split below these two; `validation_share` and
-      `validation_seed`, for the draw where there are neither; `data_dir`, where these paths start
-      (None: the current folder).
+      of them; perhaps `folders`, that of each split below these two, or `images:labels` where they
+      differ; `validation_share` and `validation_seed`, for the draw where there are neither;
+      `data_dir`, where these paths start (None: the current folder).
 
   Raises:
     UserError: a file has no partner, or a list cannot be used.
@@ -43,7 +43,7 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
     raise errors.UserError("config.input.data has lists and folders of splits: give one of them")
   if folders:
     return {
-      split: all_pairs(*_files(data, root, name), prefix=f"{name}/")
+      split: all_pairs(*_files(data, root, name), prefix=f"{name.partition(':')[0]}/")
       for split, name in folders.items()
     }
   images, labels = _files(data, root)
@@ -65,7 +65,9 @@ def _files(
   data: ml_collections.ConfigDict, root: pathlib.Path, split: str = ""
 ) -> tuple[Files, Files]:
   """The images and the masks, of all splits or of one that has a folder."""
-  images, labels = (root / _below(root, name, split) for name in (data.images, data.labels))
+  of_images, _, of_labels = split.partition(":")
+  images = root / _below(root, data.images, of_images)
+  labels = root / _below(root, data.labels, of_labels or of_images)
   masks_end = Files(labels, masks.ENDINGS, suffix=data.label_suffix).endings
   is_one = images.is_dir() and labels.is_dir() and images.samefile(labels)
   leave_out = () if is_one else (images, labels)

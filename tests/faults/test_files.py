@@ -203,6 +203,14 @@ def test_names_of_any_bytes(tmp_path):
   assert _all(_open(tmp_path)) == sorted(["caf\\xe9", "new\nline", "b & <c>"])
 
 
+def test_splits_whose_masks_lie_elsewhere(tmp_path):
+  _pairs(tmp_path, *"ab", image="train/{}.png", label="trainannot/{}.png")
+  _pairs(tmp_path, "c", image="val/{}.png", label="valannot/{}.png")
+  dirs = {"train_dir": "train:trainannot", "val_dir": "val:valannot"}
+  ids = _open(tmp_path, images=".", labels=".", **dirs)
+  assert ids == {"train": ["train/a", "train/b"], "validation": ["val/c"]}
+
+
 @pytest.mark.parametrize("layout", ["{}/{}", "{1}/{0}"])
 def test_a_folder_for_each_split(tmp_path, layout):
   for split, names in (("train", "ab"), ("val", "c"), ("test", "d")):
@@ -212,6 +220,25 @@ def test_a_folder_for_each_split(tmp_path, layout):
   assert ids == {"train": ["train/a", "train/b"], "validation": ["val/c"], "test": ["test/d"]}
   with pytest.raises(errors.UserError, match=r"/images/dev: no such folder"):
     _open(tmp_path, train_dir="train", val_dir="dev")
+
+
+def test_camvid_as_its_authors_have_it():
+  root = os.environ.get("CAMVID")
+  if not root:
+    pytest.skip("CAMVID does not name the folder of the SegNet authors' version of CamVid")
+  config = folder.get_config(
+    f"images={root},labels={root},num_classes=11,ignore=11,"
+    "train_dir=train:trainannot,val_dir=val:valannot"
+  )
+  dataset = datasets.open_dataset(config.input.data, label_spaces.get(config.label_space))
+  sources = {split: dataset.split(split) for split in ("train", "validation")}
+  assert {split: len(source) for split, source in sources.items()} == {
+    "train": 367,
+    "validation": 101,
+  }
+  for split, source in sources.items():
+    listed = (pathlib.Path(root) / f"{'train' if split == 'train' else 'val'}.txt").read_text()
+    assert [pair.id.partition("/")[2] for pair in source.pairs] == sorted(listed.split())
 
 
 @pytest.mark.parametrize(
