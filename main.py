@@ -74,5 +74,9 @@ def main(arguments):
 
 if __name__ == "__main__":
   sys.argv = config_flag.of_run(sys.argv)
-  flags.mark_flag_as_required("config")
+  flags.register_validator(
+    "config",
+    lambda config: config is not None,
+    message="give --config=FILE; to evaluate or predict, --workdir=RUN is enough",
+  )
   errors.run(main)

@@ -47,7 +47,7 @@ def _error(*arguments):
     ([CONFIG, "config.lr=1"], "unexpected argument 'config.lr=1'"),
     ([CONFIG + "l"], "unknown argument of the configuration 'runlocall': did you mean 'runlocal'"),
     (["--config=no/file.py", "--config.lr=1"], "error: No such file or directory: 'no/file.py'"),
-    ([], "Flag --config must have a value other than None."),
+    ([], "give --config=FILE; to evaluate or predict, --workdir=RUN is enough"),
     (
       [FOLDER],
       "configs/folder.py needs images=DIR,labels=DIR and either num_classes=N or classes=",
