@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import jax
@@ -223,3 +224,16 @@ def test_specs():
 def test_what_is_no_loss_is_refused(text, message):
   with pytest.raises(UserError, match=message):
     spec.parse(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Unfinished(base.Loss):
+  """Has no value."""
+
+  def sums(self, logits, labels, weights):
+    return logits.sum()
+
+
+def test_a_loss_without_all_of_its_parts_is_refused():
+  with pytest.raises(UserError, match=r"config.loss: .*Unfinished: .*abstract.*value"):
+    spec.parse("tests.test_losses.Unfinished")

@@ -5,6 +5,7 @@ the value is finished. So the loss is that of the whole global batch however it 
 mean of local means, which would weigh pixels by how many of their neighbours are ignored.
 """
 
+import abc
 import dataclasses
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from flax_unet.data.label_space import IGNORED
 Sums = Any  # a tree of arrays
 
 
-class Loss:
+class Loss(abc.ABC):
   """Base of all losses: frozen dataclasses, whose fields are their arguments in `config.loss`.
 
   Attributes:
@@ -29,6 +30,7 @@ class Loss:
   is_mean: ClassVar[bool] = False
   gathers: ClassVar[bool] = False
 
+  @abc.abstractmethod
   def sums(self, logits: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
     """Sums over the pixels of some images.
 
@@ -40,14 +42,13 @@ class Loss:
     Returns:
       A tree of arrays, which add up over images.
     """
-    raise NotImplementedError
 
+  @abc.abstractmethod
   def value(self, sums: Sums) -> jax.Array:
     """Finishes the loss from the sums over the global batch: a float32 scalar.
 
     0, with a gradient of 0, where no pixel counts.
     """
-    raise NotImplementedError
 
   def __call__(
     self, logits: jax.Array, labels: jax.Array, weights: jax.Array | None = None

@@ -1,5 +1,6 @@
 """Losses by the overlap of prediction and label: Dice and Tversky."""
 
+import abc
 import dataclasses
 
 import jax
@@ -32,9 +33,9 @@ class _Overlap(Loss):
       weights *= jnp.array(self.class_weights)
     return ratio(((1 - self.index(**sums)) * weights).sum(), weights.sum())
 
+  @abc.abstractmethod
   def index(self, overlap: jax.Array, predicted: jax.Array, true: jax.Array) -> jax.Array:
     """How well prediction and label agree, of each class, from sums `[classes]`."""
-    raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
