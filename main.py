@@ -37,8 +37,8 @@ def main(arguments):
   terminal.set_up()  # first, as libraries talk while they are imported
   config_flag.settle_length()
   logging.info("Loading libraries")
+  from flax_unet.run import loop, processes, reporting, workdir
   from flax_unet.tools import predict
-  from flax_unet.training import loop, processes, reporting, workdir
 
   processes.keep_compiled_programs()
   if _CONFIG.value.deterministic:

@@ -19,7 +19,8 @@ from absl import flags
 
 from flax_unet import config_flag, errors, terminal
 from flax_unet.data import label_spaces
-from flax_unet.training import checkpoint, checks, experiment
+from flax_unet.run import checks, experiment
+from flax_unet.training import checkpoint
 
 _CONFIG = config_flag.define()
 _EVERY = flags.DEFINE_integer("every", 50, "Steps in a block.", lower_bound=1)

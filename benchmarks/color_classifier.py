@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from flax_unet.data.label_spaces import CITYSCAPES_19, IGNORED
-from flax_unet.data.street_scenes import StreetScenes
+from flax_unet.street_scenes import StreetScenes
 
 _PIXELS_PER_PICTURE = 300  # 600 pictures give 180,000 pixels: more change nothing
 

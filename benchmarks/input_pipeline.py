@@ -43,7 +43,7 @@ from flax_unet.data import (
   pipeline,
   tfds_source,
 )
-from flax_unet.training import checks, experiment
+from flax_unet.run import checks, experiment
 
 _CONFIG = config_flag.define()
 _WORKERS = flags.DEFINE_list("workers", ["0", "2"], "Numbers of worker processes.")

@@ -22,7 +22,7 @@ import time
 
 import numpy as np
 
-from flax_unet.training import events
+from flax_unet.run import events
 
 ROOT = pathlib.Path(__file__).parents[1]
 

@@ -24,7 +24,7 @@ from absl import app, flags
 
 from configs import street_scenes
 from flax_unet.data import label_spaces
-from flax_unet.training import experiment, processes
+from flax_unet.run import experiment, processes
 from flax_unet.training.state import num_params
 
 _WIDTH = flags.DEFINE_integer("width", 16, "Channels of the first block.")

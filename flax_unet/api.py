@@ -16,9 +16,10 @@ from absl import flags
 from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.data.label_space import IGNORED, LabelSpace
-from flax_unet.evaluation import counting, fitting, metrics
-from flax_unet.evaluation.prediction import Predictor
-from flax_unet.training import trained
+from flax_unet.evaluation.inference import fitting
+from flax_unet.evaluation.inference.prediction import Predictor
+from flax_unet.evaluation.metrics import counting, segmentation
+from flax_unet.run import trained
 
 Path = str | os.PathLike[str]
 
@@ -139,7 +140,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
   Raises:
     UserError: the configuration or the data cannot be used, or a step has failed.
   """
-  from flax_unet.training import loop
+  from flax_unet.run import loop
 
   _parse_no_flags()
   return loop.train(config, pathlib.Path(workdir).expanduser())
@@ -156,12 +157,12 @@ def evaluate(
     config: the run's configuration with other `evals`; None: the one it was trained with.
 
   Returns:
-    The scores of each evaluation, as `flax_unet.evaluation.metrics.scores` has them.
+    The scores of each evaluation, as `flax_unet.evaluation.metrics.segmentation.scores` has them.
 
   Raises:
     UserError: there is no such run, or the configuration is of another model.
   """
-  from flax_unet.training import reporting
+  from flax_unet.run import reporting
 
   _parse_no_flags()
   folder = pathlib.Path(workdir).expanduser()
@@ -183,7 +184,7 @@ def score(
     label_space: of the classes, or its name.
 
   Returns:
-    See `flax_unet.evaluation.metrics.scores`.
+    See `flax_unet.evaluation.metrics.segmentation.scores`.
 
   Raises:
     UserError: the arrays do not fit each other, or hold what is no class.
@@ -203,7 +204,7 @@ def score(
     confusion += counting.count(
       label.astype(np.uint8), prediction.astype(np.uint8), space.num_classes
     )
-  return metrics.scores(confusion, space)
+  return segmentation.scores(confusion, space)
 
 
 def _maps(what: str, arrays: Any) -> Iterator[np.ndarray]:

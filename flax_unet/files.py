@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from flax_unet import errors
+from flax_unet import errors, nested
 
 
 @contextlib.contextmanager
@@ -24,9 +24,22 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
-  """Writes JSON, indented, all or nothing."""
+  """Writes JSON, indented, all or nothing; NaN becomes null."""
+  text = json.dumps(nested.nan_to_none(content), indent=2, allow_nan=False)
   with replacing(path) as temporary:
-    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    temporary.write_text(text + "\n")
+
+
+def write_output(name: str, content: Any) -> None:
+  """Writes JSON to a file that the user has named.
+
+  Raises:
+    UserError: the file cannot be written.
+  """
+  try:
+    write_json(pathlib.Path(name).expanduser(), content)
+  except OSError as error:
+    raise errors.UserError(f"{name}: {error.strerror}") from error
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

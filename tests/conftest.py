@@ -29,9 +29,10 @@ from absl import flags
 
 from configs import street_scenes
 from flax_unet.data import label_spaces
-from flax_unet.data.street_scenes import StreetScenes
 from flax_unet.models.unet import UNet
-from flax_unet.training import checkpoint, experiment, optimizer, state, workdir
+from flax_unet.run import experiment, workdir
+from flax_unet.street_scenes import StreetScenes
+from flax_unet.training import checkpoint, optimizer, state
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 flags.FLAGS.mark_as_parsed()  # grain reads its own before it starts workers

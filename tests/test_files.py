@@ -4,6 +4,7 @@ import os
 import pytest
 
 from flax_unet import files
+from flax_unet.errors import UserError
 
 
 def test_the_file_appears_when_it_is_whole(tmp_path):
@@ -28,11 +29,15 @@ def test_a_failure_leaves_what_was_there(tmp_path):
   assert os.listdir(tmp_path) == ["content.txt"]
 
 
-def test_json_is_valid_or_refused(tmp_path):
+def test_json_is_valid_and_nan_is_null(tmp_path):
   path = tmp_path / "content.json"
   content = {"number": 0.1, "nothing": None, "list": [1, 2]}
   files.write_json(path, content)
   assert json.loads(path.read_text()) == content
-  with pytest.raises(ValueError, match="not JSON compliant"):
-    files.write_json(path, {"number": float("nan")})
-  assert json.loads(path.read_text()) == content
+  files.write_json(path, {"scores": {"iou": float("nan")}})
+  assert json.loads(path.read_text()) == {"scores": {"iou": None}}
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+  with pytest.raises(UserError, match=r"nowhere/a.json: No such file or directory"):
+    files.write_output(str(tmp_path / "nowhere" / "a.json"), {})

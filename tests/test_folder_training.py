@@ -7,7 +7,7 @@ import pytest
 
 from configs import folder
 from flax_unet.errors import UserError
-from flax_unet.training import loop
+from flax_unet.run import loop
 
 COLORS = np.array([(90, 90, 90), (220, 60, 40), (40, 90, 220)], np.uint8)
 

@@ -102,7 +102,7 @@ def open_builder(data: ml_collections.ConfigDict) -> Any:
   if dataset not in _FEATURES:
     raise errors.unknown("data set in config.input.data.name", dataset, [*_FEATURES, "folder"])
   if dataset == "street_scenes":
-    import flax_unet.data.street_scenes  # noqa: F401 (importing makes it known to TFDS)
+    import flax_unet.street_scenes  # noqa: F401 (importing makes it known to TFDS)
   _, _, config_name = data.name.partition("/")
   configs = tfds.builder_cls(dataset).builder_configs
   if configs and config_name.split(":")[0] not in configs:

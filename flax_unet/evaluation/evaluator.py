@@ -14,9 +14,10 @@ from flax_unet.data import feed, padding, pipeline
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.op_spec import Chain
-from flax_unet.evaluation import audit, inference, metrics
-from flax_unet.evaluation.confusion import confusion_matrices
-from flax_unet.evaluation.fitting import predict
+from flax_unet.evaluation.inference import passes
+from flax_unet.evaluation.inference.fitting import predict
+from flax_unet.evaluation.metrics import audit, segmentation
+from flax_unet.evaluation.metrics.confusion import confusion_matrices
 from flax_unet.models.base import Network
 
 
@@ -25,7 +26,7 @@ def eval_step(
   batch: Mapping[str, jax.Array],
   *,
   model: Network,
-  options: inference.Options = inference.WHOLE,
+  options: passes.Options = passes.WHOLE,
   multiple: int = padding.MULTIPLE,
 ) -> dict[str, jax.Array]:
   """Predicts and counts this device's part of a batch.
@@ -67,7 +68,7 @@ class Result:
     places: int `[pictures]`, in the split; ascending.
     ids: str `[pictures]`.
     confusions: int64 `[pictures, classes, classes]`.
-    scores: what `metrics.scores` makes of their sum.
+    scores: what `segmentation.scores` makes of their sum.
     examples: the first pictures.
     extra: what the audit needs beside the matrices, see `audit.extra_counts`, where asked for.
     skipped: the errors of examples that could not be used.
@@ -95,7 +96,7 @@ class Evaluator:
     batch_size: int,
     workers: int = 0,
     num_pictures: int = 0,
-    options: inference.Options = inference.WHOLE,
+    options: passes.Options = passes.WHOLE,
     skip_bad_examples: bool = False,
     timeout: int = 300,
   ):
@@ -167,7 +168,7 @@ class Evaluator:
       places=places,
       ids=ids[order],
       confusions=confusions,
-      scores=metrics.scores(confusions.sum(0), self._label_space),
+      scores=segmentation.scores(confusions.sum(0), self._label_space),
       examples=self.pictures(variables, places[: self._num_pictures].tolist()),
       extra={key: devices.gather_rows(counts[None]).sum(0) for key, counts in extra.items()},
       skipped=sorted(devices.gather_rows(np.array(skipped, str)).tolist()),

@@ -11,8 +11,9 @@ import numpy as np
 
 from flax_unet.data.label_spaces import IGNORED, LabelSpace
 from flax_unet.errors import UserError
-from flax_unet.evaluation import audit, instances, mask_pairs, metrics
-from flax_unet.evaluation.counting import fold, joint_histogram
+from flax_unet.evaluation import mask_pairs
+from flax_unet.evaluation.metrics import audit, instances, segmentation
+from flax_unet.evaluation.metrics.counting import fold, joint_histogram
 
 
 class Pair(NamedTuple):
@@ -37,9 +38,9 @@ class Counts(NamedTuple):
   instance_counts: instances.InstanceCounts | None
 
   def scores(self, label_space: LabelSpace) -> dict[str, Any]:
-    """All scores, as `metrics.scores` gives them, joined by `instances.scores`."""
+    """All scores, as `segmentation.scores` gives them, joined by `instances.scores`."""
     confusion = self.confusions.sum(axis=0)
-    scores = metrics.scores(confusion, label_space)
+    scores = segmentation.scores(confusion, label_space)
     if self.instance_counts is not None:
       weighted = instances.scores(confusion, self.instance_counts, label_space)
       for group in ("per_class", "per_category"):

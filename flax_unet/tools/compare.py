@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from flax_unet import errors, terminal
-from flax_unet.evaluation import comparison, metrics
-from flax_unet.evaluation.tables import markdown_table, text_table
+from flax_unet import errors, files, terminal
+from flax_unet.evaluation.report import comparison
+from flax_unet.tables import markdown_table, text_table
 
 _EVAL = flags.DEFINE_string("eval", None, "Which evaluation to compare (default: the first).")
 _MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the tables as Markdown.")
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]):
       table = markdown_table if _MARKDOWN.value else text_table
       print(f"{'### ' if _MARKDOWN.value else ''}{title}\n\n{table(header, rows)}\n")
   if _JSON.value:
-    metrics.write_scores(pathlib.Path(_JSON.value), compared)
+    files.write_output(_JSON.value, compared)
 
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]

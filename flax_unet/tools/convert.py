@@ -17,7 +17,7 @@ import pathlib
 from absl import flags
 
 from flax_unet import config_flag, errors, terminal
-from flax_unet.training import conversion
+from flax_unet.run import conversion
 
 _CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")

@@ -3,8 +3,8 @@
     python -m flax_unet.tools.export --workdir=RUN --output=model.jaxexport [--checkpoint=best]
 
 The file maps pictures, uint8 RGB, to masks and class probabilities; normalisation and parameters
-are inside, see `flax_unet/evaluation/exported.py`. It takes any number of pictures of any height
-and width that the poolings divide, or with `--image_size=512x1024` those of one size.
+are inside, see `flax_unet/evaluation/inference/exported.py`. It takes any number of pictures of any
+height and width that the poolings divide, or with `--image_size=512x1024` those of one size.
 `python -m flax_unet.tools.run_exported` predicts files with it.
 """
 
@@ -13,7 +13,7 @@ import pathlib
 from absl import flags
 
 from flax_unet import errors, terminal
-from flax_unet.training import serving
+from flax_unet.run import serving
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "Which to export.")

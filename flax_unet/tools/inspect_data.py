@@ -21,8 +21,8 @@ from ml_collections import config_flags
 
 from flax_unet import config_flag, errors, files, terminal
 from flax_unet.data import datasets, inspection, label_spaces, op_spec, pipeline
-from flax_unet.evaluation import contact_sheet, data_report
-from flax_unet.training import experiment, workdir
+from flax_unet.evaluation.report import contact_sheet, data_report
+from flax_unet.run import experiment, workdir
 
 _CONFIG = config_flag.define()
 _OUTPUT = flags.DEFINE_string(

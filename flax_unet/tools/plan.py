@@ -19,8 +19,8 @@ from absl import flags
 
 from flax_unet import config_flag, errors, terminal
 from flax_unet.data import label_spaces
-from flax_unet.evaluation.page_facts import amount
-from flax_unet.training import checks, chips, cost, experiment, processes
+from flax_unet.evaluation.report.page_facts import amount
+from flax_unet.run import checks, chips, cost, experiment, processes
 from flax_unet.training.state import num_params
 
 _CONFIG = config_flag.define()

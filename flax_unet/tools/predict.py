@@ -15,9 +15,9 @@ from absl import logging
 from flax_unet import errors, terminal
 from flax_unet.data import picture_files
 from flax_unet.data.label_space import LabelSpace
-from flax_unet.evaluation import mask_files
-from flax_unet.evaluation.prediction import Predictor
-from flax_unet.training import trained
+from flax_unet.evaluation.inference import mask_files
+from flax_unet.evaluation.inference.prediction import Predictor
+from flax_unet.run import trained
 
 # Maps keys and images uint8 `[height, width, 3]` to keys and masks uint8 `[height, width]`.
 _Predictor = Callable[[Iterable[tuple[Any, np.ndarray]]], Iterator[tuple[Any, np.ndarray]]]

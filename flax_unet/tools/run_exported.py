@@ -13,7 +13,7 @@ from absl import flags
 
 from flax_unet import errors, terminal
 from flax_unet.data import label_spaces
-from flax_unet.evaluation import exported
+from flax_unet.evaluation.inference import exported
 from flax_unet.tools import predict
 
 _MODEL = flags.DEFINE_string("model", None, "A file of flax_unet.tools.export.")

@@ -18,11 +18,12 @@ import sys
 import numpy as np
 from absl import flags
 
-from flax_unet import errors, terminal
+from flax_unet import errors, files, terminal
 from flax_unet.data import label_spaces
 from flax_unet.data.label_spaces import LabelSpace
-from flax_unet.evaluation import audit, bootstrap, claim, mask_pairs, metrics, scoring
-from flax_unet.evaluation.tables import score_tables
+from flax_unet.evaluation import mask_pairs, scoring
+from flax_unet.evaluation.metrics import audit, bootstrap, claim
+from flax_unet.evaluation.report.score_tables import score_tables
 
 _PREDICTIONS = flags.DEFINE_string("predictions", None, "Folder of predicted masks.")
 _LABELS = flags.DEFINE_string("labels", None, "Folder of the labels' masks.")
@@ -66,7 +67,7 @@ def main(_):
     }
     if _CLAIM.value is not None:
       content["claim"] = claim.as_dict(_CLAIM.value, rows, label_space)
-    metrics.write_scores(_path(_JSON.value), content)
+    files.write_output(_JSON.value, content)
 
 
 def _find_pairs(label_space: LabelSpace) -> tuple[list[scoring.Pair], int]:

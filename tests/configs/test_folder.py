@@ -1,7 +1,7 @@
 import pytest
 
 from configs import folder
-from flax_unet.training import experiment
+from flax_unet.run import experiment
 
 
 def test_arguments_reach_the_configuration():

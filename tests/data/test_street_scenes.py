@@ -7,22 +7,16 @@ import pytest
 import tensorflow_datasets as tfds
 
 from flax_unet.data.label_spaces import CITYSCAPES_19, CITYSCAPES_IDS, IGNORED
-from flax_unet.data.street_scenes import StreetScenes, StreetScenesConfig
-from flax_unet.data.street_scenes.canvas import Canvas
-from flax_unet.data.street_scenes.develop import veil
-from flax_unet.data.street_scenes.furniture import Fence, draw_fence
-from flax_unet.data.street_scenes.geometry import (
-  Camera,
-  Place,
-  level,
-  rectangle,
-  upright,
-)
-from flax_unet.data.street_scenes.items import Item, paint_items
-from flax_unet.data.street_scenes.large_vehicles import draw_bus
-from flax_unet.data.street_scenes.people import draw_person
-from flax_unet.data.street_scenes.scene import draw_street_scene
-from flax_unet.data.street_scenes.weather import sample_weather
+from flax_unet.street_scenes import StreetScenes, StreetScenesConfig
+from flax_unet.street_scenes.canvas import Canvas
+from flax_unet.street_scenes.develop import veil
+from flax_unet.street_scenes.furniture import Fence, draw_fence
+from flax_unet.street_scenes.geometry import Camera, Place, level, rectangle, upright
+from flax_unet.street_scenes.items import Item, paint_items
+from flax_unet.street_scenes.large_vehicles import draw_bus
+from flax_unet.street_scenes.people import draw_person
+from flax_unet.street_scenes.scene import draw_street_scene
+from flax_unet.street_scenes.weather import sample_weather
 
 # Per cent of the labelled pixels of Cityscapes (fine, train), in the order of CITYSCAPES_19.
 _CITYSCAPES_SHARES = np.array([

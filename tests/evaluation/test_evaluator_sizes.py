@@ -4,7 +4,7 @@ import pytest
 
 from flax_unet.data import label_spaces, op_spec
 from flax_unet.evaluation import evaluator
-from flax_unet.evaluation.counting import count
+from flax_unet.evaluation.metrics.counting import count
 from flax_unet.models.unet import UNet
 
 SPACE = label_spaces.get("3_classes")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flax_unet.data import label_spaces
-from flax_unet.evaluation import counting, instances, metrics
+from flax_unet.evaluation.metrics import counting, instances, segmentation
 
 SPACE = label_spaces.CITYSCAPES_19
 
@@ -100,7 +100,7 @@ def test_every_official_score(official, scenes, tmp_path):
   np.testing.assert_array_equal(counts[:, :19], their_counts[:, SPACE.index_to_id])
   np.testing.assert_array_equal(counts.sum(axis=1), their_counts.sum(axis=1))
 
-  ours = metrics.scores(counts, SPACE)
+  ours = segmentation.scores(counts, SPACE)
   _assert_equal(ours["mean_iou"], theirs["averageScoreClasses"])
   _assert_equal(ours["category_iou"], theirs["averageScoreCategories"])
   for name in SPACE.class_names:
@@ -145,4 +145,4 @@ def test_pixel_accuracy_is_not_the_official_option(official, tmp_path):
   # What it calls "not ignored" is the ignored half, and "correct" counts the errors in it.
   assert their_count == {"nbNotIgnoredPixels": 4, "nbCorrectPixels": 3}
   counts = counting.count(SPACE.to_index(label), SPACE.to_index(prediction), 19)
-  assert metrics.scores(counts, SPACE)["pixel_accuracy"] == 3 / 4
+  assert segmentation.scores(counts, SPACE)["pixel_accuracy"] == 3 / 4

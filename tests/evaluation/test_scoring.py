@@ -4,7 +4,8 @@ import pytest
 
 from flax_unet.data import label_spaces
 from flax_unet.errors import UserError
-from flax_unet.evaluation import audit, counting, scoring
+from flax_unet.evaluation import scoring
+from flax_unet.evaluation.metrics import audit, counting
 
 SPACE = label_spaces.CITYSCAPES_19
 

@@ -11,7 +11,7 @@ from PIL import Image
 from configs import folder
 from flax_unet import errors
 from flax_unet.data import datasets, label_spaces, picture_files
-from flax_unet.training import checks
+from flax_unet.run import checks
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 MASK = (np.arange(48).reshape(6, 8) % 3 == 0).astype(np.uint8)

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from flax_unet.training import events
+from flax_unet.run import events
 from tests.faults.processes import (
   ROOT,
   STEPS,
@@ -142,7 +142,7 @@ def _start_two(start, *arguments, **options) -> list[subprocess.Popen]:
 _LATE_SECOND = """
 import time
 from clu import metric_writers
-from flax_unet.training import events
+from flax_unet.run import events
 if "--process_id=1" in sys.argv:
   def late(function):
     def run(*args, **kwargs):

@@ -11,10 +11,10 @@ import pytest
 
 from configs import street_scenes
 from flax_unet import errors
-from flax_unet.evaluation import exported
+from flax_unet.evaluation.inference import exported
 from flax_unet.models.unet import UNet
+from flax_unet.run import serving, workdir
 from flax_unet.tools import predict
-from flax_unet.training import serving, workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -13,8 +13,9 @@ from configs import street_scenes
 from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.evaluation import evaluator
+from flax_unet.run import experiment, workdir
 from flax_unet.tools import predict
-from flax_unet.training import checkpoint, experiment, optimizer, state, workdir
+from flax_unet.training import checkpoint, optimizer, state
 
 _MAIN = pathlib.Path(__file__).parents[2] / "main.py"
 

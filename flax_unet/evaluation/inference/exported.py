@@ -1,0 +1,154 @@
+"""A trained network as one file that serves predictions, without configuration or Python code.
+
+The file is what `jax.export` serialises: StableHLO, in which the parameters are constants and the
+normalisation of pictures is the first operation. Whoever has jax runs it in two lines:
+
+    model = jax.export.deserialize(pathlib.Path("model.jaxexport").read_bytes())
+    outputs = model.call(images)  # uint8 [batch, height, width, 3], RGB
+
+`outputs["mask"]`, uint8 `[batch, height, width]`, has the class indices, and
+`outputs["probabilities"]`, float32 `[batch, height, width, classes]`, the softmax of the logits.
+`model.fun_name` is the name of the label space. Where pictures of any size are to be mirrored up to
+a multiple other than 128 pixels (see `fitting`), the dimensions' names say so: `height_by_256`.
+How long later versions of jax read such a file is told in
+https://docs.jax.dev/en/latest/export/export.html#compatibility-guarantees.
+"""
+
+import functools
+import pathlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from flax_unet import errors
+from flax_unet.data import padding
+from flax_unet.evaluation.inference import fitting, passes
+from flax_unet.models import base
+
+_PLATFORMS = ("cpu", "cuda", "tpu")
+
+Key = TypeVar("Key")
+
+
+def export_model(
+  model: base.Network,
+  variables: Mapping[str, Any],
+  image_size: tuple[int, int] | None,
+  label_space: str,
+  multiple: int = padding.MULTIPLE,
+) -> export.Exported:
+  """Makes a network into a function of pictures alone, for any number of them.
+
+  Args:
+    model: the network.
+    variables: its parameters and statistics.
+    image_size: height and width of the pictures, any; where they do not fit the network they are
+      mirrored at their borders. None: every height and width that fit the network.
+    label_space: name of the classes' label space, which the file keeps.
+    multiple: up to a multiple of how many pixels pictures are mirrored, see `fitting`: by the file
+      itself where it is for one size, by `ExportedPredictor` where it is for any.
+
+  Raises:
+    ValueError: a size below 1, or none for a network whose logits are smaller than the image.
+  """
+
+  def serve(images: jax.Array) -> dict[str, jax.Array]:
+    if image_size is None:
+      logits = base.OnImages(model)(variables, images, train=False)
+    else:
+      logits = passes.whole_picture(model, variables, images, multiple)
+    return {
+      "mask": jnp.argmax(logits, axis=-1).astype(jnp.uint8),
+      "probabilities": jax.nn.softmax(logits),
+    }
+
+  serve.__name__ = label_space
+  if image_size is not None and min(image_size) < 1:
+    raise ValueError(f"an image size of {image_size[0]}x{image_size[1]}: give pixels above 0")
+  if image_size is None and model.geometry.lost:
+    raise ValueError(
+      f"{model.geometry.name} takes pictures of one size only: name it, such as 512x1024"
+    )
+  name = "" if multiple == padding.MULTIPLE else f"_by_{multiple}"
+  fit = model.geometry.multiple
+  height, width = image_size or (f"{fit}*height{name}", f"{fit}*width{name}")
+  shape = export.symbolic_shape(f"batch, {height}, {width}, {model.channels}")
+  exporter = export.export(jax.jit(serve), platforms=_PLATFORMS)
+  return exporter(jax.ShapeDtypeStruct(shape, jnp.uint8))
+
+
+class ExportedPredictor:
+  """Predicts pictures with an exported file; compiled once for each shape of picture.
+
+  Attributes:
+    num_classes: of the network.
+    label_space: name of that of its classes.
+  """
+
+  def __init__(self, path: pathlib.Path):
+    """Reads a file.
+
+    Raises:
+      UserError: there is none, or it was not written by `export_model`.
+    """
+    try:
+      content = path.read_bytes()
+    except OSError as error:
+      raise errors.UserError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+      exported = export.deserialize(bytearray(content))
+      outputs = jax.tree.unflatten(exported.out_tree, exported.out_avals)
+      (images,) = exported.in_avals
+      self.num_classes = outputs["probabilities"].shape[-1]
+      self.label_space = exported.fun_name
+      self._size = images.shape[1:3]
+      found = re.search(r"height_by_(\d+)", str(self._size[0]))
+      self._multiple = int(found[1]) if found else padding.MULTIPLE
+    except Exception as error:  # of many types, as the bytes may be anything
+      raise errors.UserError(
+        f"{path}: cannot be read as a file of flax_unet.tools.export with jax {jax.__version__}"
+      ) from error
+    self._predict = jax.jit(functools.partial(_predict, exported), static_argnames="size")
+
+  def __call__(
+    self, pictures: Iterable[tuple[Key, np.ndarray]]
+  ) -> Iterator[tuple[Key, np.ndarray]]:
+    """Predicts pictures one by one, in one pass each.
+
+    Pictures are made to fit as in evaluation and prediction (see `fitting`), where a file for any
+    size is of a run without `resize_image`, and one for a single size of a run that resizes to it.
+
+    Args:
+      pictures: a key and uint8 `[height, width, 3]`, RGB, each.
+
+    Yields:
+      The key and the mask of each, uint8 `[height, width]`, class indices.
+    """
+    for key, image in pictures:
+      size = image.shape[:2]
+      if all(isinstance(side, int) for side in self._size):
+        image = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
+        at = size if fitting.resizes_scores(self._size, size) else self._size
+        yield key, fitting.resize_mask(np.asarray(self._predict(image[None], size=at))[0], size)
+      else:
+        mirrored = padding.mirror(image, self._multiple)
+        mask = np.asarray(self._predict(mirrored[None], size=mirrored.shape[:2]))[0]
+        yield key, mask[: size[0], : size[1]]
+
+
+def _predict(exported: export.Exported, images: jax.Array, size: tuple[int, int]) -> jax.Array:
+  """Predicts masks uint8 `[batch, *size]`."""
+  outputs = exported.call(images)
+  if images.shape[1:3] == size:
+    return outputs["mask"]
+  # The logarithm differs from the logits by a number for each pixel, which is the same for all
+  # classes, and so are its interpolations.
+  probabilities = jnp.maximum(outputs["probabilities"], jnp.finfo(jnp.float32).tiny)
+  scores = passes.resize_logits(jnp.log(probabilities), size)
+  return jnp.argmax(scores, -1).astype(jnp.uint8)

@@ -1,0 +1,178 @@
+"""Predicts pictures of any size, one after the other, on all devices of this process.
+
+A picture is predicted as evaluation does it, see `fitting`. What goes to the devices are
+windows: whole pictures, or tiles of them. As many as there are devices make a batch, whichever
+pictures they belong to, and the next batch is on its way while the last one's result is fetched.
+"""
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import cv2
+import jax
+import numpy as np
+
+from flax_unet import devices
+from flax_unet.data import padding
+from flax_unet.evaluation.inference import fitting, passes, tiles
+from flax_unet.models.base import Network
+
+Key = TypeVar("Key")
+# Maps variables and uint8 windows `[devices, 1, height, width, 3]` to `[devices, 1, ...]`.
+_Step = Callable[[Mapping[str, Any], np.ndarray], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Whole:
+  """A picture that one call of a step completes."""
+
+  step: _Step  # gives masks
+  image: np.ndarray  # as the network sees it
+  part: tuple[int, int]  # of the result's upper left corner that is the picture's
+  size: tuple[int, int]  # of the mask
+
+  def windows(self) -> Iterator[np.ndarray]:
+    """What to send through the step, uint8 `[height, width, 3]` each."""
+    yield self.image
+
+  def add(self, output: np.ndarray) -> np.ndarray:
+    """Takes a window's result; returns the mask uint8 `[*size]` when it is complete."""
+    return fitting.resize_mask(output[: self.part[0], : self.part[1]], self.size)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tiles:
+  """A picture on its way in tiles, with the methods of `_Whole`."""
+
+  step: _Step  # gives scores
+  image: np.ndarray
+  plan: tiles.Plan
+  blender: tiles.Blender
+  part: tuple[int, int]
+  size: tuple[int, int]
+
+  def windows(self) -> Iterator[np.ndarray]:
+    return self.plan.windows(self.image)
+
+  def add(self, output: np.ndarray) -> np.ndarray | None:
+    if not self.blender.add(output):
+      return None
+    return fitting.resize_mask(self.blender.mask[: self.part[0], : self.part[1]], self.size)
+
+
+class _Window(NamedTuple):
+  """A window, and the picture that it belongs to."""
+
+  key: Any
+  picture: _Whole | _Tiles
+  pixels: np.ndarray
+
+
+class Predictor:
+  """Predicts pictures with one model; steps are compiled once for each shape of window."""
+
+  def __init__(
+    self,
+    model: Network,
+    variables: Mapping[str, Any],
+    options: passes.Options,
+    *,
+    resize: tuple[int, int] | None = None,
+    multiple: int = padding.MULTIPLE,
+  ):
+    """Sends the model to the devices.
+
+    Args:
+      model: the network.
+      variables: its parameters and statistics.
+      options: how to predict.
+      resize: height and width to which pictures are resampled before; masks are of a picture's own
+        size all the same.
+      multiple: up to a multiple of how many pixels images are mirrored, see `fitting`.
+    """
+    self._devices = jax.local_devices()
+    self._variables = jax.device_put(jax.device_get(variables), devices.replicated_locally())
+    self._model = model
+    self._options = options
+    self._resize = resize
+    self._multiple = multiple
+    self._tile_step = self._map(tiles.window_scores, options=options)
+    self._whole_steps: dict[tuple[int, int], _Step] = {}
+
+  def _map(self, function: Callable[..., jax.Array], **arguments: Any) -> _Step:
+    bound = functools.partial(function, self._model, **arguments)
+    return jax.pmap(bound, in_axes=(None, 0), devices=self._devices)
+
+  def _whole_step(self, size: tuple[int, int]) -> _Step:
+    """The step that gives whole masks at a resolution."""
+    if size not in self._whole_steps:
+      self._whole_steps[size] = self._map(
+        fitting.predict, size=size, options=self._options, multiple=self._multiple
+      )
+    return self._whole_steps[size]
+
+  def __call__(
+    self, pictures: Iterable[tuple[Key, np.ndarray]]
+  ) -> Iterator[tuple[Key, np.ndarray]]:
+    """Predicts pictures.
+
+    Args:
+      pictures: a key and uint8 `[height, width, 3]`, RGB, each. Pictures of one size in a row keep
+        all devices busy.
+
+    Yields:
+      The key and the mask of each, uint8 `[height, width]`, class indices; in the same order.
+    """
+    running = collections.deque()
+    for batch in self._batches(pictures):
+      pixels = [window.pixels for window in batch]
+      pixels += pixels[:1] * (len(self._devices) - len(batch))
+      outputs = batch[0].picture.step(self._variables, np.stack(pixels)[:, None])
+      running.append((batch, outputs))
+      if len(running) > 1:
+        yield from _fetch(*running.popleft())
+    if running:
+      yield from _fetch(*running.popleft())
+
+  def _batches(self, pictures: Iterable[tuple[Any, np.ndarray]]) -> Iterator[list[_Window]]:
+    """Groups windows of one shape and for one step, at most one a device."""
+    batch: list[_Window] = []
+    for key, image in pictures:
+      picture = self._prepare(image)
+      for pixels in picture.windows():
+        if batch and (
+          len(batch) == len(self._devices)
+          or picture.step is not batch[0].picture.step
+          or pixels.shape != batch[0].pixels.shape
+        ):
+          yield batch
+          batch = []
+        batch.append(_Window(key, picture, pixels))
+    if batch:
+      yield batch
+
+  def _prepare(self, image: np.ndarray) -> _Whole | _Tiles:
+    """Chooses how to predict a picture."""
+    size = image.shape[:2]
+    if self._resize:
+      image = cv2.resize(image, self._resize[::-1], interpolation=cv2.INTER_LINEAR)
+    part = image.shape[:2]
+    if fitting.resizes_scores(part, size):
+      return _Whole(self._whole_step(size), image, size, size)
+    image = padding.mirror(image, self._multiple)  # on the host: few shapes to compile
+    if fitting.in_tiles(image.shape[:2], self._options):
+      plan = tiles.Plan.make(image.shape[:2], self._model, self._options)
+      blender = tiles.Blender(plan, self._model.num_classes)
+      return _Tiles(self._tile_step, image, plan, blender, part, size)
+    return _Whole(self._whole_step(image.shape[:2]), image, part, size)
+
+
+def _fetch(batch: list[_Window], outputs: jax.Array) -> Iterator[tuple[Any, np.ndarray]]:
+  """Waits for a batch's results, and yields the masks that they complete."""
+  for window, output in zip(batch, np.asarray(outputs)[:, 0], strict=False):
+    mask = window.picture.add(output)
+    if mask is not None:
+      yield window.key, mask

@@ -1,0 +1,208 @@
+"""Puts finished runs side by side: what differs in them, and in what they reached.
+
+Runs that differ in nothing but `config.seed` are one group, with a mean and a standard deviation.
+The same seed again, or another number of steps, is a group of its own. Groups are compared with the
+first one, picture by picture.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from flax_unet import files, nested
+from flax_unet.errors import UserError
+from flax_unet.evaluation.metrics import bootstrap
+
+# What of run.json may explain a difference; the rest is other on every run.
+_FACTS = ("git_commit", "versions", "devices", "parameters", "seconds", "changes")
+_NO_SCORES = ("pictures",)  # numbers of an evaluation that are none
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """One finished run, scored on one split.
+
+  Attributes:
+    folder: its workdir.
+    config: the settings by dotted key.
+    facts: the step that was scored, and some of run.json, by dotted key.
+    scores: as in `report/metrics.json`.
+    ids: str `[pictures]`.
+    confusions: int64 `[pictures, classes, classes]`.
+  """
+
+  folder: pathlib.Path
+  config: Mapping[str, Any]
+  facts: Mapping[str, Any]
+  scores: Mapping[str, Any]
+  ids: np.ndarray
+  confusions: np.ndarray
+
+
+def load(folder: pathlib.Path, eval_name: str | None = None) -> Run:
+  """Reads a run's folder.
+
+  Args:
+    folder: the workdir.
+    eval_name: which of its evaluations; by default the first.
+
+  Raises:
+    UserError: a file is missing or unreadable, or there is no such evaluation.
+  """
+  file = folder / "report" / "metrics.json"
+  if not file.exists():
+    raise UserError(f"{file}: is not there; is {folder} the workdir of a finished run?")
+  report = files.read_json(file)
+  evals = report.get("evals")
+  if not evals:
+    raise UserError(f"{folder}: its report/metrics.json holds no evaluation")
+  name = eval_name or next(iter(evals))
+  if name not in evals:
+    raise UserError(f"{folder}: has no evaluation '{name}', only {', '.join(evals)}")
+  if "per_class" not in evals[name] or "step" not in report:
+    raise UserError(f"{folder}/report/metrics.json: is of another version of flax_unet")
+  file = folder / "report" / "confusions.npz"
+  try:
+    with file.open("rb") as stream, np.load(stream) as arrays:
+      ids, confusions = arrays[f"{name}/ids"], arrays[f"{name}/confusions"]
+  except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+    raise UserError(f"{file}: holds no readable matrices of evaluation '{name}'") from None
+  order = np.argsort(ids)
+  info = files.read_json(folder / "run.json")
+  facts = {key: info[key] for key in _FACTS if info.get(key)}
+  return Run(
+    folder=folder,
+    config=nested.flatten(files.read_json(folder / "config.json")),
+    facts={"step": report["step"], **nested.flatten(facts)},
+    scores=evals[name],
+    ids=ids[order],
+    confusions=confusions[order],
+  )
+
+
+def check_same_pictures(runs: Sequence[Run]) -> None:
+  """Refuses runs that were not scored on the same labels of the same pictures.
+
+  Raises:
+    UserError: the message names the runs, and the pictures or what differs in them.
+  """
+  first = runs[0]
+  for run in runs[1:]:
+    pair = f"{run.folder} and {first.folder} were scored on different"
+    ours, theirs = set(run.ids.tolist()), set(first.ids.tolist())
+    if ours != theirs:
+      raise UserError(
+        f"{pair} pictures: {_some(ours - theirs)} only in the first, "
+        f"{_some(theirs - ours)} only in the second"
+      )
+    if run.confusions.shape != first.confusions.shape:
+      raise UserError(f"{pair} classes: {run.confusions.shape[1]} and {first.confusions.shape[1]}")
+    labels, other_labels = run.confusions.sum(axis=2), first.confusions.sum(axis=2)
+    if (different := (labels != other_labels).any(axis=1)).any():
+      index = int(np.argmax(different))
+      raise UserError(
+        f"{pair} labels: in {run.ids[index]}, {labels[index].sum()} and "
+        f"{other_labels[index].sum()} pixels count; compare at one resolution"
+      )
+
+
+def _some(ids: set[str]) -> str:
+  """A few of a set of ids, for a message."""
+  shown = ", ".join(sorted(ids)[:3])
+  more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+  return f"{shown or 'none'}{more}"
+
+
+def group(runs: Sequence[Run]) -> list[list[Run]]:
+  """Puts runs together that differ in nothing but the seed, in the order given."""
+  groups: list[tuple[Any, list[Run]]] = []
+  for run in runs:
+    settings = {**run.config, "seed": None, "step": run.facts["step"]}
+    for others, members in groups:
+      seeds = [member.config.get("seed") for member in members]
+      if settings == others and run.config.get("seed") not in seeds:
+        members.append(run)
+        break
+    else:
+      groups.append((settings, [run]))
+  return [members for _, members in groups]
+
+
+def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
+  """Compares groups of runs.
+
+  Args:
+    groups: of runs on the same pictures.
+
+  Returns:
+    `pictures`, their number; `groups`, for each its `runs` and `seeds`; `settings`, for each
+    setting and fact that differs its values `[groups][values in the group]`; `scores`, for each
+    score of the split `[groups]` of `mean` and `std` (None for one run), and on all but the first
+    group `difference` from the first; `mean_iou_difference_interval`, `[groups - 1]` of bounds; and
+    `per_class`, the same as `scores` for each class's IoU.
+  """
+  first, all_runs = groups[0][0], [run for runs in groups for run in runs]
+  split_scores = [
+    name
+    for name in first.scores
+    if name not in _NO_SCORES and all(_is_score(run.scores.get(name)) for run in all_runs)
+  ]
+  side = [[run.confusions for run in runs] for runs in groups]
+  return {
+    "pictures": len(first.ids),
+    "groups": [
+      {"runs": [str(run.folder) for run in runs], "seeds": [run.config.get("seed") for run in runs]}
+      for runs in groups
+    ],
+    "settings": _differing(groups),
+    "scores": {name: _compare_score(groups, name) for name in split_scores},
+    "mean_iou_difference_interval": [
+      bootstrap.mean_iou_difference_interval(side[0], other) for other in side[1:]
+    ],
+    "per_class": {
+      name: _compare_score(groups, "per_class", name, "iou") for name in first.scores["per_class"]
+    },
+  }
+
+
+def _is_score(value: Any) -> bool:
+  """Whether it is a number, or None, as a score has it that is not defined."""
+  return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _differing(groups: Sequence[Sequence[Run]]) -> dict[str, list[list[Any]]]:
+  """The settings and facts that are not the same in all groups, by key."""
+
+  def values(runs: Sequence[Run], key: str) -> list[Any]:
+    found = [{**run.config, **run.facts}.get(key) for run in runs]
+    return [value for index, value in enumerate(found) if value not in found[:index]]
+
+  keys = {key: None for runs in groups for run in runs for key in (*run.config, *run.facts)}
+  by_group = {key: [values(runs, key) for runs in groups] for key in keys if key != "seed"}
+  return {
+    key: found
+    for key, found in by_group.items()
+    if len(found[0]) > 1 or any(other != found[0] for other in found)
+  }
+
+
+def _compare_score(groups: Sequence[Sequence[Run]], *path: str) -> list[dict[str, float | None]]:
+  """Mean, standard deviation and difference of the score at a path, for each group."""
+  compared: list[dict[str, float | None]] = []
+  for runs in groups:
+    found = [functools.reduce(lambda tree, key: tree[key], path, run.scores) for run in runs]
+    values = np.array(found, np.float64)  # None, a score without a value, becomes NaN
+    entry: dict[str, float | None] = {
+      "mean": float(values.mean()),
+      "std": float(values.std(ddof=1)) if len(runs) > 1 else None,
+    }
+    if compared:
+      entry["difference"] = entry["mean"] - compared[0]["mean"]
+    compared.append(entry)
+  return compared

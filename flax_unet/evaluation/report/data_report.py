@@ -1,0 +1,76 @@
+"""Tells in words and tables what `data.inspection` has found."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from flax_unet.data.inspection import SplitFacts
+from flax_unet.data.label_space import LabelSpace
+from flax_unet.tables import text_table
+
+_OFFICIAL_COUNTS = {"cityscapes": {"train": 2975, "validation": 500, "test": 1525}}
+
+
+def paragraphs(
+  splits: Mapping[str, SplitFacts], data_name: str, label_space: LabelSpace
+) -> Iterator[str]:
+  """Describes splits: a table of them, a table of classes, and what is remarkable."""
+  rows = [
+    (
+      name,
+      f"{facts.examples}",
+      f"{_sizes(facts)}",
+      f"{100 * facts.void_share(label_space):.2f} %",
+      f"{len(facts.strays)}",
+      f"{len(facts.broken)}",
+    )
+    for name, facts in splits.items()
+  ]
+  header = ("split", "examples", "height x width", "void", "unknown values", "unreadable")
+  yield f"{data_name}, label space '{label_space.name}'\n\n{text_table(header, rows)}"
+  shares = [facts.class_shares(label_space) for facts in splits.values()]
+  yield text_table(
+    ("class", *splits),
+    [
+      (name, *(_percent(share[index]) for share in shares))
+      for index, name in enumerate(label_space.class_names)
+    ],
+  )
+  if remarks := list(_remarks(splits, data_name, label_space)):
+    yield "\n".join(remarks)
+
+
+def _sizes(facts: SplitFacts) -> str:
+  """The most frequent size, and how many others there are."""
+  if not facts.sizes:
+    return "-"
+  (height, width), number = facts.sizes.most_common(1)[0]
+  others = f" ({number} of them, {len(facts.sizes) - 1} other sizes)" * (len(facts.sizes) > 1)
+  return f"{height} x {width}{others}"
+
+
+def _percent(share: float) -> str:
+  return "-" if not share > 0 else f"{100 * share:.3f} %"
+
+
+def _remarks(
+  splits: Mapping[str, SplitFacts], data_name: str, label_space: LabelSpace
+) -> Iterator[str]:
+  official = _OFFICIAL_COUNTS.get(data_name.split("/")[0], {})
+  if compared := [name for name in splits if name in official]:
+    found = "/".join(str(splits[name].examples) for name in compared)
+    expected = "/".join(str(official[name]) for name in compared)
+    yield f"{'/'.join(compared)}: {found} examples, officially {expected}: " + (
+      "complete" if found == expected else "scores do not compare with published ones"
+    )
+  for name, facts in splits.items():
+    unseen = np.flatnonzero(~(facts.class_shares(label_space) > 0))
+    if len(unseen):
+      yield f"{name}: never seen: {', '.join(label_space.class_names[index] for index in unseen)}"
+    for value, ids in sorted(facts.strays.items()):
+      more = f" and {len(ids) - 1} more" * (len(ids) > 1)
+      yield (
+        f"{name}: example '{ids[0]}'{more}: label value {value} is not in label space "
+        f"'{label_space.name}'"
+      )
+    yield from (f"{name}: {reason}" for reason in facts.broken)

@@ -1,0 +1,1 @@
+"""From a configuration to a run, and back from its folder."""

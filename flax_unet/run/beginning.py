@@ -1,0 +1,106 @@
+"""What a run begins with, or goes on with: its folder, its data, its state."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+from absl import logging
+
+from flax_unet import terminal
+from flax_unet.evaluation.report import report
+from flax_unet.run import experiment, init_from, processes, run_info, workdir
+from flax_unet.run.experiment import Experiment
+from flax_unet.training import checkpoint
+from flax_unet.training.state import TrainState, num_params
+
+
+@dataclasses.dataclass(frozen=True)
+class Beginning:
+  """Where training begins.
+
+  Attributes:
+    run: the parts of the run.
+    folder: the run's folder.
+    info: what the run says about itself.
+    checkpoints: of the run.
+    step: the number of steps that have been taken.
+    state: after them.
+    skipped: the errors of examples that could not be used so far.
+    unwritten_metrics: of the last steps, see `TrainLog`.
+    due: the evaluations of this step that are missing: a run may end while it evaluates.
+  """
+
+  run: Experiment
+  folder: pathlib.Path
+  info: run_info.RunInfo
+  checkpoints: checkpoint.Checkpoints
+  step: int
+  state: TrainState
+  skipped: Sequence[str]
+  unwritten_metrics: Sequence[dict[str, float]]
+  due: Sequence[str]
+
+
+def begin(config: ml_collections.ConfigDict, folder: pathlib.Path) -> Beginning | None:
+  """Opens a run in a folder that this process owns.
+
+  Returns:
+    Where to begin; None where the run has come to its end, and its report is there.
+
+  Raises:
+    UserError: the folder holds another run, or the data have changed since the run began or cannot
+      be used.
+  """
+  fresh = processes.broadcast(not checkpoint.exist(folder))
+  initial = init_from.initial(config) if config.init_from and fresh else {}
+  changes = processes.in_first(lambda: workdir.check_config(folder, config, fresh=fresh)) or []
+  info = run_info.RunInfo(folder, fresh=fresh)
+  run = experiment.build(config)
+  processes.in_first(lambda: workdir.check_data(folder, info.content, run.dataset, run.label_space))
+  processes.in_first(lambda: workdir.write_config(folder, config))
+  checkpoints = checkpoint.Checkpoints(folder)
+  step = checkpoints.newest or 0
+  if step == run.total_steps and not changes and _is_complete(folder, info):
+    checkpoints.close()
+    return None
+  logging.info("Initialising %s", config.model_name)
+  state = run.init_state()
+  facts = run.summary(state) | {"writes to": str(folder)}
+  logging.info("%s", terminal.aligned(facts))
+  info.begin(
+    step,
+    changes,
+    data=run.dataset.fingerprint(),
+    parameters=num_params(state),
+    total_steps=run.total_steps,
+  )
+  place: dict[str, Any] = {"skipped": [], "unwritten_metrics": []}
+  due: list[str] = []
+  if checkpoints.newest is None:
+    state = init_from.put(initial, state)
+  else:
+    state, place = checkpoints.restore(step, state)
+    logging.info("Going on from step %d of %d", step, run.total_steps)
+    due = run.due_evals(step)
+    evaluated = checkpoints.evaluated(step)
+    if processes.broadcast(all(evaluated.get(name) == run.eval_digest(name) for name in due)):
+      due = []
+  return Beginning(
+    run=run,
+    folder=folder,
+    info=info,
+    checkpoints=checkpoints,
+    step=step,
+    state=state,
+    skipped=place["skipped"],
+    unwritten_metrics=place["unwritten_metrics"],
+    due=due,
+  )
+
+
+def _is_complete(folder: pathlib.Path, info: run_info.RunInfo) -> bool:
+  """Tells whether a run has ended and its report is there; all processes get the same answer."""
+  complete = all((folder / report.FOLDER / name).is_file() for name in report.FILES)
+  return processes.broadcast(complete and info.content.get("finished", False))

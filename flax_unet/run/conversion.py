@@ -1,0 +1,81 @@
+"""Runs to state dicts of PyTorch, and back."""
+
+import pathlib
+import sys
+
+import ml_collections
+from absl import logging
+
+from flax_unet import errors
+from flax_unet.data import label_space_file, label_spaces
+from flax_unet.models import base
+from flax_unet.run import checks, experiment, init_from, lock, trained, workdir
+from flax_unet.training import checkpoint, optimizer, state
+from flax_unet.weights import milesial, torch_files
+
+
+def to_file(folder: pathlib.Path, which: str, output: pathlib.Path) -> None:
+  """Writes the weights of a run that it predicts with as a state dict.
+
+  Raises:
+    UserError: there is no such run, its network has no counterpart, or the file cannot be written.
+  """
+  torch_files.check_suffix(output)
+  found = trained.load(folder, which)
+  _check(found.model, str(folder))
+  torch_files.write(output, milesial.to_torch(found.variables))
+  logging.info("Wrote step %d of %s to %s", found.step, folder, output)
+
+
+def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
+  """Makes a new run that begins with the weights of a state dict.
+
+  Raises:
+    UserError: the file cannot be read or does not fit the configuration, or the folder holds a run.
+  """
+  checks.check(config)
+  label_space = label_spaces.get(config.label_space)
+  model = experiment.make_model(config, label_space)
+  _check(model, "config.model")
+  if checkpoint.exist(folder):
+    raise errors.UserError(f"{folder} holds a run already: choose a new --workdir")
+  fit = init_from.fit(init_from.read(source), model)
+  if fit.dropped or fit.new:
+    raise errors.UserError(
+      f"{source} does not fit config.model and config.label_space, which differ in "
+      f"{', '.join(dict.fromkeys(fit.dropped + fit.new))}"
+    )
+  side = model.geometry.covering_size(1)
+  start = state.create(
+    model,
+    optimizer.make(config, config.total_steps or sys.maxsize),
+    image_size=(side, side),
+    seed=config.seed,
+    ema=config.ema_decay is not None,
+  )
+  with lock.hold(folder):
+    if checkpoint.exist(folder):
+      raise errors.UserError(f"{folder} holds a run already: choose a new --workdir")
+    workdir.write_config(folder, config)
+    label_space_file.write(folder / label_space_file.NAME, label_space)
+    checkpoints = checkpoint.Checkpoints(folder)
+    checkpoints.save(
+      init_from.put(fit.variables, start),
+      0,
+      place={
+        "examples_seen": 0,
+        "skipped": [],
+        "unwritten_metrics": [],
+        "config": workdir.to_json(config),
+      },
+    )
+    checkpoints.close()
+  logging.info("%s is a run of no steps with the weights of %s", folder, source)
+
+
+def _check(model: base.Network, where: str) -> None:
+  """Refuses a network that no state dict of the layout belongs to."""
+  try:
+    milesial.check(model)
+  except ValueError as error:
+    raise errors.UserError(f"{where}: {error}") from error

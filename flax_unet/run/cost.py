@@ -1,0 +1,158 @@
+"""What a train step costs, as the compiler says: nothing is run, and no data are needed."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+
+from flax_unet import errors
+from flax_unet.data import label_spaces
+from flax_unet.run import experiment
+from flax_unet.run.chips import Chip
+
+
+class DoesNotFitError(errors.UserError):
+  """The compiler finds no way to run a program in the memory of a device."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """What one device needs for one step.
+
+  Attributes:
+    flops: floating-point operations, see `experiment.count_flops`.
+    traffic: bytes that kernels read and write; on CPUs, which have loops in them, too low.
+    arguments: bytes of state and batch, as they lie in memory. The next state takes the place of
+      the old one.
+    temporaries: bytes of what lives during the step: activations and gradients.
+    total: bytes of both, of the outputs that take no argument's place, and of the program.
+  """
+
+  flops: float
+  traffic: float
+  arguments: int
+  temporaries: int
+  total: int
+
+  def seconds_at_peak(self, chip: Chip) -> dict[str, float]:
+    """The time that operations and traffic take at peak rate: the larger one bounds the step.
+
+    Williams, Waterman and Patterson (2009), "Roofline".
+    """
+    return {"FLOPs": self.flops / chip.flops, "memory traffic": self.traffic / chip.bandwidth}
+
+
+@dataclasses.dataclass(frozen=True)
+class StepPlan:
+  """The train step of a configuration, for devices that need not be there.
+
+  Attributes:
+    config: the configuration.
+    image_size: height and width of a training picture, in pixels.
+    devices: the devices of all processes.
+  """
+
+  config: ml_collections.ConfigDict
+  image_size: tuple[int, int]
+  devices: Sequence[jax.Device]
+
+  @functools.cached_property
+  def state(self) -> Any:
+    """The shapes of the training state."""
+    label_space = label_spaces.get(self.config.label_space)
+    # How many steps an epoch has is not known without the data, and changes constants only.
+    total_steps = self.config.total_steps or self.config.schedule.warmup_steps + 1
+    return jax.eval_shape(
+      lambda: experiment.init_state(
+        self.config,
+        experiment.make_model(self.config, label_space),
+        self.image_size,
+        total_steps,
+      )
+    )
+
+  def cost(self, batch_size: int) -> Cost:
+    """Compiles the step.
+
+    Args:
+      batch_size: pictures over all devices.
+
+    Raises:
+      DoesNotFitError: it does not fit the devices' memory, by the compiler's account.
+    """
+    lowered = experiment.map_train_step(self.config, self.devices).lower(
+      self.state, self._batch(batch_size)
+    )
+    try:
+      compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+      if "RESOURCE_EXHAUSTED" not in str(error):
+        raise
+      reason = str(error).splitlines()[0].removeprefix("RESOURCE_EXHAUSTED: ")
+      raise DoesNotFitError(reason) from error
+    memory = compiled.memory_analysis()
+    per_device = batch_size // len(self.devices)
+    return Cost(
+      flops=experiment.count_flops(self.config, self.state, per_device, self.image_size),
+      # Accumulation is a loop, whose body is counted once.
+      traffic=compiled.cost_analysis()["bytes accessed"] * self.config.accumulate_steps,
+      arguments=memory.argument_size_in_bytes,
+      temporaries=memory.temp_size_in_bytes,
+      total=memory.argument_size_in_bytes
+      + memory.output_size_in_bytes
+      - memory.alias_size_in_bytes
+      + memory.temp_size_in_bytes
+      + memory.generated_code_size_in_bytes,
+    )
+
+  def export(self, platform: str, batch_size: int) -> jax.export.Exported:
+    """Lowers the step for a platform that need not be there, "cuda" or "tpu".
+
+    What cannot be expressed there fails here. Kernels are not chosen, so it does not tell memory or
+    speed.
+    """
+    step = jax.jit(experiment.map_train_step(self.config, self.devices))
+    return jax.export.export(step, platforms=[platform])(self.state, self._batch(batch_size))
+
+  def _batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    return experiment.batch_shapes(batch_size, self.image_size, len(self.devices))
+
+
+def largest_batch(bytes_needed: Callable[[int], int | None], limit: int, start: int) -> int:
+  """Finds the largest batch that fits, with few calls, since each is a compilation.
+
+  Memory grows nearly linearly with the batch: the next one tried is where the line through the last
+  two that fitted meets the limit; after one that did not fit, the middle.
+
+  Args:
+    bytes_needed: of a batch size; None where the compiler gives up.
+    limit: bytes that there are.
+    start: the size to begin with.
+
+  Returns:
+    A size that fits and whose successor does not; 0 where 1 does not fit.
+  """
+  fits, too_large, number = [(0, 0)], None, start
+  while too_large is None or too_large - fits[-1][0] > 1:
+    needed = bytes_needed(number)
+    largest = fits[-1][0]
+    if needed is None or needed > limit:
+      too_large = number
+      number = (largest + too_large) // 2
+    else:
+      fits.append((number, needed))
+      highest = 8 * number if too_large is None else too_large - 1
+      number = max(number + 1, min(_extrapolate(*fits[-2:], limit), highest))
+  return fits[-1][0]
+
+
+def _extrapolate(first: tuple[int, int], second: tuple[int, int], limit: int) -> int:
+  """Where the line through two points (batch size, bytes) meets the limit, rounded down."""
+  (size_1, bytes_1), (size_2, bytes_2) = first, second
+  if size_1 == 0:  # a state without pictures takes memory too, so the first line is too steep
+    return 2 * size_2
+  growth = max(bytes_2 - bytes_1, 1)
+  return size_2 + (limit - bytes_2) * (size_2 - size_1) // growth

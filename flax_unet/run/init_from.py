@@ -1,0 +1,149 @@
+"""Weights to start a run from: `config.init_from`."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+from absl import logging
+from flax import traverse_util
+
+from flax_unet import devices, errors
+from flax_unet.data import label_spaces
+from flax_unet.models import base
+from flax_unet.run import experiment, trained
+from flax_unet.training import checkpoint
+from flax_unet.training.state import TrainState
+from flax_unet.weights import milesial, torch_files
+
+_Flat = dict[tuple[str, ...], Any]  # by collection, layer and name
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+  """What of given weights fits a network.
+
+  Attributes:
+    variables: what does, `params` and `batch_stats`.
+    dropped: the layers of the weights that the network does not have, or has in another shape.
+    new: the layers of the network that the weights say nothing of.
+  """
+
+  variables: dict[str, Any]
+  dropped: tuple[str, ...]
+  new: tuple[str, ...]
+
+
+def read(where: str) -> dict[str, Any]:
+  """Reads weights.
+
+  Args:
+    where: a run's folder, whose newest checkpoint is read; a checkpoint,
+      `<run>/checkpoints/<step>`; or a `.pth`, `.pt` or `.safetensors` file of the layout in
+      `torch_weights`.
+
+  Returns:
+    `params` (of a run with a moving average, that) and `batch_stats`, as NumPy arrays.
+
+  Raises:
+    UserError: there is nothing of the kind, or it cannot be read.
+  """
+  path = pathlib.Path(where).expanduser()
+  if path.suffix in torch_files.SUFFIXES:
+    state_dict = torch_files.read(path)
+    try:
+      return milesial.from_torch(state_dict)
+    except ValueError as error:
+      raise errors.UserError(f"{path}: {error}") from error
+  is_checkpoint = path.parent.name == "checkpoints" and path.name.isdigit()
+  folder = path.parents[1] if is_checkpoint else path
+  if not (path if is_checkpoint else path / "checkpoints").is_dir():
+    raise errors.UserError(
+      f"{where}: is neither a run, nor one of its checkpoints (<run>/checkpoints/<step>), nor a "
+      f"file that ends with {', '.join(torch_files.SUFFIXES)}"
+    )
+  if not is_checkpoint:
+    return trained.load_variables(folder, "newest")[1]
+  checkpoints = checkpoint.Checkpoints(folder, read_only=True)
+  variables = checkpoints.restore_variables(int(path.name))
+  checkpoints.close()
+  return variables
+
+
+def fit(variables: Mapping[str, Any], model: base.Network) -> Fit:
+  """Takes of weights the layers that a network has too.
+
+  A layer is taken where all arrays that both have are of one shape: a bias without its kernel, or
+  statistics without their scale, would be of no use.
+
+  Args:
+    variables: `params` and `batch_stats` of another network.
+    model: the network.
+  """
+  given, wanted = _flatten(variables), _flatten(base.variable_shapes(model))
+  shared = given.keys() & wanted.keys()
+  misfits = {path[1:-1] for path in shared if given[path].shape != wanted[path].shape}
+  taken = {path: given[path] for path in given if path in shared and path[1:-1] not in misfits}
+  return Fit(
+    traverse_util.unflatten_dict(taken),
+    dropped=_layers(path for path in given if path not in taken),
+    new=_layers(path for path in wanted if path not in taken),
+  )
+
+
+def _flatten(variables: Mapping[str, Any]) -> _Flat:
+  return traverse_util.flatten_dict(dict(variables))
+
+
+def _layers(paths: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+  """The layers of arrays, each once."""
+  return tuple(dict.fromkeys("/".join(path[1:-1]) for path in paths))
+
+
+def initial(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Reads those weights of `config.init_from` that fit its model, and says which do not.
+
+  Raises:
+    UserError: there are none, or none that fit.
+  """
+  try:
+    variables = read(config.init_from)
+  except errors.UserError as error:
+    raise errors.UserError(f"config.init_from = {error}") from error
+  found = fit(variables, experiment.make_model(config, label_spaces.get(config.label_space)))
+  if not found.variables:
+    raise errors.UserError(
+      f"config.init_from = {config.init_from}: none of its weights fit config.model"
+    )
+  words = [f"Starting from {config.init_from}: took {len(_flatten(found.variables))} arrays"]
+  if found.dropped:
+    words.append(f"dropped what does not fit: {', '.join(found.dropped)}")
+  if found.new:
+    words.append(f"starts at random: {', '.join(found.new)}")
+  logging.info("%s", "; ".join(words))
+  return found.variables
+
+
+def put(variables: Mapping[str, Any], state: TrainState) -> TrainState:
+  """Puts weights that fit into a state, on all devices; a moving average starts from them too."""
+
+  def replace(collection: str, tree: Any) -> Any:
+    new = traverse_util.flatten_dict(variables.get(collection, {}))
+    return traverse_util.unflatten_dict(traverse_util.flatten_dict(tree) | _copy(new))
+
+  return state.replace(
+    params=replace("params", state.params),
+    batch_stats=replace("batch_stats", state.batch_stats),
+    # Copied anew: a step that gives its state's memory back must not give any twice.
+    ema_params=None if state.ema_params is None else replace("params", state.ema_params),
+  )
+
+
+def _copy(tree: Any) -> Any:
+  """Copies arrays to all devices."""
+  copy = functools.partial(jax.tree.map, jnp.copy)
+  return jax.jit(copy, out_shardings=devices.replicated())(tree)

@@ -1,0 +1,216 @@
+"""Training: the loop, and what stands around it."""
+
+import contextlib
+import pathlib
+import shlex
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from absl import logging
+from clu import metric_writers, periodic_actions
+
+from flax_unet import devices, nested
+from flax_unet.data import feed, pipeline
+from flax_unet.evaluation.report import report
+from flax_unet.run import (
+  beginning,
+  checks,
+  events,
+  experiment,
+  lock,
+  processes,
+  reporting,
+  stopping,
+  workdir,
+)
+from flax_unet.run.beginning import Beginning
+from flax_unet.run.experiment import Experiment
+from flax_unet.training.state import TrainState, params_digest
+from flax_unet.training.train_log import ProgressWriter, TrainLog
+
+
+def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
+  """Trains a model, evaluates it and writes the report; goes on where a run stopped.
+
+  Args:
+    config: what to do, see `configs/`.
+    folder: the run's folder, the "workdir".
+
+  Returns:
+    The exit code: 0, or 128 and the signal's number where SIGTERM or Ctrl-C ended the run early.
+
+  Raises:
+    UserError: the configuration, the data or the folder cannot be used, or another process trains
+      in the folder.
+  """
+  checks.check(config)
+  processes.check_same_run(config, folder)
+  with contextlib.ExitStack() as stack:
+    # All processes of a run own its folder together, through the first one's lock.
+    processes.in_first(lambda: stack.enter_context(lock.hold(folder)))
+    begun = beginning.begin(config, folder)
+    if begun is None:  # it is finished
+      logging.info("%s is finished: look at %s", folder, folder / report.FOLDER / report.PAGE)
+      return 0
+    with begun.info.noting_how_it_ends():
+      return _train(begun)
+
+
+def _train(begun: Beginning) -> int:
+  """Takes the steps that are left, evaluates, and writes the report.
+
+  The order within a step is fixed: batch, step, log, save, evaluate, stop. So an evaluation that
+  fails loses nothing, and a run that was killed in one begins with it when it goes on.
+  """
+  run, info, checkpoints, state = begun.run, begun.info, begun.checkpoints, begun.state
+  config, skipped, results = run.config, set(begun.skipped), {}
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(checkpoints.finishing())
+    stop = stack.enter_context(stopping.StopSignal())
+    writer = _open_writer(begun)
+    stack.callback(writer.close)
+    log = TrainLog(
+      writer,
+      run.schedule,
+      config.log_training_steps,
+      config.input.batch_size,
+      config.skip_nonfinite,
+      begun.unwritten_metrics,
+    )
+
+    def save(step: int) -> None:
+      log.settle()
+      writer.flush()  # all that led to a checkpoint is on disk before it
+      skipped.update(devices.gather_rows(np.array(sorted(skipped), str)).tolist())
+      place = {
+        "examples_seen": step * config.input.batch_size,
+        "skipped": sorted(skipped),
+        "unwritten_metrics": log.unwritten,
+        "config": workdir.to_json(config),
+      }
+      checkpoints.save(state, step, place=place)
+      info.update()
+
+    def evaluate(step: int, due: list[str]) -> None:
+      checkpoints.wait_until_finished()
+      results.update(reporting.score_checkpoint(run, due, state, step, writer, checkpoints))
+      log.restart_clock()
+
+    if begun.due:
+      evaluate(begun.step, begun.due)
+    batches = _train_batches(run, begun.step)
+    stack.callback(batches.close)
+    train_step = experiment.map_train_step(config)
+    profilers = _make_profilers(config, begun.folder, begun.step)
+    for step in range(begun.step + 1, run.total_steps + 1):
+      batch, waited = feed.timed_next(batches, config.input.timeout)
+      state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
+      for profile in profilers:
+        profile(step)
+      log.add(step, metrics, batch["id"], waited)
+      skipped |= feed.newly_skipped(batch, skipped)
+      due = run.due_evals(step)
+      saved = bool(due) or step % config.ckpt_steps == 0
+      if saved:
+        save(step)
+      if due:
+        evaluate(step, due)
+      if step < run.total_steps and stop.reached(step):
+        if not saved:
+          save(step)
+        break
+    else:
+      step = run.total_steps
+  if step < run.total_steps:
+    command = shlex.join(["python", *sys.argv])
+    logging.info("Stopped at step %d of %d. To go on: %s", step, run.total_steps, command)
+    info.end(f"stopped at step {step} by {stop.signum.name}")
+    return 128 + stop.signum
+  _finish(begun, state, results, skipped)
+  return 0
+
+
+def _finish(
+  begun: Beginning, state: TrainState, results: dict[str, Any], skipped: set[str]
+) -> None:
+  """Writes what a finished run leaves; the scores first, whatever becomes of the rest."""
+  run, info = begun.run, begun.info
+  missing = [name for name in run.evaluators if name not in results]  # scored by an earlier start
+  results |= reporting.evaluate_all(run, missing, state.eval_variables, final=True)
+  if jax.process_index() != 0:
+    return
+  for error in sorted(skipped):
+    logging.warning("Left out in training: %s", error)
+  info.update(
+    steps=run.total_steps,
+    params_digest=params_digest(state),
+    skipped_training_examples=sorted(skipped),
+    flops_per_step=run.flops_per_step(state),
+  )
+  reporting.write_report(
+    run,
+    begun.folder,
+    begun.folder / report.FOLDER,
+    run.total_steps,
+    state.eval_variables,
+    {name: results[name] for name in run.evaluators},
+    on_scores_written=lambda: info.end("finished", finished=True),
+  )
+
+
+def _train_batches(run: Experiment, start: int) -> Iterator[pipeline.Batch]:
+  """The batches after the first `start` ones, on the devices."""
+  config = run.config
+  yield from pipeline.to_devices(
+    pipeline.train_batches(
+      run.train_source(),
+      run.train_op,
+      batch_size=config.input.batch_size,
+      seed=config.seed,
+      start=start,
+      skip_bad_examples=config.input.on_bad_example == "skip",
+      workers=config.input.workers,
+      prefetch=config.input.prefetch,
+    ),
+    config.input.prefetch_to_device,
+  )
+
+
+def _open_writer(begun: Beginning) -> metric_writers.MetricWriter:
+  """Writes to the terminal, and in the first process to TensorBoard."""
+  writers = [ProgressWriter(begun.run.total_steps)]
+  if jax.process_index() == 0:
+    events.forget_after(begun.folder, begun.step, again=begun.due)
+    writers.append(metric_writers.SummaryWriter(str(begun.folder)))
+  writer = metric_writers.AsyncMultiWriter(writers)
+  if begun.step == 0:
+    writer.write_hparams(_hyperparameters(begun.run.config))
+  return writer
+
+
+def _hyperparameters(config: ml_collections.ConfigDict) -> dict[str, bool | int | float | str]:
+  """The configuration as TensorBoard has hyper-parameters: flat, of plain values."""
+  flat = nested.flatten(config.to_dict())
+  plain = (bool, int, float, str)
+  return {key: value if isinstance(value, plain) else str(value) for key, value in flat.items()}
+
+
+def _make_profilers(
+  config: ml_collections.ConfigDict, folder: pathlib.Path, start: int
+) -> list[periodic_actions.Profile]:
+  """What profiles the run, for TensorBoard: nothing, or some steps soon after the start."""
+  if not config.profile_steps:
+    return []
+  return [
+    periodic_actions.Profile(
+      logdir=folder,
+      num_profile_steps=config.profile_steps,
+      profile_duration_ms=None,
+      first_profile=start + 5,  # programs are compiled, and the input has settled
+      every_secs=None,
+    )
+  ]

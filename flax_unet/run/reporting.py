@@ -1,0 +1,146 @@
+"""From a run's evaluators to curves, scores and reports."""
+
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from absl import logging
+from clu import metric_writers
+
+from flax_unet.evaluation.evaluator import Result
+from flax_unet.evaluation.report import report
+from flax_unet.run import checks, events, experiment, processes, run_info, trained, workdir
+from flax_unet.run.experiment import Experiment
+from flax_unet.training import checkpoint
+from flax_unet.training.state import TrainState
+from flax_unet.weights import fit
+
+
+def score_checkpoint(
+  run: Experiment,
+  names: Iterable[str],
+  state: TrainState,
+  step: int,
+  writer: metric_writers.MetricWriter,
+  checkpoints: checkpoint.Checkpoints,
+) -> dict[str, Result]:
+  """Evaluates the state that was saved last; its curves are on disk before its score is."""
+  results = evaluate_all(run, names, state.eval_variables, final=step == run.total_steps)
+  _write_results(writer, run, step, results)
+  writer.flush()
+  first = next(iter(run.evaluators))
+  decides = first in results
+  checkpoints.write_scores(
+    step,
+    {name: run.eval_digest(name) for name in results},
+    best_by=run.eval_digest(first) if decides else None,
+    mean_iou=results[first].scores["mean_iou"] if decides else np.nan,
+  )
+  return results
+
+
+def evaluate_all(
+  run: Experiment, names: Iterable[str], variables: Mapping[str, Any], *, final: bool
+) -> dict[str, Result]:
+  """Evaluates the model; the audit is for the final scores."""
+  return {name: run.evaluators[name](variables, audit_predictions=final) for name in names}
+
+
+def _write_results(
+  writer: metric_writers.MetricWriter, run: Experiment, step: int, results: dict[str, Result]
+) -> None:
+  """Writes scores and pictures for TensorBoard."""
+  for name, result in results.items():
+    keys = ("mean_iou", "pixel_accuracy", "mean_f1")
+    writer.write_scalars(step, {f"{name}/{key}": result.scores[key] for key in keys})
+    writer.write_images(step, report.panels(name, result.examples, run.label_space))
+
+
+def write_report(
+  run: Experiment,
+  folder: pathlib.Path,
+  output: pathlib.Path,
+  step: int,
+  variables: Mapping[str, Any],
+  results: Mapping[str, Result],
+  on_scores_written: Callable[[], None] = lambda: None,
+) -> None:
+  """Writes the report of a step's results, and says where it is.
+
+  Args:
+    run: the parts of the run.
+    folder: the run's folder.
+    output: where to.
+    step: the number of steps that the model has been trained for.
+    variables: the model's.
+    results: of the evaluations, by name.
+    on_scores_written: called when the numbers are on disk, before anything is drawn.
+  """
+  config = workdir.to_json(run.config)
+  report.write_scores(
+    output,
+    step=step,
+    results=results,
+    settings={"evals": config["evals"], "data": run.dataset.fingerprint()},
+  )
+  on_scores_written()
+  for name, result in results.items():
+    logging.info("Scores at step %d\n%s", step, report.text(name, result))
+  history = {tag.removeprefix("train/"): curve for tag, curve in events.scalars(folder).items()}
+  report.write_figures(output, results=results, history=history, label_space=run.label_space)
+  first = run.evaluators[next(iter(results))]
+  report.write_page(
+    output,
+    run=folder.absolute().name,
+    step=step,
+    results=results,
+    history=history,
+    label_space=run.label_space,
+    config=config,
+    run_info=run_info.read(folder),
+    predict=functools.partial(first.pictures, variables),
+  )
+  logging.info("Look at %s", output / report.PAGE)
+
+
+def evaluate(
+  config: ml_collections.ConfigDict,
+  folder: pathlib.Path,
+  which: str,
+  output: pathlib.Path | None = None,
+) -> dict[str, Result]:
+  """Evaluates a checkpoint of a run, and writes a report of its own.
+
+  Args:
+    config: the run's configuration; its `evals` and `input` may differ from those of training.
+    folder: the run's folder, in which nothing changes but `evaluations`.
+    which: "newest" or "best".
+    output: where the report goes; None: `evaluations/<step>_<digest of the evals>` in the folder.
+
+  Returns:
+    What each evaluation found.
+
+  Raises:
+    UserError: there is no checkpoint, it is of another model, or the report cannot be written.
+  """
+  trained.check_same_model(config, folder)
+  label_space = trained.read_label_space(folder)
+  checks.check(config, label_space=label_space)
+  processes.check_same_run(config, folder)
+  run = experiment.build(config, label_space)
+  step, variables = trained.load_variables(folder, which)
+  fit.check_variables(run.model, variables, str(folder))
+  if output is None:
+    evals = json.dumps(workdir.to_json(config)["evals"], sort_keys=True)
+    digest = hashlib.sha256(evals.encode()).hexdigest()[:8]
+    output = folder / "evaluations" / f"{step}_{digest}"
+  results = evaluate_all(run, run.evaluators, variables, final=True)
+  if jax.process_index() == 0:
+    write_report(run, folder, output, step, variables, results)
+  return results

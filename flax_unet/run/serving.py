@@ -1,0 +1,51 @@
+"""The network of a run, in one file for serving."""
+
+import pathlib
+import re
+
+from absl import logging
+
+from flax_unet import errors, files
+from flax_unet.evaluation.inference import exported
+from flax_unet.run import trained
+
+
+def export_run(folder: pathlib.Path, which: str, output: pathlib.Path, size: str | None) -> None:
+  """Exports the network of a run.
+
+  Args:
+    folder: the run's folder.
+    which: checkpoint, "newest" or "best".
+    output: the file.
+    size: of pictures, `HEIGHTxWIDTH`; or None, see `exported.export_model`.
+
+  Raises:
+    UserError: there is no such run, its network needs a size, or the file cannot be written.
+  """
+  image_size = None
+  if size is not None:
+    if not (match := re.fullmatch(r"(\d+)x(\d+)", size)):
+      raise errors.UserError(f"--image_size={size}: give HEIGHTxWIDTH, such as 512x1024")
+    image_size = int(match[1]), int(match[2])
+  found = trained.load(folder, which)
+  try:
+    content = exported.export_model(
+      found.model, found.variables, image_size, found.label_space.name, found.multiple
+    ).serialize()
+  except ValueError as error:
+    raise errors.UserError(f"--image_size={size}: {error}") from error
+  try:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(output) as temporary:
+      temporary.write_bytes(content)
+  except OSError as error:
+    raise errors.UserError(f"--output={output}: cannot be written ({error.strerror})") from error
+  logging.info(
+    "Wrote step %d of %s to %s, %.1f MB, %d classes of %s",
+    found.step,
+    folder,
+    output,
+    len(content) / 1e6,
+    found.label_space.num_classes,
+    found.label_space.name,
+  )

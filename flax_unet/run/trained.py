@@ -1,0 +1,152 @@
+"""A trained model, read from the folder of its run alone, without the configuration's file."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import ml_collections
+
+from flax_unet import config_flag, errors, files, nested
+from flax_unet.data import label_space_file, label_spaces, ops, padding
+from flax_unet.data.label_space import LabelSpace
+from flax_unet.evaluation.inference import passes
+from flax_unet.models.base import Network
+from flax_unet.run import experiment, workdir
+from flax_unet.training import checkpoint
+from flax_unet.weights import fit
+
+_CHANGE_NOTHING = ("model.dropout", "model.remat")  # once a network is trained
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+  """The network of a run, and what it has learnt.
+
+  Attributes:
+    model: the network.
+    variables: its parameters (where there are such, their moving average) and statistics, as NumPy
+      arrays.
+    label_space: names and colours of its classes.
+    step: the number of steps it was trained for.
+    options: how its first evaluation predicts.
+    multiple: up to a multiple of how many pixels that mirrors images.
+    resize: height and width to which it resamples them, or None.
+  """
+
+  model: Network
+  variables: dict[str, Any]
+  label_space: LabelSpace
+  step: int
+  options: passes.Options
+  multiple: int
+  resize: tuple[int, int] | None
+
+
+def load(
+  folder: pathlib.Path, which: str = "newest", config: ml_collections.ConfigDict | None = None
+) -> TrainedModel:
+  """Reads a checkpoint of a run: the one way for all programs.
+
+  Args:
+    folder: the run's folder.
+    which: "newest" or "best".
+    config: the run's own, where its evaluations are to be others; None: the one in the folder.
+
+  Raises:
+    UserError: the folder holds no run, or no checkpoint; or the configuration is of another model.
+  """
+  if config is None:
+    config = config_of(folder)
+  else:
+    check_same_model(config, folder)
+  label_space = read_label_space(folder)
+  model = experiment.make_model(config, label_space)
+  name = next(iter(experiment.ordered_evals(config)))
+  options = experiment.make_inference(config, name, model.geometry)
+  step, variables = load_variables(folder, which)
+  fit.check_variables(model, variables, str(folder))
+  arguments = fitting_arguments(config, label_space)
+  return TrainedModel(model, variables, label_space, step, options, **arguments)
+
+
+def fitting_arguments(config: ml_collections.ConfigDict, label_space: LabelSpace) -> dict[str, Any]:
+  """How the first evaluation makes images fit the network: arguments of `Predictor`."""
+  name, eval_config = next(iter(experiment.ordered_evals(config).items()))
+  chain = experiment.make_op(f"evals.{name}", eval_config.pp, label_space).ops
+  resizes = [op for op in chain if isinstance(op, ops.Resize | ops.ResizeImage)]
+  return {
+    "resize": (resizes[-1].height, resizes[-1].width) if resizes else None,
+    "multiple": padding.multiple_of(chain),
+  }
+
+
+def config_of(folder: pathlib.Path) -> ml_collections.ConfigDict:
+  """Reads the configuration of a run; see `read_config`."""
+  return config_flag.from_json(read_config(folder))
+
+
+def read_config(folder: pathlib.Path) -> dict[str, Any]:
+  """Reads the configuration of a run, as JSON has it.
+
+  Raises:
+    UserError: the folder holds no run, or its configuration is damaged or of another version.
+  """
+  path = folder / workdir.CONFIG
+  if not path.exists():
+    raise errors.UserError(f"{folder} holds no run: train first, or name it with --workdir")
+  content = files.read_json(path)
+  for key in ("label_space", "model_name", "model", "evals"):
+    if key not in content:
+      raise errors.UserError(f"{path}: has no '{key}', so it is of another version of flax_unet")
+  return content
+
+
+def read_label_space(folder: pathlib.Path) -> LabelSpace:
+  """The classes that a run was trained on, whatever has become of their file.
+
+  Raises:
+    UserError: they are damaged.
+  """
+  path = folder / label_space_file.NAME
+  if path.exists():
+    return label_space_file.read(path)
+  return label_spaces.get(read_config(folder)["label_space"])  # of a run that never began
+
+
+def load_variables(folder: pathlib.Path, which: str) -> tuple[int, dict[str, Any]]:
+  """Reads the variables of a run's checkpoint, and says of which step they are.
+
+  Raises:
+    UserError: there is no checkpoint that is intact.
+  """
+  checkpoints = checkpoint.Checkpoints(folder, read_only=True)
+  found = checkpoints.use(which, checkpoints.restore_variables)
+  checkpoints.close()
+  return found
+
+
+def check_same_model(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
+  """Refuses a configuration with another network or other classes than those of a run.
+
+  Raises:
+    UserError: names the first setting that differs.
+  """
+  keys = ("label_space", "model_name", "model")
+  before, now = (
+    nested.flatten({key: content[key] for key in keys})
+    for content in (read_config(folder), workdir.to_json(config))
+  )
+  for key in sorted(before | now):
+    if before.get(key) != now.get(key) and key not in _CHANGE_NOTHING:
+      raise errors.UserError(
+        f"{folder} holds a run with config.{key} = {before.get(key)}, not {now.get(key)}: give the "
+        "--config that it was trained with"
+      )
+  if config.label_space.endswith(".csv") and not pathlib.Path(config.label_space).exists():
+    return  # the run has its classes
+  label_space = label_spaces.get(config.label_space)
+  if difference := label_space_file.difference(read_label_space(folder), label_space):
+    raise errors.UserError(
+      f"the classes in {config.label_space} have changed since {folder} was trained "
+      f"({difference}): use those that it was trained on"
+    )

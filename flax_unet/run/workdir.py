@@ -1,0 +1,202 @@
+"""The folder of a run: whose it is, and which of its settings may change."""
+
+import json
+import pathlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ml_collections
+
+from flax_unet import errors, files, nested, terminal
+from flax_unet.config_flag import CONFIG
+from flax_unet.data import label_space_file
+from flax_unet.data.datasets import Dataset
+from flax_unet.data.label_space import LabelSpace
+
+_DIGESTS = "data.json"  # of the examples that a run began with
+_GENERIC = ("image", "images", "img", "imgs")  # their parents' names say more
+_LONGEST_NAME = 80  # of a default folder
+
+# Settings that may change when a run goes on without a word: they do not change what it computes.
+_FREE = (
+  "ckpt_steps",
+  "input.cache",
+  "input.cache_dir",
+  "input.data.data_dir",
+  "input.data.manual_dir",
+  "input.prefetch",
+  "input.prefetch_to_device",
+  "input.timeout",
+  "input.workers",
+  "log_training_steps",
+  "profile_steps",
+)
+# Settings that error messages advise to change; `run.json` lists each change with its step.
+_RECORDED = (
+  "accumulate_steps",
+  "evals",
+  "grad_clip_norm",
+  "input.on_bad_example",
+  "lr",
+  "model.remat",
+  "skip_nonfinite",
+)
+
+
+def choose(workdir: str | None, config_file: str) -> pathlib.Path:
+  """The run's folder: the one given, or `runs/<config>[_<arguments>]`.
+
+  Of arguments that name a folder of images, its name is all that is taken.
+  """
+  if workdir is not None:
+    return pathlib.Path(workdir).expanduser()
+  file, _, arguments = config_file.partition(":")
+  if pathlib.Path(file).name == CONFIG:  # a run's own
+    return pathlib.Path(file).expanduser().parent
+  words = re.split(r"[^\w.]+", arguments)
+  if images := re.search(r"(?:^|,)\s*images\s*=\s*([^,]+)", arguments):
+    path = pathlib.Path(images[1].strip()).expanduser().absolute()
+    words = [path.parent.name if path.name.lower() in _GENERIC else path.name]
+  name = "_".join(filter(None, [pathlib.Path(file).stem, *words]))
+  return pathlib.Path("runs") / name[:_LONGEST_NAME]
+
+
+def check_config(
+  workdir: pathlib.Path, config: ml_collections.ConfigDict, *, fresh: bool
+) -> list[dict[str, Any]]:
+  """Compares a configuration with that of the run in a folder.
+
+  A run without a checkpoint has nothing to lose: all of its settings may change. Later, those that
+  error messages advise to change may, and those that do not change what the run computes.
+
+  Args:
+    workdir: the folder.
+    config: the configuration.
+    fresh: whether the run has no checkpoint.
+
+  Returns:
+    The settings that have changed, each with `key`, `from` and `to`; without those that change
+    nothing.
+
+  Raises:
+    UserError: the folder holds a run of another configuration.
+  """
+  path = workdir / CONFIG
+  changes = []
+  if path.exists():
+    before, now = nested.flatten(files.read_json(path)), nested.flatten(to_json(config))
+    changes = [
+      {"key": key, "from": before.get(key), "to": now.get(key)}
+      for key in sorted(before | now)
+      if not _is_one_of(key, _FREE) and before.get(key) != now.get(key)
+    ]
+  refused = [] if fresh else [item for item in changes if not _is_one_of(item["key"], _RECORDED)]
+  if refused:
+    differences = "; ".join(
+      f"{item['key']}: {item['from']!r} there, {item['to']!r} now" for item in refused
+    )
+    raise errors.UserError(
+      f"{workdir} holds a run of another configuration ({differences}). Use these settings again "
+      f"to go on with it, or start a new run with --workdir=DIR (from its weights, with "
+      f"--config.init_from={workdir})"
+    )
+  return changes
+
+
+def write_config(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+  """Writes the configuration of a run to its folder, where it is not there already.
+
+  Raises:
+    UserError: the folder cannot be written.
+  """
+  content, path = to_json(config), workdir / CONFIG
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or files.read_json(path) != content:
+      files.write_json(path, content)
+  except OSError as error:
+    raise errors.UserError(
+      f"cannot write to {workdir} ({error.strerror}): choose another folder with --workdir=DIR"
+    ) from error
+
+
+def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """A configuration as `config.json` has it: tuples are lists."""
+  return json.loads(config.to_json_best_effort())
+
+
+def shared_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """The settings that all processes of a run have in common, by dotted key."""
+  settings = nested.flatten(to_json(config))
+  return {key: value for key, value in settings.items() if not _is_one_of(key, _FREE)}
+
+
+def check_data(
+  workdir: pathlib.Path,
+  info: Mapping[str, Any],
+  dataset: Dataset,
+  label_space: LabelSpace,
+) -> None:
+  """Refuses data or classes other than those that the run began with; keeps them for the next time.
+
+  Args:
+    workdir: the run's folder.
+    info: its `run.json` so far; empty for a run that begins.
+    dataset: today's data.
+    label_space: today's classes.
+
+  Raises:
+    UserError: they differ; says what has changed.
+  """
+  path = workdir / label_space_file.NAME
+  if info and path.exists():
+    if difference := label_space_file.difference(label_space_file.read(path), label_space):
+      raise errors.UserError(
+        f"the classes of {workdir} have changed since it began ({difference}): go on with those it "
+        "began with, or start a new run with --workdir=DIR"
+      )
+  else:
+    label_space_file.write(path, label_space)
+  digests = dataset.digests()
+  path = workdir / _DIGESTS
+  if info.get("data", dataset.fingerprint()) != dataset.fingerprint():
+    before = files.read_json(path) if path.exists() else {}
+    changes = list(_data_changes(before, digests)) or list(
+      _fact_changes(info["data"], dataset.fingerprint())
+    )
+    raise errors.UserError(
+      f"the data of {workdir} have changed since it began ({'; '.join(changes)}), so it may be "
+      "validated with examples it was trained on: go on with the data it began with, or start a "
+      "new run with --workdir=DIR"
+    )
+  if not info and digests:
+    files.write_json(path, digests)
+
+
+def _data_changes(
+  before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
+  """Says which examples were added, taken out or edited."""
+  for split in sorted(before.keys() | now.keys()):
+    old, new = before.get(split, {}), now.get(split, {})
+    edited = [name for name in old.keys() & new.keys() if old[name] != new[name]]
+    for what, names in (
+      ("added to", new.keys() - old.keys()),
+      ("taken out of", old.keys() - new.keys()),
+      ("edited in", edited),
+    ):
+      if names:
+        some = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+        yield f"{terminal.counted(len(names), 'example')} {what} {split}: {some}"
+
+
+def _fact_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+  old, new = nested.flatten(before), nested.flatten(now)
+  for key in sorted(old | new):
+    if old.get(key) != new.get(key):
+      yield f"{key}: {old.get(key)} then, {new.get(key)} now"
+
+
+def _is_one_of(key: str, settings: tuple[str, ...]) -> bool:
+  return any(key == setting or key.startswith(f"{setting}.") for setting in settings)

@@ -1,0 +1,85 @@
+import pathlib
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from flax_unet import errors
+from flax_unet.data import label_spaces
+from flax_unet.data.label_spaces import CITYSCAPES_19
+from flax_unet.evaluation.inference import mask_files
+
+RNG = np.random.default_rng(0)
+MASK = RNG.integers(0, 19, (4, 8), np.uint8)
+IMAGE = RNG.integers(0, 256, (4, 8, 3), np.uint8)
+
+
+def _read(path):
+  pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+  return pixels[..., ::-1] if pixels.ndim == 3 else pixels
+
+
+def test_every_format_has_a_folder_and_its_pixels(tmp_path):
+  picture = pathlib.Path("in/a.jpg")
+  masks = {picture: pathlib.Path("ulm/a.png")}
+  with mask_files.Writer(tmp_path, list(mask_files.FORMATS), masks, CITYSCAPES_19) as writer:
+    writer.write(picture, IMAGE, MASK)
+  masks = {name: _read(tmp_path / name / "ulm/a.png") for name in mask_files.FORMATS}
+  np.testing.assert_array_equal(masks["train_ids"], MASK)
+  ids = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
+  np.testing.assert_array_equal(masks["label_ids"], np.array(ids)[MASK])
+  np.testing.assert_array_equal(masks["color"], CITYSCAPES_19.colors[MASK])
+  mixed = (IMAGE.astype(int) + CITYSCAPES_19.colors[MASK]) / 2
+  assert np.abs(masks["overlay"] - mixed).max() <= 0.5
+  assert masks["cityscapes"].shape == (1024, 2048)
+  np.testing.assert_array_equal(masks["cityscapes"][128::256, 128::256], masks["label_ids"])
+
+
+def test_one_format_needs_no_folder(tmp_path):
+  picture = pathlib.Path("in/a.jpg")
+  masks = {picture: pathlib.Path("a.png")}
+  with mask_files.Writer(tmp_path, ["train_ids"], masks, CITYSCAPES_19) as writer:
+    writer.write(picture, IMAGE, MASK)
+  assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_failures_to_write_are_raised(tmp_path):
+  (tmp_path / "ulm").write_text("a file")
+  picture = pathlib.Path("in/a.jpg")
+  masks = {picture: pathlib.Path("ulm/a.png")}
+  with (
+    pytest.raises(OSError, match="ulm"),
+    mask_files.Writer(tmp_path, ["color"], masks, CITYSCAPES_19) as writer,
+  ):
+    writer.write(picture, IMAGE, MASK)
+
+
+def test_archives_are_flat(tmp_path):
+  for name in ("ulm/a.png", "bonn/b.png"):
+    mask_files.write_png(tmp_path / name, MASK)
+  mask_files.write_zip(tmp_path / "out.zip", [tmp_path / "ulm/a.png", tmp_path / "bonn/b.png"])
+  with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+    assert archive.namelist() == ["a.png", "b.png"]
+    assert archive.read("a.png") == (tmp_path / "ulm/a.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+  ("names", "message"),
+  [
+    (["a.png"], "a.png: .* are named"),
+    (["ulm_000000_19_leftImg8bit.png"], "are named"),
+    (["ulm_000000_000019_gtFine_color.png"], "are named"),
+    (["x/ulm_000000_000019.png", "ulm_000000_000019_leftImg8bit.png"], "one file a frame"),
+  ],
+)
+def test_the_server_takes_frames_once(names, message):
+  with pytest.raises(errors.UserError, match=message):
+    mask_files.check_cityscapes(map(pathlib.Path, names), CITYSCAPES_19)
+
+
+def test_the_server_takes_label_ids_of_cityscapes():
+  frame = pathlib.Path("krefeld_000000_000108_leftImg8bit.png")
+  mask_files.check_cityscapes([frame], CITYSCAPES_19)
+  with pytest.raises(errors.UserError, match="'voc_21' does not have"):
+    mask_files.check_cityscapes([frame], label_spaces.get("voc_21"))

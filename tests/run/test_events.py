@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from clu import metric_writers
+
+from flax_unet.run import events
+
+
+def _write(folder, steps, offset=0.0):
+  writer = metric_writers.SummaryWriter(str(folder))
+  for step in steps:
+    writer.write_scalars(step, {"train/loss": step + offset, "val/mean_iou": step / 100})
+    writer.write_images(step, {"val/picture": np.zeros((1, 4, 4, 3), np.uint8)})
+  writer.close()
+
+
+def test_scalars_come_back_by_tag(tmp_path):
+  _write(tmp_path, [2, 4, 6])
+  curves = events.scalars(tmp_path)
+  assert curves.keys() == {"train/loss", "val/mean_iou"}  # no pictures
+  assert curves["train/loss"] == ([2, 4, 6], [2.0, 4.0, 6.0])
+  steps, values = curves["val/mean_iou"]
+  assert steps == [2, 4, 6]
+  assert values == pytest.approx([0.02, 0.04, 0.06])
+
+
+def test_a_run_that_goes_on_tells_no_step_twice(tmp_path):
+  _write(tmp_path, [2, 4, 6, 8])
+  events.forget_after(tmp_path, 5)
+  assert events.scalars(tmp_path)["train/loss"] == ([2, 4], [2.0, 4.0])
+  _write(tmp_path, [6, 8], offset=0.5)
+  assert events.scalars(tmp_path)["train/loss"] == ([2, 4, 6, 8], [2.0, 4.0, 6.5, 8.5])
+  events.forget_after(tmp_path, 6)  # out of two files
+  assert events.scalars(tmp_path)["train/loss"] == ([2, 4, 6], [2.0, 4.0, 6.5])
+
+
+def test_nothing_of_the_past_is_touched(tmp_path):
+  _write(tmp_path, [2, 4])
+  (path,) = tmp_path.glob("events.out.tfevents.*")
+  before = path.read_bytes()
+  events.forget_after(tmp_path, 4)
+  assert path.read_bytes() == before
+  assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_record_that_a_crash_cut_off_is_dropped(tmp_path):
+  _write(tmp_path, [2, 4])
+  (path,) = tmp_path.glob("events.out.tfevents.*")
+  path.write_bytes(path.read_bytes()[:-7])  # in the middle of the last record, a picture
+  assert events.scalars(tmp_path)["train/loss"] == ([2, 4], [2.0, 4.0])
+  events.forget_after(tmp_path, 4)
+  _write(tmp_path, [6])
+  assert events.scalars(tmp_path)["train/loss"] == ([2, 4, 6], [2.0, 4.0, 6.0])
+
+
+def test_an_empty_folder_has_no_history(tmp_path):
+  events.forget_after(tmp_path, 0)
+  assert events.scalars(tmp_path) == {}

@@ -1,0 +1,169 @@
+"""State dicts of milesial/Pytorch-UNet give the same logits here, and ours the same there."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from flax_unet.models.unet import UNet
+from flax_unet.weights import milesial
+
+torch = pytest.importorskip("torch")
+
+from benchmarks.torch_unet import TorchUNet  # noqa: E402 (needs torch)
+
+DEPTH, WIDTH, CLASSES = 3, 4, 5
+# The peer's names and those of the public layout, for a depth of 3.
+NAMES = {
+  "encoder.0.": "inc.double_conv.",
+  "encoder.1.": "down1.maxpool_conv.1.double_conv.",
+  "encoder.2.": "down2.maxpool_conv.1.double_conv.",
+  "encoder.3.": "down3.maxpool_conv.1.double_conv.",
+  "upsample.2.": "up1.up.",
+  "upsample.1.": "up2.up.",
+  "upsample.0.": "up3.up.",
+  "decoder.2.": "up1.conv.double_conv.",
+  "decoder.1.": "up2.conv.double_conv.",
+  "decoder.0.": "up3.conv.double_conv.",
+  "logits.": "outc.conv.",
+}
+
+
+def _peer():
+  """A network with scales and shifts of its own, and with the statistics that belong to them."""
+  torch.manual_seed(0)
+  peer = TorchUNet(3, CLASSES, WIDTH, DEPTH, "batch")
+  for module in peer.modules():
+    if isinstance(module, torch.nn.BatchNorm2d):
+      torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+      torch.nn.init.normal_(module.bias, 0, 0.3)
+  return _with_statistics(peer)
+
+
+def _with_statistics(peer):
+  with torch.no_grad():
+    for _ in range(30):
+      peer.train()(torch.tensor(_images().transpose(0, 3, 1, 2)))
+  return peer.eval()
+
+
+def _renamed(state_dict, names):
+  pattern = re.compile("|".join(map(re.escape, names)))
+  return {
+    pattern.sub(lambda m: names[m[0]], name, count=1): value for name, value in state_dict.items()
+  }
+
+
+def _state_dict(peer):
+  return {name: x.numpy() for name, x in _renamed(peer.state_dict(), NAMES).items()}
+
+
+def _variables():
+  """Variables with random scales and shifts, and with the statistics that belong to them."""
+  model = UNet(CLASSES, width=WIDTH, depth=DEPTH)
+  variables = model.init(jax.random.key(0), _images(), train=False)
+  random = np.random.default_rng(0)
+  for path, x in jax.tree.leaves_with_path(variables["params"]):
+    block, *layers = (key.key for key in path)
+    if layers[0].startswith("norm"):
+      mean = 1.0 if layers[1] == "scale" else 0.0
+      variables["params"][block][layers[0]][layers[1]] = random.normal(mean, 0.3, x.shape)
+  step = jax.jit(lambda variables: model.apply(variables, _images(), train=True, mutable=True)[1])
+  for _ in range(30):
+    variables = step(variables)
+  return jax.tree.map(lambda x: np.asarray(x, np.float32), variables)
+
+
+def _images():
+  return np.random.default_rng(1).normal(size=(2, 16, 24, 3)).astype(np.float32)
+
+
+def _logits(variables):
+  model = UNet(CLASSES, width=WIDTH, depth=DEPTH)
+  return jax.jit(
+    lambda images: model.apply(variables, images, train=False),
+    # conftest has networks compiled in a hurry, and they round more than the tolerance allows.
+    compiler_options={"xla_backend_optimization_level": 3},
+  )(_images())
+
+
+def _peer_logits(peer):
+  with torch.no_grad():
+    return peer(torch.tensor(_images().transpose(0, 3, 1, 2))).permute(0, 2, 3, 1).numpy()
+
+
+def _assert_same_logits(got, expected):
+  # A network whose ReLUs are all shut would agree with any: its logits do not depend on the image.
+  assert np.std(expected, axis=(0, 1, 2)).min() > 0.1
+  np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
+
+
+def test_a_state_dict_gives_the_logits_of_pytorch():
+  peer = _peer()
+  got = _logits(milesial.from_torch(_state_dict(peer)))
+  _assert_same_logits(got, _peer_logits(peer))
+
+
+def test_biases_in_front_of_batch_norms_are_taken_into_account():
+  peer = _peer()
+  for block in (*peer.encoder, *peer.decoder):
+    for place in (0, 3):
+      block[place].bias = torch.nn.Parameter(torch.randn(block[place].out_channels))
+  without = _peer_logits(peer)
+  _with_statistics(peer)  # of what the biases have moved
+  assert np.abs(_peer_logits(peer) - without).max() > 0.1
+  got = _logits(milesial.from_torch(_state_dict(peer)))
+  _assert_same_logits(got, _peer_logits(peer))
+
+
+def test_our_variables_give_the_same_logits_in_pytorch():
+  variables = _variables()
+  state_dict = {name: torch.from_numpy(x) for name, x in milesial.to_torch(variables).items()}
+  peer = _peer()
+  back = {theirs: ours for ours, theirs in NAMES.items()}
+  peer.load_state_dict(_renamed(state_dict, back), strict=True)
+  _assert_same_logits(_peer_logits(peer), _logits(variables))
+
+
+def test_there_and_back_nothing_changes():
+  variables = _variables()
+  back = milesial.from_torch(milesial.to_torch(variables))
+  jax.tree.map(np.testing.assert_array_equal, back, variables)
+  state_dict = _state_dict(_peer())
+  there = milesial.to_torch(milesial.from_torch(state_dict))
+  assert there.keys() == state_dict.keys()
+  for name, x in state_dict.items():
+    if not name.endswith("num_batches_tracked"):
+      np.testing.assert_array_equal(there[name], x, err_msg=name)
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (lambda d: d.pop("up2.conv.double_conv.3.weight"), "has no 'up2.conv.double_conv.3.weight'"),
+    (lambda d: d.clear(), "has no 'inc.double_conv.0.weight'"),
+    (lambda d: d.update(attention=0), "1 of its names are unknown, 'attention'"),
+    (lambda d: d.update({"outc.conv.weight": np.zeros(3)}), r"'outc.conv.weight' is \(3,\)"),
+    (
+      lambda d: [
+        d.pop(f"up{level}.up.{name}") for level in (1, 2, 3) for name in ("weight", "bias")
+      ],
+      "bilinear variant .* only the one with transposed convolutions fits",
+    ),
+  ],
+)
+def test_another_layout_is_refused_in_one_line(change, message):
+  state_dict = _state_dict(_peer())
+  change(state_dict)
+  with pytest.raises(ValueError, match=message) as info:
+    milesial.from_torch(state_dict)
+  assert "\n" not in str(info.value)
+
+
+def test_a_network_without_a_counterpart_is_refused():
+  milesial.check(UNet(3))
+  with pytest.raises(ValueError, match=r"norm='group', upsample='bilinear' is none of milesial"):
+    milesial.check(UNet(3, norm="group", upsample="bilinear"))
+  with pytest.raises(ValueError, match="padding='valid'"):
+    milesial.check(UNet(3, padding="valid"))
