@@ -18,9 +18,8 @@ import numpy as np
 from absl import flags
 
 from flax_unet import config_flag, errors, terminal
-from flax_unet.data import label_spaces
-from flax_unet.run import checks, experiment
-from flax_unet.training import checkpoint
+from flax_unet.run import parts
+from flax_unet.training import checkpoint, flops
 
 _CONFIG = config_flag.define()
 _EVERY = flags.DEFINE_integer("every", 50, "Steps in a block.", lower_bound=1)
@@ -30,17 +29,18 @@ _IMAGE_SIZE = flags.DEFINE_string("image_size", "128x256", "HEIGHTxWIDTH in pixe
 
 def main(_) -> None:
   config = _CONFIG.value
-  checks.check(config)
+  built = parts.build(config)
   height, width = map(int, _IMAGE_SIZE.value.split("x"))
-  model = experiment.make_model(config, label_spaces.get(config.label_space))
-  state = experiment.init_state(config, model, (height, width), total_steps=10**6)
-  shapes = experiment.batch_shapes(config.input.batch_size, (height, width), jax.device_count())
+  state = built.init_state((height, width), total_steps=10**6)
+  shapes = flops.batch_shapes(
+    config.input.batch_size, (height, width), jax.device_count(), built.model.channels
+  )
   random = np.random.default_rng(0)
   batch = {
-    key: random.integers(model.num_classes, size=shape.shape, dtype=shape.dtype)
+    key: random.integers(built.model.num_classes, size=shape.shape, dtype=shape.dtype)
     for key, shape in shapes.items()
   }
-  train_step = experiment.map_train_step(config)
+  train_step = built.map_train_step()
   state, _ = train_step(state, batch)
 
   times = {True: [], False: []}

@@ -37,13 +37,12 @@ from flax_unet.data import (
   cache,
   datasets,
   images,
-  label_spaces,
   op_spec,
   ops,
   pipeline,
   tfds_source,
 )
-from flax_unet.run import checks, experiment
+from flax_unet.run import parts
 
 _CONFIG = config_flag.define()
 _WORKERS = flags.DEFINE_list("workers", ["0", "2"], "Numbers of worker processes.")
@@ -186,9 +185,8 @@ def _check_comparable(source: datasets.Source, op: op_spec.Chain) -> None:
 
 def main(_) -> None:
   config = _CONFIG.value
-  checks.check(config)
-  label_space = label_spaces.get(config.label_space)
-  op = experiment.make_op("input", config.input.pp, label_space)
+  built = parts.build(config)
+  label_space, op = built.label_space, built.train_op
   dataset = datasets.open_dataset(config.input.data, label_space)
   split = config.input.data.split
   if len(dataset.split(split)) > _EXAMPLES.value:

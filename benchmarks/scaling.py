@@ -23,8 +23,8 @@ import numpy as np
 from absl import app, flags
 
 from configs import street_scenes
-from flax_unet.data import label_spaces
-from flax_unet.run import experiment, processes
+from flax_unet.run import parts, processes
+from flax_unet.training import flops
 from flax_unet.training.state import num_params
 
 _WIDTH = flags.DEFINE_integer("width", 16, "Channels of the first block.")
@@ -63,22 +63,24 @@ def _rows() -> list[_Work]:
 def _compile(work: _Work) -> tuple[Callable[[], None], dict[str, float]]:
   """Returns what runs a step, and what compiling tells of it."""
   config = street_scenes.get_config(f"width={work.width}")
-  model = experiment.make_model(config, label_spaces.get(config.label_space))
+  built = parts.build(config, work.devices)
   # From the host, as it would otherwise lie on all devices.
-  state = jax.device_get(experiment.init_state(config, model, work.image_size, config.total_steps))
+  state = jax.device_get(built.init_state(work.image_size, config.total_steps))
   random = np.random.default_rng(0)
-  shapes = experiment.batch_shapes(work.batch_size, work.image_size, work.devices)
+  channels = built.model.channels
+  shapes = flops.batch_shapes(work.batch_size, work.image_size, work.devices, channels)
   batch = {
-    key: random.integers(model.num_classes, size=leaf.shape, dtype=np.uint8)
+    key: random.integers(built.model.num_classes, size=leaf.shape, dtype=np.uint8)
     for key, leaf in shapes.items()
   }
   devices = jax.devices()[: work.devices]
-  step = experiment.map_train_step(config, devices).lower(state, batch).compile()
+  step = built.map_train_step(devices).lower(state, batch).compile()
   per_device = work.batch_size // work.devices
-  flops = experiment.count_flops(config, state, per_device, work.image_size)
+  one = built.map_train_step(devices[:1])
+  part = flops.batch_shapes(per_device, work.image_size, 1, channels)
   told = {
     "parameters": num_params(state),
-    "flops": flops * work.devices,
+    "flops": flops.count(one, state, part, config.accumulate_steps) * work.devices,
     "bytes": step.memory_analysis().temp_size_in_bytes * work.devices,
   }
 

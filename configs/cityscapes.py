@@ -19,102 +19,44 @@ Arguments after the colon:
     width=32       Channels of the first level.
 """
 
-import ml_collections
 from ml_collections.config_dict import placeholder
 
-from configs.common import parse_arg
+from flax_unet import base_config, config_arg
 
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
-  arg = parse_arg(arg, paper=False, runlocal=False, res="512x1024", width=64)
+  arg = config_arg.parse(arg, paper=False, runlocal=False, res="512x1024", width=64)
   size = arg.res.replace("x", ", ")
-  config = ml_collections.ConfigDict()
+  config = base_config.get_config()
 
-  config.seed = 0
-  config.deterministic = False  # True: on GPUs, the same bits in every run, at some cost in speed
   config.label_space = "cityscapes_19"  # or cityscapes_categories, cityscapes_30
   config.total_steps = 160_000
-  config.total_epochs = placeholder(int)  # either this or total_steps
+  config.input.data.name = "cityscapes/semantic_segmentation"
+  config.input.pp = (
+    f"label_map|random_scale(0.5, 2.0)|random_crop({size}, cat_max_ratio=0.75)|flip_lr|photometric"
+  )
+  config.input.batch_size = 16
+  config.input.workers = 8
 
-  config.input = {
-    "data": {
-      "name": "cityscapes/semantic_segmentation",
-      "split": "train",
-      "data_dir": placeholder(str),  # where prepared data lies; None: ~/tensorflow_datasets
-      "manual_dir": placeholder(str),  # where the archives lie; None: downloads/manual in data_dir
-    },
-    "pp": (
-      "label_map|random_scale(0.5, 2.0)"
-      f"|random_crop({size}, cat_max_ratio=0.75)|flip_lr|photometric"
-    ),
-    "batch_size": 16,  # over all devices
-    "on_bad_example": "raise",  # or "skip": the next one takes its place
-    "cache": "none",  # or "disk": keep decoded pictures, which takes room but no time to decode
-    "cache_dir": placeholder(str),  # where to keep them; None: ~/.cache/flax_unet_decoded
-    "workers": 8,  # processes that prepare batches; 0: threads of this one
-    "timeout": 300,  # seconds after which a batch that does not come ends the run
-    "prefetch": 2,  # batches prepared ahead (by each worker)
-    "prefetch_to_device": 1,  # batches sent to the devices ahead
-  }
+  config.model.width = arg.width
 
-  config.model_name = "unet"
-  config.model = {
-    "width": arg.width,
-    "depth": 4,
-    "norm": "batch",
-    "padding": "same",
-    "upsample": "transpose",
-    "dropout": 0.0,
-    "dtype": "float32",  # or bfloat16; parameters are float32 in any case
-    "conv": "auto",  # on CPUs our own convolutions, which are faster; or "xla"
-    "remat": False,  # True: less memory, about a third more computation
-  }
-  config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors
+  config.loss = "cross_entropy"
+  config.optax_name, config.optax = "sgd", {"momentum": 0.9}
+  config.lr, config.wd = 0.01, 5e-4
+  config.grad_clip_norm = None
+  config.schedule.decay_type = "polynomial"
+  config.schedule.warmup_steps = 1000
+  config.schedule.end_lr = 1e-4
+  config.ema_decay = 0.999
 
-  config.loss = "cross_entropy"  # or dice, focal(gamma=2.0), tversky, .., a + 0.5 * b
-  config.class_weights = placeholder(tuple)  # one a class; None: all 1
-
-  config.optax_name = "sgd"
-  config.optax = {"momentum": 0.9}
-  config.lr = 0.01
-  config.wd = 5e-4
-  config.wd_on = "kernels"  # or "all": biases and normalisations too
-  config.lr_mult = ()  # by parameter, the first that matches, such as (("encoder_.*", 0.1),)
-  config.grad_clip_norm = placeholder(float)  # None: no clipping
-  config.schedule = {
-    "decay_type": "polynomial",  # or constant, cosine, cosine_restarts, steps, one_cycle, ..
-    "warmup_steps": 1000,
-    "power": 0.9,  # of the polynomial
-    "end_lr": 1e-4,
-  }
-  config.accumulate_steps = 1  # parts of a batch worked on one after the other, to save memory
-  config.skip_nonfinite = 0  # steps in a row that may be skipped for a loss that is not finite
-  config.ema_decay = 0.999  # of the moving average of the parameters; None: none
-
-  config.evals = {
-    "val": {
-      "split": "validation",
-      "pp": "label_map",
-      "batch_size": 8,
-      "log_steps": 8000,
-      "num_pictures": 6,  # in the report and TensorBoard
-      "inference": {
-        "mode": "whole",  # or "tiles": windows that overlap, for pictures of any size
-        "tile": (512, 1024),  # height and width of a window
-        "overlap": 128,  # pixels that neighbouring windows share
-        "scales": (1.0,),  # probabilities are averaged over these, for example (0.75, 1.0, 1.25)
-        "flip": False,  # whether to average over the mirrored picture too
-      },
-    },
-  }
-
-  config.log_training_steps = 50
+  config.evals.val.pp = "label_map"
+  config.evals.val.log_steps = 8000
+  config.evals.val.inference.tile = (512, 1024)
   config.ckpt_steps = 1000
-  config.profile_steps = 0  # so many soon after the start, for TensorBoard
 
   if arg.paper:
-    config.total_steps, config.total_epochs = placeholder(int), 10
+    config.total_steps, config.total_epochs = None, 10
     config.input.pp = f"label_map|resize({size})"  # assumed: size, and no augmentation
     config.input.batch_size = 8  # assumed
     config.model.norm = "none"

@@ -38,16 +38,12 @@ Arguments after the colon:
     width=32            Channels of the first level.
 """
 
-import ml_collections
-from ml_collections.config_dict import placeholder
-
-from configs.common import parse_arg
-from flax_unet import errors
+from flax_unet import base_config, config_arg, errors
 
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
-  arg = parse_arg(
+  arg = config_arg.parse(
     arg,
     images="",
     labels="",
@@ -78,101 +74,30 @@ def get_config(arg=None):
     )
   if any((arg.train_dir, arg.val_dir, arg.test_dir)) and not (arg.train_dir and arg.val_dir):
     raise errors.UserError("configs/folder.py: give train_dir=DIR and val_dir=DIR, or neither")
-  config = ml_collections.ConfigDict()
+  config = base_config.get_config()
 
-  config.seed = 0
-  config.deterministic = False  # True: on GPUs, the same bits in every run, at some cost in speed
-  config.label_space = arg.classes or f"{arg.num_classes}_classes" + f"_ignore_{arg.ignore}" * bool(
-    arg.ignore
-  )
-  config.total_steps = placeholder(int)  # either this or total_epochs
+  ignored = f"_ignore_{arg.ignore}" if arg.ignore else ""
+  config.label_space = arg.classes or f"{arg.num_classes}_classes{ignored}"
   config.total_epochs = 100
-
-  config.input = {
-    "data": {
-      "name": "folder",
-      "split": "train",
-      "data_dir": placeholder(str),  # where the paths below start; None: the current folder
-      "images": arg.images,
-      "labels": arg.labels,
-      "image_suffix": arg.image_suffix,
-      "label_suffix": arg.suffix,
-      "lists": {"train": arg.train_list, "validation": arg.val_list, "test": arg.test_list},
-      "folders": {"train": arg.train_dir, "validation": arg.val_dir, "test": arg.test_dir},
-      "validation_share": arg.val_share,  # where there are neither lists nor folders
-      "validation_seed": 0,  # the draw depends on it and on the pictures' names only
-    },
-    "pp": (
-      f"label_map|random_scale(0.5, 2.0)|random_crop({arg.res.replace('x', ', ')})"
-      "|flip_lr|photometric"
-    ),
-    "batch_size": 8,  # over all devices
-    "on_bad_example": "raise",  # or "skip": the next one takes its place
-    "cache": "none",  # or "disk": keep decoded pictures, which takes room but no time to decode
-    "cache_dir": placeholder(str),  # where to keep them; None: ~/.cache/flax_unet_decoded
-    "workers": 4,  # processes that prepare batches; 0: threads of this one
-    "timeout": 300,  # seconds after which a batch that does not come ends the run
-    "prefetch": 2,  # batches prepared ahead (by each worker)
-    "prefetch_to_device": 1,  # batches sent to the devices ahead
+  config.input.data = base_config.folder_data(arg.images, arg.labels)
+  config.input.data.image_suffix = arg.image_suffix
+  config.input.data.label_suffix = arg.suffix
+  config.input.data.lists = {
+    "train": arg.train_list,
+    "validation": arg.val_list,
+    "test": arg.test_list,
   }
-
-  config.model_name = "unet"
-  config.model = {
-    "width": arg.width,
-    "depth": 4,
-    "norm": "batch",
-    "padding": "same",
-    "upsample": "transpose",
-    "dropout": 0.0,
-    "dtype": "float32",  # or bfloat16; parameters are float32 in any case
-    "conv": "auto",  # on CPUs our own convolutions, which are faster; or "xla"
-    "remat": False,  # True: less memory, about a third more computation
+  config.input.data.folders = {
+    "train": arg.train_dir,
+    "validation": arg.val_dir,
+    "test": arg.test_dir,
   }
-  config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors
-
-  config.loss = "cross_entropy_dice"  # or dice, focal(gamma=2.0), tversky, .., a + 0.5 * b
-  config.class_weights = placeholder(tuple)  # one a class; None: all 1
-
-  config.optax_name = "adamw"
-  config.optax = {"b1": 0.9, "b2": 0.999}
-  config.lr = 1e-3
-  config.wd = 1e-4
-  config.wd_on = "kernels"  # or "all": biases and normalisations too
-  config.lr_mult = ()  # by parameter, the first that matches, such as (("encoder_.*", 0.1),)
-  config.grad_clip_norm = 1.0
-  config.schedule = {
-    "decay_type": "cosine",  # or constant, cosine, cosine_restarts, steps, one_cycle, ..
-    "warmup_steps": 50,
-    "power": 0.9,  # of a polynomial decay
-    "end_lr": 0.0,
-  }
-  config.accumulate_steps = 1  # parts of a batch worked on one after the other, to save memory
-  config.skip_nonfinite = 0  # steps in a row that may be skipped for a loss that is not finite
-  config.ema_decay = placeholder(float)  # for example 0.999; None: no moving average
-
-  config.evals = {
-    "val": {
-      "split": "validation",
-      "pp": "label_map|pad_to_multiple(128)",  # few shapes, so few compilations
-      "batch_size": 8,
-      "log_steps": 500,
-      "num_pictures": 6,  # in the report and TensorBoard
-      "inference": {
-        "mode": "whole",  # or "tiles": windows that overlap, for pictures of any size
-        "tile": (512, 512),  # height and width of a window
-        "overlap": 128,  # pixels that neighbouring windows share
-        "scales": (1.0,),  # probabilities are averaged over these, for example (0.75, 1.0, 1.25)
-        "flip": False,  # whether to average over the mirrored picture too
-      },
-    },
-  }
-
+  config.input.data.validation_share = arg.val_share
+  config.input.pp = (
+    f"label_map|random_scale(0.5, 2.0)|random_crop({arg.res.replace('x', ', ')})"
+    "|flip_lr|photometric"
+  )
+  config.model.width = arg.width
   if arg.test_list or arg.test_dir:
-    config.evals.test = config.evals.val.copy_and_resolve_references()
-    config.evals.test.split = "test"
-    config.evals.test.log_steps = 1_000_000  # at the end only
-
-  config.log_training_steps = 50
-  config.ckpt_steps = 500
-  config.profile_steps = 0  # so many soon after the start, for TensorBoard
+    config.evals = {"val": config.evals.val, "test": base_config.test_evaluation(config.evals.val)}
   return config

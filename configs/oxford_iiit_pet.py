@@ -12,34 +12,27 @@ Arguments after the colon:
     width=32       Channels of the first level.
 """
 
-from ml_collections.config_dict import placeholder
-
-from configs import folder
-from configs.common import parse_arg
+from flax_unet import base_config, config_arg
 
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
-  arg = parse_arg(arg, res="256x256", width=32)
-  config = folder.get_config(f"images=-,labels=-,num_classes=3,res={arg.res},width={arg.width}")
+  arg = config_arg.parse(arg, res="256x256", width=32)
+  config = base_config.get_config()
 
   config.label_space = "oxford_iiit_pet"
   config.total_epochs = 50
+  config.input.data.name = "oxford_iiit_pet"
+  config.input.data.split = "train[:90%]"
   config.input.on_bad_example = "skip"  # some JPEGs of the official archive are damaged
-  config.input.data = {
-    "name": "oxford_iiit_pet",
-    "split": "train[:90%]",
-    "data_dir": placeholder(str),  # where prepared data lies; None: ~/tensorflow_datasets
-    "manual_dir": placeholder(str),
-  }
+  config.input.pp = config.input.pp.replace("256, 256", arg.res.replace("x", ", "))
   config.input.batch_size = 16
   config.input.workers = 8
+  config.model.width = arg.width
   config.evals.val.split = "train[90%:]"
   # A few pictures are much larger than the rest; multiples of 256 keep the compilations few.
   config.evals.val.pp = "label_map|pad_to_multiple(256)"
   config.evals.val.log_steps = 2000
-  config.evals.test = config.evals.val.copy_and_resolve_references()
-  config.evals.test.split = "test"
-  config.evals.test.log_steps = 1_000_000  # at the end only
+  config.evals = {"val": config.evals.val, "test": base_config.test_evaluation(config.evals.val)}
   config.ckpt_steps = 1000
   return config

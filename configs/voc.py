@@ -15,28 +15,27 @@ Arguments after the colon:
     width=64       Channels of the first level.
 """
 
-from ml_collections.config_dict import placeholder
-
-from configs import folder
-from configs.common import parse_arg
+from flax_unet import base_config, config_arg
 
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
-  arg = parse_arg(arg, aug=False, res="512x512", width=64)
-  labels = "SegmentationClassAug" if arg.aug else "SegmentationClass"
-  config = folder.get_config(
-    f"images=JPEGImages,labels={labels},num_classes=21,res={arg.res},width={arg.width}"
-  )
+  arg = config_arg.parse(arg, aug=False, res="512x512", width=64)
+  config = base_config.get_config()
 
   config.label_space = "voc_21"
-  lists = "ImageSets/Segmentation"
+  config.total_steps = 40_000
+  config.input.data = base_config.folder_data(
+    "JPEGImages", "SegmentationClassAug" if arg.aug else "SegmentationClass"
+  )
   config.input.data.data_dir = "VOCdevkit/VOC2012"
+  lists = "ImageSets/Segmentation"
   config.input.data.lists.train = f"{lists}/{'train_aug' if arg.aug else 'train'}.txt"
   config.input.data.lists.validation = f"{lists}/val.txt"
-  config.total_steps, config.total_epochs = 40_000, placeholder(int)
+  config.input.pp = config.input.pp.replace("256, 256", arg.res.replace("x", ", "))
   config.input.batch_size = 16
   config.input.workers = 8
+  config.model.width = arg.width
   config.evals.val.log_steps = 4000
   config.ckpt_steps = 1000
   return config

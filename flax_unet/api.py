@@ -87,9 +87,7 @@ class Model:
     if self._found.resize:
       image = cv2.resize(image, self._found.resize[::-1], interpolation=cv2.INTER_LINEAR)
     (scores,) = self._scores(self.variables, image[None], size=size)
-    options = self._found.options
-    is_mean = len(options.scales) > 1 or options.flip  # of probabilities
-    found = np.asarray(scores if is_mean else jax.nn.softmax(scores))
+    found = np.asarray(scores if self._found.options.averages else jax.nn.softmax(scores))
     if found.shape[:2] != size:  # a large image that was resampled
       found = cv2.resize(found, size[::-1], interpolation=cv2.INTER_LINEAR)
     return found

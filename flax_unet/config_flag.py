@@ -71,9 +71,11 @@ def of_run(arguments: list[str]) -> list[str]:
 
 
 class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
-  """Loads a configuration that imports others of its package, wherever the program is started.
+  """Loads a configuration, wherever the program is started.
 
-  The `config.json` of a run is a configuration, too.
+  `configs/NAME.py` is the one of that name that comes with the program, where there is no such file
+  below the current folder. A configuration can import others of its package, and the `config.json`
+  of a run is a configuration, too.
   """
 
   def parse(self, path: str) -> Any:
@@ -86,12 +88,16 @@ class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
       config = from_json(files.read_json(file))
       config.lock()
       return config
-    own = pathlib.Path(path.split(":", 1)[0]).expanduser().absolute().parent
-    while (own / "__init__.py").exists():
-      own = own.parent
-    project = pathlib.Path(__file__).absolute().parents[1]  # where `configs` is
-    sys.path[:0] = [str(own), str(project)]
-    return super().parse(str(pathlib.Path(path).expanduser()) if path.startswith("~") else path)
+    name, colon, arguments = path.partition(":")
+    file = pathlib.Path(name).expanduser()
+    ours = pathlib.Path(__file__).parent / file
+    if file.parts[:1] == ("configs",) and not file.exists() and ours.exists():
+      file = ours
+    root = file.absolute().parent
+    while (root / "__init__.py").exists():
+      root = root.parent
+    sys.path.insert(0, str(root))
+    return super().parse(f"{file}{colon}{arguments}")
 
 
 def settle_length(flag_values: flags.FlagValues = flags.FLAGS) -> None:

@@ -30,9 +30,10 @@ from absl import flags
 from configs import street_scenes
 from flax_unet.data import label_spaces
 from flax_unet.models.unet import UNet
-from flax_unet.run import experiment, workdir
+from flax_unet.run import parts, workdir
 from flax_unet.street_scenes import StreetScenes
 from flax_unet.training import checkpoint, optimizer, state
+from flax_unet.training.checkpoint_scores import DecisiveScore
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 flags.FLAGS.mark_as_parsed()  # grain reads its own before it starts workers
@@ -125,7 +126,7 @@ def make_run() -> Callable[..., state.TrainState]:
   def make(folder: pathlib.Path, config: ml_collections.ConfigDict) -> state.TrainState:
     workdir.write_config(folder, config)
     made = state.create(
-      experiment.make_model(config, label_spaces.get(config.label_space)),
+      parts.make_model(config, label_spaces.get(config.label_space)),
       optimizer.make(config, 10),
       image_size=(18, 18),
       seed=3,
@@ -136,7 +137,7 @@ def make_run() -> Callable[..., state.TrainState]:
     checkpoints = checkpoint.Checkpoints(folder)
     checkpoints.save(made, 10, place={})
     checkpoints.wait_until_finished()
-    checkpoints.write_scores(10, {"val": "digest"}, best_by="digest", mean_iou=0.5)
+    checkpoints.scores.write(10, {"val": "digest"}, DecisiveScore("digest", 0.5))
     checkpoints.close()
     return made
 

@@ -5,13 +5,13 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import ml_collections
 from absl import logging
 
 from flax_unet import terminal
 from flax_unet.evaluation.report import report
-from flax_unet.run import experiment, init_from, processes, run_info, workdir
+from flax_unet.run import experiment, extension, init_from, processes, run_info, workdir
 from flax_unet.run.experiment import Experiment
+from flax_unet.run.parts import Parts
 from flax_unet.training import checkpoint
 from flax_unet.training.state import TrainState, num_params
 
@@ -30,6 +30,7 @@ class Beginning:
     skipped: the errors of examples that could not be used so far.
     unwritten_metrics: of the last steps, see `TrainLog`.
     due: the evaluations of this step that are missing: a run may end while it evaluates.
+    since_best: the number of evaluations since the best one.
   """
 
   run: Experiment
@@ -41,9 +42,10 @@ class Beginning:
   skipped: Sequence[str]
   unwritten_metrics: Sequence[dict[str, float]]
   due: Sequence[str]
+  since_best: int
 
 
-def begin(config: ml_collections.ConfigDict, folder: pathlib.Path) -> Beginning | None:
+def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
   """Opens a run in a folder that this process owns.
 
   Returns:
@@ -53,16 +55,19 @@ def begin(config: ml_collections.ConfigDict, folder: pathlib.Path) -> Beginning 
     UserError: the folder holds another run, or the data have changed since the run began or cannot
       be used.
   """
+  config = parts.config
   fresh = processes.broadcast(not checkpoint.exist(folder))
-  initial = init_from.initial(config) if config.init_from and fresh else {}
+  initial = init_from.initial(config.init_from, parts.model) if config.init_from and fresh else {}
   changes = processes.in_first(lambda: workdir.check_config(folder, config, fresh=fresh)) or []
   info = run_info.RunInfo(folder, fresh=fresh)
-  run = experiment.build(config)
+  run = experiment.open_data(parts)
   processes.in_first(lambda: workdir.check_data(folder, info.content, run.dataset, run.label_space))
-  processes.in_first(lambda: workdir.write_config(folder, config))
   checkpoints = checkpoint.Checkpoints(folder)
   step = checkpoints.newest or 0
-  if step == run.total_steps and not changes and _is_complete(folder, info):
+  processes.in_first(lambda: extension.check(folder, run, changes, step))
+  processes.in_first(lambda: workdir.write_config(folder, config))
+  ended = step == run.total_steps or info.content.get("steps") == step  # or it stopped early
+  if ended and not changes and _is_complete(folder, info):
     checkpoints.close()
     return None
   logging.info("Initialising %s", config.model_name)
@@ -74,18 +79,22 @@ def begin(config: ml_collections.ConfigDict, folder: pathlib.Path) -> Beginning 
     changes,
     data=run.dataset.fingerprint(),
     parameters=num_params(state),
-    total_steps=run.total_steps,
   )
+  info.update(total_steps=run.total_steps, finished=False)
   place: dict[str, Any] = {"skipped": [], "unwritten_metrics": []}
   due: list[str] = []
+  since_best = 0
   if checkpoints.newest is None:
     state = init_from.put(initial, state)
   else:
     state, place = checkpoints.restore(step, state)
     logging.info("Going on from step %d of %d", step, run.total_steps)
     due = run.due_evals(step)
-    evaluated = checkpoints.evaluated(step)
+    since_best = place.get("since_best", 0)
+    evaluated = checkpoints.scores.evaluated(step)
     if processes.broadcast(all(evaluated.get(name) == run.eval_digest(name) for name in due)):
+      if parts.best[0] in due:
+        since_best = processes.broadcast(0 if checkpoints.scores.best == step else since_best + 1)
       due = []
   return Beginning(
     run=run,
@@ -97,6 +106,7 @@ def begin(config: ml_collections.ConfigDict, folder: pathlib.Path) -> Beginning 
     skipped=place["skipped"],
     unwritten_metrics=place["unwritten_metrics"],
     due=due,
+    since_best=since_best,
   )
 
 

@@ -1,17 +1,12 @@
-"""Refuses configurations that cannot be run, before anything is opened or built."""
+"""Refuses values of settings that cannot be used, before anything is built."""
 
 import math
 from typing import NamedTuple
 
-import jax
 import ml_collections
 
 from flax_unet import errors, nested
-from flax_unet.data import label_spaces
 from flax_unet.data.label_space import LabelSpace
-from flax_unet.models import base
-from flax_unet.run import experiment
-from flax_unet.training import optimizer
 
 _MAY_BE_NONE = (
   "total_steps",
@@ -23,35 +18,19 @@ _MAY_BE_NONE = (
 )
 
 
-def check(
-  config: ml_collections.ConfigDict,
-  num_devices: int | None = None,
-  label_space: LabelSpace | None = None,
-) -> None:
-  """Checks what can be known without the data.
+def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
+  """Checks the values of settings.
 
   Args:
     config: the configuration.
-    num_devices: how many devices of all processes it is for; None: those there are.
-    label_space: that of a run; None: the one that the configuration names.
+    num_devices: how many devices of all processes it is for.
 
   Raises:
     UserError: one line that names the key, what it holds and what it may hold.
   """
-  num_devices = num_devices or jax.device_count()
   _check_present(config)
-  label_space = label_space or label_spaces.get(config.label_space)
-  if label_space.num_classes == 1:
-    raise errors.UserError(
-      f"config.label_space = '{config.label_space}' has one class, so there is nothing to tell "
-      "apart: the background is a class too. Use num_classes=2, with 0 and 1 in the masks; for "
-      "masks of 0 and 255, classes=FILE.csv with the lines name,r,g,b,id and background,0,0,0,0 "
-      "and object,255,255,255,255"
-    )
-  experiment.make_loss(config)
   _check_length(config)
   _check_ranges(config)
-  _check_class_weights(config, label_space)
   if not config.evals:
     raise errors.UserError("config.evals is empty: without an evaluation there is no report")
   for key, choices in (("on_bad_example", ("raise", "skip")), ("cache", ("none", "disk"))):
@@ -61,18 +40,22 @@ def check(
   _check_accumulation(config, num_devices)
   for name, eval_config in config.evals.items():
     _check_batch_size(f"evals.{name}", eval_config.batch_size, num_devices)
-    experiment.make_op(f"evals.{name}", eval_config.pp, label_space)
-  if config.total_steps is not None:
-    optimizer.make(config, config.total_steps)
-  size = experiment.make_op("input", config.input.pp, label_space).output_size(None)
-  model = experiment.make_model(config, label_space)
-  if size is not None:
-    experiment.check_image_size(model, size)
-  multipliers = optimizer.Multipliers(config.get("lr_mult") or ())
-  if multipliers.pairs:
-    multipliers.check(base.variable_shapes(model)["params"])
-  for name in config.evals:
-    experiment.make_inference(config, name, model.geometry)
+
+
+def check_classes(config: ml_collections.ConfigDict, label_space: LabelSpace) -> None:
+  """Checks what the settings say of the classes.
+
+  Raises:
+    UserError: see `check`.
+  """
+  if label_space.num_classes == 1:
+    raise errors.UserError(
+      f"config.label_space = '{config.label_space}' has one class, so there is nothing to tell "
+      "apart: the background is a class too. Use num_classes=2, with 0 and 1 in the masks; for "
+      "masks of 0 and 255, classes=FILE.csv with the lines name,r,g,b,id and background,0,0,0,0 "
+      "and object,255,255,255,255"
+    )
+  _check_class_weights(config, label_space)
 
 
 def _check_present(config: ml_collections.ConfigDict) -> None:
@@ -114,6 +97,7 @@ _RANGES = {
   "ckpt_steps": _Range(True, 1),
   "profile_steps": _Range(True, 0),
   "skip_nonfinite": _Range(True, 0),
+  "early_stopping": _Range(True, 0),
   "input.workers": _Range(True, 0),
   "input.prefetch": _Range(True, 1),
   "input.prefetch_to_device": _Range(True, 0),

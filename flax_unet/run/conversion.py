@@ -7,10 +7,10 @@ import ml_collections
 from absl import logging
 
 from flax_unet import errors
-from flax_unet.data import label_space_file, label_spaces
+from flax_unet.data import label_space_file
 from flax_unet.models import base
-from flax_unet.run import checks, experiment, init_from, lock, trained, workdir
-from flax_unet.training import checkpoint, optimizer, state
+from flax_unet.run import init_from, lock, parts, trained, workdir
+from flax_unet.training import checkpoint
 from flax_unet.weights import milesial, torch_files
 
 
@@ -33,9 +33,8 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
   Raises:
     UserError: the file cannot be read or does not fit the configuration, or the folder holds a run.
   """
-  checks.check(config)
-  label_space = label_spaces.get(config.label_space)
-  model = experiment.make_model(config, label_space)
+  built = parts.build(config)
+  model = built.model
   _check(model, "config.model")
   if checkpoint.exist(folder):
     raise errors.UserError(f"{folder} holds a run already: choose a new --workdir")
@@ -46,18 +45,12 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
       f"{', '.join(dict.fromkeys(fit.dropped + fit.new))}"
     )
   side = model.geometry.covering_size(1)
-  start = state.create(
-    model,
-    optimizer.make(config, config.total_steps or sys.maxsize),
-    image_size=(side, side),
-    seed=config.seed,
-    ema=config.ema_decay is not None,
-  )
+  start = built.init_state((side, side), config.total_steps or sys.maxsize)
   with lock.hold(folder):
     if checkpoint.exist(folder):
       raise errors.UserError(f"{folder} holds a run already: choose a new --workdir")
     workdir.write_config(folder, config)
-    label_space_file.write(folder / label_space_file.NAME, label_space)
+    label_space_file.write(folder / label_space_file.NAME, built.label_space)
     checkpoints = checkpoint.Checkpoints(folder)
     checkpoints.save(
       init_from.put(fit.variables, start),

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import ml_collections
 
 from flax_unet import errors
-from flax_unet.data import label_spaces
-from flax_unet.run import experiment
 from flax_unet.run.chips import Chip
+from flax_unet.run.parts import Parts
+from flax_unet.training import flops
 
 
 class DoesNotFitError(errors.UserError):
@@ -23,7 +22,7 @@ class Cost:
   """What one device needs for one step.
 
   Attributes:
-    flops: floating-point operations, see `experiment.count_flops`.
+    flops: floating-point operations, see `training.flops`.
     traffic: bytes that kernels read and write; on CPUs, which have loops in them, too low.
     arguments: bytes of state and batch, as they lie in memory. The next state takes the place of
       the old one.
@@ -50,29 +49,22 @@ class StepPlan:
   """The train step of a configuration, for devices that need not be there.
 
   Attributes:
-    config: the configuration.
+    parts: of the configuration.
     image_size: height and width of a training picture, in pixels.
     devices: the devices of all processes.
   """
 
-  config: ml_collections.ConfigDict
+  parts: Parts
   image_size: tuple[int, int]
   devices: Sequence[jax.Device]
 
   @functools.cached_property
   def state(self) -> Any:
     """The shapes of the training state."""
-    label_space = label_spaces.get(self.config.label_space)
     # How many steps an epoch has is not known without the data, and changes constants only.
-    total_steps = self.config.total_steps or self.config.schedule.warmup_steps + 1
-    return jax.eval_shape(
-      lambda: experiment.init_state(
-        self.config,
-        experiment.make_model(self.config, label_space),
-        self.image_size,
-        total_steps,
-      )
-    )
+    config = self.parts.config
+    total_steps = config.total_steps or config.schedule.warmup_steps + 1
+    return jax.eval_shape(lambda: self.parts.init_state(self.image_size, total_steps))
 
   def cost(self, batch_size: int) -> Cost:
     """Compiles the step.
@@ -83,9 +75,7 @@ class StepPlan:
     Raises:
       DoesNotFitError: it does not fit the devices' memory, by the compiler's account.
     """
-    lowered = experiment.map_train_step(self.config, self.devices).lower(
-      self.state, self._batch(batch_size)
-    )
+    lowered = self.parts.map_train_step(self.devices).lower(self.state, self._batch(batch_size))
     try:
       compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
@@ -94,11 +84,13 @@ class StepPlan:
       reason = str(error).splitlines()[0].removeprefix("RESOURCE_EXHAUSTED: ")
       raise DoesNotFitError(reason) from error
     memory = compiled.memory_analysis()
-    per_device = batch_size // len(self.devices)
+    accumulate_steps = self.parts.config.accumulate_steps
+    step = self.parts.map_train_step(jax.local_devices()[:1])
+    batch = self._batch(batch_size // len(self.devices), num_devices=1)
     return Cost(
-      flops=experiment.count_flops(self.config, self.state, per_device, self.image_size),
+      flops=flops.count(step, self.state, batch, accumulate_steps),
       # Accumulation is a loop, whose body is counted once.
-      traffic=compiled.cost_analysis()["bytes accessed"] * self.config.accumulate_steps,
+      traffic=compiled.cost_analysis()["bytes accessed"] * accumulate_steps,
       arguments=memory.argument_size_in_bytes,
       temporaries=memory.temp_size_in_bytes,
       total=memory.argument_size_in_bytes
@@ -114,11 +106,15 @@ class StepPlan:
     What cannot be expressed there fails here. Kernels are not chosen, so it does not tell memory or
     speed.
     """
-    step = jax.jit(experiment.map_train_step(self.config, self.devices))
+    step = jax.jit(self.parts.map_train_step(self.devices))
     return jax.export.export(step, platforms=[platform])(self.state, self._batch(batch_size))
 
-  def _batch(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-    return experiment.batch_shapes(batch_size, self.image_size, len(self.devices))
+  def _batch(
+    self, batch_size: int, num_devices: int | None = None
+  ) -> dict[str, jax.ShapeDtypeStruct]:
+    return flops.batch_shapes(
+      batch_size, self.image_size, num_devices or len(self.devices), self.parts.model.channels
+    )
 
 
 def largest_batch(bytes_needed: Callable[[int], int | None], limit: int, start: int) -> int:

@@ -8,14 +8,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 from absl import logging
 from flax import traverse_util
 
 from flax_unet import devices, errors
-from flax_unet.data import label_spaces
 from flax_unet.models import base
-from flax_unet.run import experiment, trained
+from flax_unet.run import trained
 from flax_unet.training import checkpoint
 from flax_unet.training.state import TrainState
 from flax_unet.weights import milesial, torch_files
@@ -104,22 +102,24 @@ def _layers(paths: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
   return tuple(dict.fromkeys("/".join(path[1:-1]) for path in paths))
 
 
-def initial(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """Reads those weights of `config.init_from` that fit its model, and says which do not.
+def initial(where: str, model: base.Network) -> dict[str, Any]:
+  """Reads those weights of `config.init_from` that fit the network, and says which do not.
+
+  Args:
+    where: see `read`.
+    model: the network.
 
   Raises:
     UserError: there are none, or none that fit.
   """
   try:
-    variables = read(config.init_from)
+    variables = read(where)
   except errors.UserError as error:
     raise errors.UserError(f"config.init_from = {error}") from error
-  found = fit(variables, experiment.make_model(config, label_spaces.get(config.label_space)))
+  found = fit(variables, model)
   if not found.variables:
-    raise errors.UserError(
-      f"config.init_from = {config.init_from}: none of its weights fit config.model"
-    )
-  words = [f"Starting from {config.init_from}: took {len(_flatten(found.variables))} arrays"]
+    raise errors.UserError(f"config.init_from = {where}: none of its weights fit config.model")
+  words = [f"Starting from {where}: took {len(_flatten(found.variables))} arrays"]
   if found.dropped:
     words.append(f"dropped what does not fit: {', '.join(found.dropped)}")
   if found.new:

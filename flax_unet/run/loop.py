@@ -18,10 +18,9 @@ from flax_unet.data import feed, pipeline
 from flax_unet.evaluation.report import report
 from flax_unet.run import (
   beginning,
-  checks,
   events,
-  experiment,
   lock,
+  parts,
   processes,
   reporting,
   stopping,
@@ -47,12 +46,12 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
     UserError: the configuration, the data or the folder cannot be used, or another process trains
       in the folder.
   """
-  checks.check(config)
+  built = parts.build(config)
   processes.check_same_run(config, folder)
   with contextlib.ExitStack() as stack:
     # All processes of a run own its folder together, through the first one's lock.
     processes.in_first(lambda: stack.enter_context(lock.hold(folder)))
-    begun = beginning.begin(config, folder)
+    begun = beginning.begin(built, folder)
     if begun is None:  # it is finished
       logging.info("%s is finished: look at %s", folder, folder / report.FOLDER / report.PAGE)
       return 0
@@ -68,6 +67,7 @@ def _train(begun: Beginning) -> int:
   """
   run, info, checkpoints, state = begun.run, begun.info, begun.checkpoints, begun.state
   config, skipped, results = run.config, set(begun.skipped), {}
+  step, since_best, interrupted = begun.step, begun.since_best, False
   with contextlib.ExitStack() as stack:
     stack.enter_context(checkpoints.finishing())
     stop = stack.enter_context(stopping.StopSignal())
@@ -90,23 +90,28 @@ def _train(begun: Beginning) -> int:
         "examples_seen": step * config.input.batch_size,
         "skipped": sorted(skipped),
         "unwritten_metrics": log.unwritten,
+        "since_best": since_best,
         "config": workdir.to_json(config),
       }
       checkpoints.save(state, step, place=place)
       info.update()
 
     def evaluate(step: int, due: list[str]) -> None:
+      nonlocal since_best
       checkpoints.wait_until_finished()
       results.update(reporting.score_checkpoint(run, due, state, step, writer, checkpoints))
+      if run.parts.best[0] in due:
+        since_best = processes.broadcast(0 if checkpoints.scores.best == step else since_best + 1)
       log.restart_clock()
 
     if begun.due:
-      evaluate(begun.step, begun.due)
-    batches = _train_batches(run, begun.step)
+      evaluate(step, begun.due)
+    batches = _train_batches(run, step)
     stack.callback(batches.close)
-    train_step = experiment.map_train_step(config)
-    profilers = _make_profilers(config, begun.folder, begun.step)
-    for step in range(begun.step + 1, run.total_steps + 1):
+    train_step = run.parts.map_train_step()
+    profilers = _make_profilers(config, begun.folder, step)
+    while step < run.total_steps and not _has_converged(config, since_best):
+      step += 1
       batch, waited = feed.timed_next(batches, config.input.timeout)
       state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
       for profile in profilers:
@@ -122,31 +127,44 @@ def _train(begun: Beginning) -> int:
       if step < run.total_steps and stop.reached(step):
         if not saved:
           save(step)
+        interrupted = True
         break
-    else:
-      step = run.total_steps
-  if step < run.total_steps:
+  if interrupted:
     command = shlex.join(["python", *sys.argv])
     logging.info("Stopped at step %d of %d. To go on: %s", step, run.total_steps, command)
     info.end(f"stopped at step {step} by {stop.signum.name}")
     return 128 + stop.signum
-  _finish(begun, state, results, skipped)
+  if step < run.total_steps:
+    logging.info(
+      "Stopped early at step %d of %d: %s has not improved in %d evaluations",
+      step,
+      run.total_steps,
+      config.best,
+      since_best,
+    )
+    results.clear()  # the audit is for the final scores, and nobody knew that these would be
+  _finish(begun, state, step, results, skipped)
   return 0
 
 
+def _has_converged(config: ml_collections.ConfigDict, since_best: int) -> bool:
+  """Whether `config.best` has not improved for as long as `config.early_stopping` says."""
+  return 0 < config.early_stopping <= since_best
+
+
 def _finish(
-  begun: Beginning, state: TrainState, results: dict[str, Any], skipped: set[str]
+  begun: Beginning, state: TrainState, step: int, results: dict[str, Any], skipped: set[str]
 ) -> None:
   """Writes what a finished run leaves; the scores first, whatever becomes of the rest."""
   run, info = begun.run, begun.info
-  missing = [name for name in run.evaluators if name not in results]  # scored by an earlier start
+  missing = [name for name in run.evaluations if name not in results]  # scored by an earlier start
   results |= reporting.evaluate_all(run, missing, state.eval_variables, final=True)
   if jax.process_index() != 0:
     return
   for error in sorted(skipped):
     logging.warning("Left out in training: %s", error)
   info.update(
-    steps=run.total_steps,
+    steps=step,
     params_digest=params_digest(state),
     skipped_training_examples=sorted(skipped),
     flops_per_step=run.flops_per_step(state),
@@ -155,9 +173,9 @@ def _finish(
     run,
     begun.folder,
     begun.folder / report.FOLDER,
-    run.total_steps,
+    step,
     state.eval_variables,
-    {name: results[name] for name in run.evaluators},
+    {name: results[name] for name in run.evaluations},
     on_scores_written=lambda: info.end("finished", finished=True),
   )
 
@@ -168,7 +186,7 @@ def _train_batches(run: Experiment, start: int) -> Iterator[pipeline.Batch]:
   yield from pipeline.to_devices(
     pipeline.train_batches(
       run.train_source(),
-      run.train_op,
+      run.parts.train_op,
       batch_size=config.input.batch_size,
       seed=config.seed,
       start=start,

@@ -75,9 +75,9 @@ def in_first(action: Callable[[], T]) -> T | None:
   return result
 
 
-def broadcast(value: bool) -> bool:
+def broadcast(value: T) -> T:
   """What the first process says: files that others write may not be seen by all at once."""
-  return bool(devices.gather_rows(np.array([value]))[0])
+  return devices.gather_rows(np.array([value]))[0].item()
 
 
 def check_same_run(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:

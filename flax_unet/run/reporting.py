@@ -13,11 +13,12 @@ import numpy as np
 from absl import logging
 from clu import metric_writers
 
-from flax_unet.evaluation.evaluator import Result
-from flax_unet.evaluation.report import report
-from flax_unet.run import checks, events, experiment, processes, run_info, trained, workdir
+from flax_unet.evaluation.evaluation import Result
+from flax_unet.evaluation.report import curves, report
+from flax_unet.run import events, experiment, parts, processes, run_info, trained, workdir
 from flax_unet.run.experiment import Experiment
 from flax_unet.training import checkpoint
+from flax_unet.training.checkpoint_scores import DecisiveScore
 from flax_unet.training.state import TrainState
 from flax_unet.weights import fit
 
@@ -34,14 +35,15 @@ def score_checkpoint(
   results = evaluate_all(run, names, state.eval_variables, final=step == run.total_steps)
   _write_results(writer, run, step, results)
   writer.flush()
-  first = next(iter(run.evaluators))
-  decides = first in results
-  checkpoints.write_scores(
-    step,
-    {name: run.eval_digest(name) for name in results},
-    best_by=run.eval_digest(first) if decides else None,
-    mean_iou=results[first].scores["mean_iou"] if decides else np.nan,
-  )
+  name, score = run.parts.best
+  decisive = None
+  if name in results:
+    decisive = DecisiveScore(
+      f"{run.eval_digest(name)}/{score.name}",
+      results[name].scores.get(score.name, np.nan),
+      score.higher_is_better,
+    )
+  checkpoints.scores.write(step, {name: run.eval_digest(name) for name in results}, decisive)
   return results
 
 
@@ -49,7 +51,7 @@ def evaluate_all(
   run: Experiment, names: Iterable[str], variables: Mapping[str, Any], *, final: bool
 ) -> dict[str, Result]:
   """Evaluates the model; the audit is for the final scores."""
-  return {name: run.evaluators[name](variables, audit_predictions=final) for name in names}
+  return {name: run.evaluations[name](variables, audit_predictions=final) for name in names}
 
 
 def _write_results(
@@ -57,8 +59,7 @@ def _write_results(
 ) -> None:
   """Writes scores and pictures for TensorBoard."""
   for name, result in results.items():
-    keys = ("mean_iou", "pixel_accuracy", "mean_f1")
-    writer.write_scalars(step, {f"{name}/{key}": result.scores[key] for key in keys})
+    writer.write_scalars(step, {f"{name}/{key}": value for key, value in result.values.items()})
     writer.write_images(step, report.panels(name, result.examples, run.label_space))
 
 
@@ -93,14 +94,16 @@ def write_report(
   for name, result in results.items():
     logging.info("Scores at step %d\n%s", step, report.text(name, result))
   history = {tag.removeprefix("train/"): curve for tag, curve in events.scalars(folder).items()}
-  report.write_figures(output, results=results, history=history, label_space=run.label_space)
-  first = run.evaluators[next(iter(results))]
+  panels = curves.panels(history, {name: result.table[0] for name, result in results.items()})
+  report.write_figures(output, results=results, panels=panels, label_space=run.label_space)
+  first = run.evaluations[next(iter(results))]
   report.write_page(
     output,
     run=folder.absolute().name,
     step=step,
     results=results,
     history=history,
+    panels=panels,
     label_space=run.label_space,
     config=config,
     run_info=run_info.read(folder),
@@ -131,16 +134,16 @@ def evaluate(
   """
   trained.check_same_model(config, folder)
   label_space = trained.read_label_space(folder)
-  checks.check(config, label_space=label_space)
+  built = parts.build(config, label_space=label_space)
   processes.check_same_run(config, folder)
-  run = experiment.build(config, label_space)
+  run = experiment.open_data(built)
   step, variables = trained.load_variables(folder, which)
-  fit.check_variables(run.model, variables, str(folder))
+  fit.check_variables(built.model, variables, str(folder))
   if output is None:
     evals = json.dumps(workdir.to_json(config)["evals"], sort_keys=True)
     digest = hashlib.sha256(evals.encode()).hexdigest()[:8]
     output = folder / "evaluations" / f"{step}_{digest}"
-  results = evaluate_all(run, run.evaluators, variables, final=True)
+  results = evaluate_all(run, run.evaluations, variables, final=True)
   if jax.process_index() == 0:
     write_report(run, folder, output, step, variables, results)
   return results

@@ -7,11 +7,11 @@ from typing import Any
 import ml_collections
 
 from flax_unet import config_flag, errors, files, nested
-from flax_unet.data import label_space_file, label_spaces, ops, padding
+from flax_unet.data import label_space_file, label_spaces
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.inference import passes
 from flax_unet.models.base import Network
-from flax_unet.run import experiment, workdir
+from flax_unet.run import parts, workdir
 from flax_unet.training import checkpoint
 from flax_unet.weights import fit
 
@@ -60,24 +60,13 @@ def load(
   else:
     check_same_model(config, folder)
   label_space = read_label_space(folder)
-  model = experiment.make_model(config, label_space)
-  name = next(iter(experiment.ordered_evals(config)))
-  options = experiment.make_inference(config, name, model.geometry)
+  model = parts.make_model(config, label_space)
+  first = parts.make_eval(config, parts.ordered_evals(config)[0], model, label_space)
   step, variables = load_variables(folder, which)
   fit.check_variables(model, variables, str(folder))
-  arguments = fitting_arguments(config, label_space)
-  return TrainedModel(model, variables, label_space, step, options, **arguments)
-
-
-def fitting_arguments(config: ml_collections.ConfigDict, label_space: LabelSpace) -> dict[str, Any]:
-  """How the first evaluation makes images fit the network: arguments of `Predictor`."""
-  name, eval_config = next(iter(experiment.ordered_evals(config).items()))
-  chain = experiment.make_op(f"evals.{name}", eval_config.pp, label_space).ops
-  resizes = [op for op in chain if isinstance(op, ops.Resize | ops.ResizeImage)]
-  return {
-    "resize": (resizes[-1].height, resizes[-1].width) if resizes else None,
-    "multiple": padding.multiple_of(chain),
-  }
+  return TrainedModel(
+    model, variables, label_space, step, first.options, first.multiple, first.resize
+  )
 
 
 def config_of(folder: pathlib.Path) -> ml_collections.ConfigDict:

@@ -35,12 +35,16 @@ _FREE = (
 # Settings that error messages advise to change; `run.json` lists each change with its step.
 _RECORDED = (
   "accumulate_steps",
+  "best",
+  "early_stopping",
   "evals",
   "grad_clip_norm",
   "input.on_bad_example",
   "lr",
   "model.remat",
   "skip_nonfinite",
+  "total_epochs",  # see `extension`
+  "total_steps",
 )
 
 

@@ -3,9 +3,9 @@
     python -m flax_unet.tools.compare RUN RUN ... [--markdown] [--json=FILE]
 
 Each RUN is the workdir of a finished run. Shows the settings that differ, all scores, the
-difference of the mean IoU with its paired bootstrap interval, and the IoU of each class. Runs that
-differ only in their seed are one column, with mean and standard deviation. All differences are from
-the first column.
+difference of the mean IoU with its paired bootstrap interval, and the scores of each class. Runs
+that differ only in their seed are one column, with mean and standard deviation. All differences are
+from the first column.
 """
 
 import pathlib
@@ -19,32 +19,53 @@ from flax_unet import errors, files, terminal
 from flax_unet.evaluation.report import comparison
 from flax_unet.tables import markdown_table, text_table
 
-_EVAL = flags.DEFINE_string("eval", None, "Which evaluation to compare (default: the first).")
+_EVAL = flags.DEFINE_string(
+  "eval", None, "The evaluation to compare (default: all that the runs share)."
+)
 _MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the tables as Markdown.")
 _JSON = flags.DEFINE_string("json", None, "File to write all numbers to.")
-
-
-def main(argv: Sequence[str]):
-  if len(argv) < 2:
-    raise errors.UserError("no runs: name at least one workdir of a finished run")
-  runs = [comparison.load(pathlib.Path(folder), _EVAL.value) for folder in argv[1:]]
-  comparison.check_same_pictures(runs)
-  compared = comparison.compare(comparison.group(runs))
-  for title, header, rows in tables(compared):
-    if rows:
-      table = markdown_table if _MARKDOWN.value else text_table
-      print(f"{'### ' if _MARKDOWN.value else ''}{title}\n\n{table(header, rows)}\n")
-  if _JSON.value:
-    files.write_output(_JSON.value, compared)
 
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
-def tables(compared: Mapping[str, Any]) -> list[Table]:
-  """Title, header and rows of each table; the groups of runs are columns #1, #2 and so on."""
-  names = [f"#{number}" for number, _ in enumerate(compared["groups"], start=1)]
-  others = [f"{name} - {names[0]}" for name in names[1:]]
+def main(argv: Sequence[str]):
+  if len(argv) < 2:
+    raise errors.UserError("no runs: name at least one workdir of a finished run")
+  folders = [pathlib.Path(folder).expanduser() for folder in argv[1:]]
+  names = [_EVAL.value] if _EVAL.value else comparison.shared_evaluations(folders)
+  compared = {name: _compare(folders, name) for name in names}
+  first, *others = names
+  _print(run_tables(compared[first]))
+  for name in names:
+    _print(score_tables(compared[name], f", {name}" if others else ""))
+  if _JSON.value:
+    content = compared[first] | {"others": {name: compared[name] for name in others}}
+    files.write_output(_JSON.value, content)
+
+
+def _compare(folders: Sequence[pathlib.Path], name: str) -> dict[str, Any]:
+  """Compares an evaluation of all runs."""
+  runs = [comparison.load(folder, name) for folder in folders]
+  comparison.check_same_pictures(runs)
+  return comparison.compare(comparison.group(runs))
+
+
+def _print(tables: Sequence[Table]) -> None:
+  for title, header, rows in tables:
+    if rows:
+      table = markdown_table if _MARKDOWN.value else text_table
+      print(f"{'### ' if _MARKDOWN.value else ''}{title}\n\n{table(header, rows)}\n")
+
+
+def _columns(compared: Mapping[str, Any]) -> list[str]:
+  """The groups of runs are columns #1, #2 and so on."""
+  return [f"#{number}" for number, _ in enumerate(compared["groups"], start=1)]
+
+
+def run_tables(compared: Mapping[str, Any]) -> list[Table]:
+  """Title, header and rows of the tables of what was run."""
+  names = _columns(compared)
   runs = [
     (name, ", ".join(item["runs"]), ", ".join(map(_value, item["seeds"])))
     for name, item in zip(names, compared["groups"], strict=True)
@@ -53,37 +74,53 @@ def tables(compared: Mapping[str, Any]) -> list[Table]:
     (key, *(", ".join(map(_value, values)) for values in by_group))
     for key, by_group in compared["settings"].items()
   ]
-  intervals = [
-    (name, _signed(entry["difference"]), f"{_signed(low)} to {_signed(high)}")
-    for name, entry, (low, high) in zip(
-      others,
-      compared["scores"]["mean_iou"][1:],
-      compared["mean_iou_difference_interval"],
-      strict=True,
-    )
-  ]
   return [
     ("Runs", ("", "workdir", "seed"), runs),
     ("Settings that differ", ("setting", *names), settings),
-    (
-      f"Scores on {terminal.counted(compared['pictures'], 'picture')}",
-      ("score", *names, *others),
-      _score_rows(compared["scores"]),
-    ),
-    (
-      "Difference of the mean IoU",
-      ("", "difference", "95 % interval over pictures, paired; does not cover seeds"),
-      intervals,
-    ),
-    ("IoU by class", ("class", *names, *others), _score_rows(compared["per_class"])),
   ]
 
 
-def _score_rows(scores: Mapping[str, Sequence[Mapping[str, float | None]]]) -> list[list[str]]:
+def score_tables(compared: Mapping[str, Any], suffix: str) -> list[Table]:
+  """Title, header and rows of the tables of an evaluation, the titles with a suffix."""
+  names, titles = _columns(compared), compared["titles"]
+  others = [f"{name} - {names[0]}" for name in names[1:]]
+  differences = compared["scores"].get("mean_iou", ())[1:]
+  intervals = [
+    (name, _signed(entry["difference"]), f"{_signed(low)} to {_signed(high)}")
+    for name, entry, (low, high) in zip(
+      others if differences else (),
+      differences,
+      compared["mean_iou_difference_interval"] if differences else (),
+      strict=True,
+    )
+  ]
+  class_score = titles.get(compared["class_score"], compared["class_score"])
+  return [
+    (
+      f"Scores on {terminal.counted(compared['pictures'], 'picture')}{suffix}",
+      ("score", *names, *others),
+      _score_rows(compared["scores"], titles),
+    ),
+    (
+      f"Difference of the mean IoU{suffix}",
+      ("", "difference", "95 % interval over pictures, paired; does not cover seeds"),
+      intervals,
+    ),
+    (
+      f"{class_score} by class{suffix}",
+      ("class", *names, *others),
+      _score_rows(compared["per_class"], {}),
+    ),
+  ]
+
+
+def _score_rows(
+  scores: Mapping[str, Sequence[Mapping[str, float | None]]], titles: Mapping[str, str]
+) -> list[list[str]]:
   """A row for each score: its value in each group, then the differences from the first."""
   return [
     [
-      name.replace("_", " "),
+      titles.get(name, name.replace("_", " ")),
       *(_spread(entry["mean"], entry["std"]) for entry in by_group),
       *(_signed(entry["difference"]) for entry in by_group[1:]),
     ]

@@ -14,13 +14,11 @@ import re
 import sys
 
 import jax
-import ml_collections
 from absl import flags
 
 from flax_unet import config_flag, errors, terminal
-from flax_unet.data import label_spaces
 from flax_unet.evaluation.report.page_facts import amount
-from flax_unet.run import checks, chips, cost, experiment, processes
+from flax_unet.run import chips, cost, parts, processes
 from flax_unet.training.state import num_params
 
 _CONFIG = config_flag.define()
@@ -45,8 +43,8 @@ def main(_) -> int:
   processes.keep_compiled_programs()
   config_flag.settle_length()
   config = _CONFIG.value
-  checks.check(config, len(devices))
-  plan = cost.StepPlan(config, _image_size(config), devices)
+  built = parts.build(config, len(devices))
+  plan = cost.StepPlan(built, _image_size(built), devices)
   limit = round(_MEMORY.value * 2**30) if _MEMORY.value else _memory(devices[0])
 
   per_device = config.input.batch_size // len(devices)
@@ -68,25 +66,24 @@ def main(_) -> int:
   return 0 if total is not None and total <= limit else 1
 
 
-def _image_size(config: ml_collections.ConfigDict) -> tuple[int, int]:
+def _image_size(built: parts.Parts) -> tuple[int, int]:
   """The size of training pictures, by the flag where the configuration does not tell.
 
   Raises:
     UserError: the flag is missing or malformed, or the network does not take that size.
   """
-  label_space = label_spaces.get(config.label_space)
   whole = None
   if text := _IMAGE_SIZE.value:
     if not (match := re.fullmatch(r"([0-9]+)x([0-9]+)", text)):
       raise errors.UserError(f"--image_size={text}: write HEIGHTxWIDTH, for example 512x1024")
     whole = (int(match[1]), int(match[2]))
-  size = experiment.make_op("input", config.input.pp, label_space).output_size(whole)
+  size = built.train_op.output_size(whole)
   if size is None:
     raise errors.UserError(
-      f"config.input.pp = '{config.input.pp}' takes pictures in the size that the data have: say "
-      "it with --image_size=HEIGHTxWIDTH"
+      f"config.input.pp = '{built.config.input.pp}' takes pictures in the size that the data have: "
+      "give it with --image_size=HEIGHTxWIDTH"
     )
-  experiment.check_image_size(experiment.make_model(config, label_space), size)
+  built.check_image_size(size)
   return size
 
 
@@ -101,7 +98,7 @@ def _memory(device: jax.Device) -> int:
 
 def _print_cost(plan: cost.StepPlan, limit: int) -> int:
   """Prints what the step costs, and returns the bytes that a device needs."""
-  batch_size, devices = plan.config.input.batch_size, len(plan.devices)
+  batch_size, devices = plan.parts.config.input.batch_size, len(plan.devices)
   step = plan.cost(batch_size)
   _print("FLOPs a step", f"{amount(step.flops * devices)}, {amount(step.flops)} a device")
   _print("arguments", f"{_gib(step.arguments)} a device")
@@ -126,8 +123,8 @@ def _search(plan: cost.StepPlan, limit: int, first: int | None) -> int:
     limit: bytes that a device has.
     first: bytes that it needs for the configuration's batch; None where that does not fit.
   """
-  unit = len(plan.devices) * plan.config.accumulate_steps  # a part of it has as many pictures
-  start = plan.config.input.batch_size // unit
+  unit = len(plan.devices) * plan.parts.config.accumulate_steps  # a part of it has as many pictures
+  start = plan.parts.config.input.batch_size // unit
 
   def bytes_needed(number: int) -> int | None:
     if number == start:

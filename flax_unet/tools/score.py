@@ -22,7 +22,7 @@ from flax_unet import errors, files, terminal
 from flax_unet.data import label_spaces
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation import mask_pairs, scoring
-from flax_unet.evaluation.metrics import audit, bootstrap, claim
+from flax_unet.evaluation.metrics import audit, bootstrap, claim, segmentation
 from flax_unet.evaluation.report.score_tables import score_tables
 
 _PREDICTIONS = flags.DEFINE_string("predictions", None, "Folder of predicted masks.")
@@ -52,7 +52,8 @@ def main(_):
 
   left_out = f" ({terminal.counted(unused, 'prediction')} without a label left out)" * bool(unused)
   print(f"{terminal.counted(len(pairs), 'picture')}, {label_space.name}{left_out}\n")
-  print(score_tables(scores, interval))
+  tables = (segmentation.SCORES, segmentation.CLASS_SCORES)
+  print(score_tables(scores, *tables, {"mean_iou": interval}))
   if hint := _numbering_hint(counts.confusions.sum(axis=0), label_space):
     print(f"\n{hint}")
   print(f'\nWhat else gets called "mean IoU"\n\n{audit.table(rows, ceilings)}')

@@ -2,14 +2,12 @@
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import pathlib
 import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -18,12 +16,13 @@ import orbax.checkpoint as ocp
 from absl import logging
 from jax.experimental.multihost_utils import sync_global_devices
 
-from flax_unet import devices, errors, files
+from flax_unet import devices, errors
+from flax_unet.training import checkpoint_scores, checksums
+from flax_unet.training.checkpoint_scores import CheckpointScores
 from flax_unet.training.state import TrainState
 
-_METRIC = "mean_iou"  # what "best" means
-_CHECKSUMS = "checksums.json"
-_SCORES = "scores.json"
+# Orbax writes its own metadata again when it gives the checkpoint its name.
+_WRITTEN_LATER = (checkpoint_scores.NAME, "_CHECKPOINT_METADATA")
 _DELETED = ".deleted"
 _GRACE_SECONDS = 20  # for a save under way when training fails
 
@@ -32,6 +31,9 @@ T = TypeVar("T")
 
 class Checkpoints:
   """The checkpoints of a run, `<folder>/checkpoints/<step>/`: state, place in the data, score.
+
+  Attributes:
+    scores: what they were scored with, and which is the best.
 
   A place in the data is all that its iterator needs: order and augmentations follow from the seed
   and the place. Unlike the state of worker processes it fits any number of workers and devices.
@@ -51,6 +53,7 @@ class Checkpoints:
     """
     self._directory = folder.absolute() / "checkpoints"
     self._damaged = folder.absolute() / "damaged_checkpoints"
+    self.scores = CheckpointScores(self._directory)
     self._saving: int | None = None
     self._read_only = read_only
     self._failed = False
@@ -81,61 +84,12 @@ class Checkpoints:
     """The step of the newest checkpoint, or None."""
     return max(self._steps(), default=None)
 
-  @property
-  def best(self) -> int | None:
-    """The step of the checkpoint with the highest mean IoU, or None where none was scored."""
-    return next(iter(self._from_best()), None)
+  def _steps(self) -> list[int]:
+    return checkpoint_scores.steps(self._directory)
 
   def _kept(self, steps: Iterable[int]) -> set[int]:
     """The newest two, as the newest may turn out to be damaged, and the best."""
-    return {*sorted(steps)[-2:], *self._from_best()[:1]}
-
-  def _steps(self) -> list[int]:
-    return [int(path.name) for path in self._directory.glob("*") if path.name.isdigit()]
-
-  def _from_best(self) -> list[int]:
-    """The steps with a score, the best first; of the evaluation that scored the newest of them."""
-    scored = {
-      step: content for step in self._steps() if "best_by" in (content := self._scores(step))
-    }
-    if not scored:
-      return []
-    evaluation = scored[max(scored)]["best_by"]
-    scores = {
-      step: content[_METRIC]
-      for step, content in scored.items()
-      if content["best_by"] == evaluation and content[_METRIC] is not None
-    }
-    return sorted(scores, key=lambda step: (-scores[step], step))
-
-  def _scores(self, step: int) -> dict[str, Any]:
-    try:
-      content = json.loads((self._directory / str(step) / _SCORES).read_bytes())
-    except (OSError, ValueError):
-      return {}  # not evaluated yet; a file that is cut off is written again
-    return content if isinstance(content, dict) else {}
-
-  def evaluated(self, step: int) -> dict[str, str]:
-    """The evaluations of a checkpoint that have taken place: digests by name."""
-    return self._scores(step).get("evaluations", {})
-
-  def write_scores(
-    self, step: int, evaluations: Mapping[str, str], best_by: str | None, mean_iou: float
-  ) -> None:
-    """Notes beside a checkpoint that it was evaluated, in the first process.
-
-    Args:
-      step: of the checkpoint.
-      evaluations: what was evaluated, by name: a digest that tells one way to evaluate from others.
-      best_by: the digest of the evaluation that decides about the best checkpoint, if it was among
-        them. Only scores of one evaluation are compared.
-      mean_iou: the score of that evaluation; NaN where there was nothing to score.
-    """
-    content: dict[str, Any] = {"evaluations": {**self.evaluated(step), **evaluations}}
-    if best_by is not None:
-      content |= {"best_by": best_by, _METRIC: mean_iou if np.isfinite(mean_iou) else None}
-    if jax.process_index() == 0:
-      files.write_json(self._directory / str(step) / _SCORES, content)
+    return {*sorted(steps)[-2:], *self.scores.from_best()[:1]}
 
   def use(self, which: str, read: Callable[[int], T]) -> tuple[int, T]:
     """Reads the "newest" or the "best" checkpoint that is intact.
@@ -153,12 +107,12 @@ class Checkpoints:
     told = set()
     while True:
       newest_first = sorted(self._steps(), reverse=True)
-      steps = self._from_best() if which == "best" else newest_first
-      if which == "best" and newest_first and not steps:
+      ranked = self.scores.from_best() if which == "best" else newest_first
+      if which == "best" and newest_first and not ranked:
         raise errors.UserError(
           f"{self._directory} holds no checkpoint that was evaluated: use --checkpoint=newest"
         )
-      step = next((step for step in steps if step not in told), None)
+      step = next((step for step in ranked if step not in told), None)
       if step is None:
         reason = "no intact checkpoint" if told else "no checkpoint: train first"
         raise errors.UserError(f"{self._directory} holds {reason}")
@@ -166,7 +120,7 @@ class Checkpoints:
       try:
         return step, read(step)
       except Exception:
-        damage = _damage(checkpoint)  # or its run has deleted it meanwhile
+        damage = checksums.damage(checkpoint)  # or its run has deleted it meanwhile
         if not damage:
           raise
       told.add(step)
@@ -244,7 +198,7 @@ class Checkpoints:
     Raises:
       UserError: the checkpoint is damaged.
     """
-    if damage := _damage(self._directory / str(step)):
+    if damage := checksums.damage(self._directory / str(step)):
       raise errors.UserError(f"{self._directory / str(step)} is damaged ({damage})")
     folder = self._directory / str(step) / "state"
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
@@ -296,7 +250,7 @@ class Checkpoints:
     self.wait_until_finished()
     self._manager.close()
     if not self._read_only and jax.process_index() == 0:
-      for step in self._steps():  # a score that came after the last save may have unseated the best
+      for step in self._steps():  # a score after the last save may have unseated the best
         if step not in self._kept(self._steps()):
           shutil.rmtree(self._directory / _DELETED, ignore_errors=True)
           (self._directory / str(step)).rename(self._directory / _DELETED)
@@ -320,7 +274,7 @@ class Checkpoints:
     """Completes a checkpoint that is written but does not have its name yet."""
     if jax.process_index() == 0:
       (folder,) = self._directory.glob(f"{self._saving}.orbax-checkpoint-tmp*")
-      files.write_json(folder / _CHECKSUMS, _checksums(folder))
+      checksums.write(folder, exclude=_WRITTEN_LATER)
 
   def _empty_bin(self) -> None:
     """Deletes the checkpoints that were moved out of the readers' sight."""
@@ -331,7 +285,7 @@ class Checkpoints:
     for checkpoint in self._directory.glob("[0-9]*"):
       if not checkpoint.name.isdigit():
         continue  # not finished; orbax removes it
-      if damage := _damage(checkpoint):
+      if damage := checksums.damage(checkpoint):
         self._damaged.mkdir(exist_ok=True)
         aside = self._damaged / f"{checkpoint.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         checkpoint.rename(aside)
@@ -359,30 +313,3 @@ def exist(folder: pathlib.Path) -> bool:
   """Tells whether the run in `folder` has checkpoints, damaged or not; looks at names only."""
   saved = any(path.name.isdigit() for path in (folder / "checkpoints").glob("*"))
   return saved or (folder / "damaged_checkpoints").exists()
-
-
-def _checksums(folder: pathlib.Path) -> dict[str, str]:
-  """sha256 of the files in a checkpoint, by their path in it."""
-  checksums = {}
-  for path in sorted(folder.rglob("*")):
-    # Orbax writes its own metadata again when it gives the checkpoint its name.
-    if path.is_file() and path.name not in (_CHECKSUMS, _SCORES, "_CHECKPOINT_METADATA"):
-      with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-      checksums[str(path.relative_to(folder))] = digest.hexdigest()
-  return checksums
-
-
-def _damage(checkpoint: pathlib.Path) -> str | None:
-  """Says what is wrong with a checkpoint's files, or None."""
-  try:
-    expected = json.loads((checkpoint / _CHECKSUMS).read_bytes())
-    found = _checksums(checkpoint)
-  except (OSError, ValueError) as error:
-    return str(error)
-  for name, checksum in expected.items():  # orbax adds a file or two later
-    if name not in found:
-      return f"{name} is missing"
-    if checksum != found[name]:
-      return f"{name} has changed"
-  return None

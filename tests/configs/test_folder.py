@@ -1,7 +1,7 @@
 import pytest
 
 from configs import folder
-from flax_unet.run import experiment
+from flax_unet.run import parts
 
 
 def test_arguments_reach_the_configuration():
@@ -25,7 +25,7 @@ def test_lists_reach_the_configuration():
   config = folder.get_config(f"images=a,labels=b,num_classes=2,{lists},test_list=e.txt")
   assert config.input.data.lists.test == "e.txt"
   assert config.evals.test.split == "test"
-  assert list(experiment.ordered_evals(config)) == ["val", "test"]  # "val" decides what is best
+  assert parts.ordered_evals(config) == ["val", "test"]  # "val" decides what is best
 
 
 def test_folders_reach_the_configuration():

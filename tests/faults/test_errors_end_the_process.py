@@ -18,14 +18,14 @@ atomicity._create_tmp_directory = create_or_fail
 """
 _EVALUATION = """
 from flax_unet import errors
-from flax_unet.evaluation import evaluator
+from flax_unet.evaluation import evaluation
 def fail(*args, **kwargs):
   raise errors.UserError("this evaluation fails")
-evaluator.Evaluator.__call__ = fail
+evaluation.Evaluation.__call__ = fail
 """
 _REPORT = """
 from flax_unet import errors
-from flax_unet.evaluation import figures
+from flax_unet.evaluation.report import figures
 def fail(*args, **kwargs):
   raise errors.UserError("this figure fails")
 figures.qualitative = fail

@@ -11,7 +11,7 @@ from PIL import Image
 from configs import folder
 from flax_unet import errors
 from flax_unet.data import datasets, label_spaces, picture_files
-from flax_unet.run import checks
+from flax_unet.run import parts
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 MASK = (np.arange(48).reshape(6, 8) % 3 == 0).astype(np.uint8)
@@ -67,7 +67,7 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
 def test_one_class_is_nothing_to_learn():
   config = folder.get_config("images=a,labels=b,num_classes=1")
   with pytest.raises(errors.UserError, match=r"has one class, .* Use num_classes=2"):
-    checks.check(config, 1)
+    parts.build(config, 1)
 
 
 def test_masks_of_0_and_255_are_told_with_the_way_out(tmp_path):

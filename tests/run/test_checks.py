@@ -2,7 +2,7 @@ import pytest
 
 from configs import cityscapes, street_scenes
 from flax_unet.errors import UserError
-from flax_unet.run import checks
+from flax_unet.run import parts
 
 
 def _config(**changes):
@@ -22,7 +22,7 @@ def _config(**changes):
 def test_configurations_pass(module, arg):
   config = module.get_config(arg)
   config.input.batch_size = config.evals.val.batch_size = 8  # on the tests' four devices
-  checks.check(config)
+  parts.build(config)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_configurations_pass(module, arg):
 )
 def test_what_cannot_be_run_is_refused(changes, message):
   with pytest.raises(UserError, match=message) as error:
-    checks.check(_config(**changes))
+    parts.build(_config(**changes))
   assert "\n" not in str(error.value)
 
 
@@ -102,7 +102,7 @@ def test_an_unknown_argument_of_the_model_is_refused():
   with config.unlocked():
     config.model.widht = 3
   with pytest.raises(UserError, match=r"in config.model 'widht': did you mean 'width'"):
-    checks.check(config)
+    parts.build(config)
 
 
 def test_without_an_evaluation_there_is_nothing_to_report():
@@ -110,4 +110,4 @@ def test_without_an_evaluation_there_is_nothing_to_report():
   with config.unlocked():
     del config.evals.val
   with pytest.raises(UserError, match=r"config.evals is empty"):
-    checks.check(config)
+    parts.build(config)

@@ -7,7 +7,7 @@ import pytest
 from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.models.unet import UNet
-from flax_unet.run import experiment, init_from, loop, trained, workdir
+from flax_unet.run import experiment, init_from, loop, parts, trained, workdir
 from flax_unet.training import checkpoint, optimizer, state
 from flax_unet.weights import torch_files
 
@@ -51,7 +51,7 @@ def _run(folder, config, seed=5):
   """A run that was never trained; returns its state."""
   workdir.write_config(folder, config)
   made = state.create(
-    experiment.make_model(config, label_spaces.get(config.label_space)),
+    parts.make_model(config, label_spaces.get(config.label_space)),
     optimizer.make(config, 10),
     image_size=(8, 8),
     seed=seed,
@@ -96,7 +96,7 @@ def test_training_starts_from_them_and_only_once(tiny_config, tmp_path, caplog):
   assert line.endswith("; dropped what does not fit: logits; starts at random: logits")
 
   checkpoints = checkpoint.Checkpoints(target)
-  run = experiment.build(config)
+  run = experiment.open_data(parts.build(config))
   restored, _ = checkpoints.restore(1, run.init_state())
   for params in (restored.params, restored.ema_params):
     np.testing.assert_allclose(
@@ -135,5 +135,5 @@ def test_training_starts_from_a_file_of_pytorch(tiny_config, tmp_path):
   made = _run(tmp_path / "run", config)
   file = tmp_path / "unet.safetensors"
   torch_files.write(file, milesial.to_torch(made.eval_variables))
-  config.init_from = str(file)
-  jax.tree.map(np.testing.assert_array_equal, init_from.initial(config), made.eval_variables)
+  found = init_from.initial(str(file), parts.build(config).model)
+  jax.tree.map(np.testing.assert_array_equal, found, made.eval_variables)

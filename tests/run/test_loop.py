@@ -10,7 +10,7 @@ import pytest
 
 from flax_unet.data import pipeline, tfds_source
 from flax_unet.errors import UserError
-from flax_unet.run import events, experiment, loop, reporting, stopping
+from flax_unet.run import events, experiment, loop, parts, reporting, stopping
 from flax_unet.training import checkpoint
 
 
@@ -39,7 +39,7 @@ def _curves(folder):
 
 def _checkpoints(folder):
   checkpoints = checkpoint.Checkpoints(folder, read_only=True)
-  newest, best = checkpoints.newest, checkpoints.best
+  newest, best = checkpoints.newest, checkpoints.scores.best
   checkpoints.close()
   return newest, best
 
@@ -147,9 +147,9 @@ def test_epochs_are_turned_into_steps(tiny_config, tmp_path):
   # 3 epochs of 16 pictures in batches of 8 are 6 steps; of 12 pictures, 4.5 steps.
   changes = {"total_steps": None, "input.batch_size": 8, "schedule.warmup_steps": 0}
   config = tiny_config(total_epochs=3, **changes)
-  assert experiment.build(config).total_steps == 6
+  assert experiment.open_data(parts.build(config)).total_steps == 6
   config.input.data.split = "train[:12]"
-  assert experiment.build(config).total_steps == 5
+  assert experiment.open_data(parts.build(config)).total_steps == 5
 
 
 @pytest.mark.parametrize("which", ["newest", "best"])
@@ -170,13 +170,13 @@ def test_a_checkpoint_is_evaluated(copy_of_run, tiny_config, which):
 
 
 def test_the_average_of_the_parameters_is_what_is_scored(uninterrupted, tiny_config):
-  run = experiment.build(tiny_config())
+  run = experiment.open_data(parts.build(tiny_config()))
   checkpoints = checkpoint.Checkpoints(uninterrupted, read_only=True)
   state, place = checkpoints.restore(30, run.init_state())
   checkpoints.close()
   assert place["examples_seen"] == 30 * 4
   averaged, last = (
-    run.evaluators["val"]({"params": params, "batch_stats": state.batch_stats})
+    run.evaluations["val"]({"params": params, "batch_stats": state.batch_stats})
     for params in (state.ema_params, state.params)
   )
   with np.load(uninterrupted / "report" / "confusions.npz") as arrays:
@@ -271,7 +271,8 @@ def test_advice_can_be_followed_in_the_same_folder(tiny_config, tmp_path, monkey
 def test_the_best_is_told_among_scores_of_one_evaluation(copy_of_run, tiny_config):
   """Another split gives other scores: none of before is compared with those that follow."""
   shutil.rmtree(copy_of_run / "checkpoints/30")
-  score = {"evaluations": {"val": "earlier"}, "best_by": "earlier", "mean_iou": 1.0}
+  score = {"evaluations": {"val": "earlier"}, "best_by": "earlier", "score": 1.0}
+  score["higher_is_better"] = True
   (copy_of_run / "checkpoints/17/scores.json").write_text(json.dumps(score))
   assert _checkpoints(copy_of_run)[1] == 17
   assert loop.train(tiny_config(**{"evals.val.split": "test"}), copy_of_run) == 0

@@ -1,7 +1,7 @@
 import pytest
 
 from flax_unet.errors import UserError
-from flax_unet.run import trained
+from flax_unet.run import parts, trained
 
 
 @pytest.fixture(name="folder")
@@ -42,5 +42,5 @@ def test_a_folder_without_a_run(tmp_path, tiny_config):
 )
 def test_images_are_made_to_fit_as_in_the_first_evaluation(tiny_config, pp, expected):
   config = tiny_config(**{"evals.val.pp": pp})
-  space = trained.label_spaces.get(config.label_space)
-  assert trained.fitting_arguments(config, space) == expected
+  built = parts.build(config).evals["val"]
+  assert {"resize": built.resize, "multiple": built.multiple} == expected

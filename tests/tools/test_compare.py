@@ -5,6 +5,8 @@ import sys
 import numpy as np
 import pytest
 
+from flax_unet.evaluation.metrics import segmentation
+
 
 @pytest.fixture(name="runs")
 def _runs(tmp_path):
@@ -15,6 +17,10 @@ def _runs(tmp_path):
     (tmp_path / name / "config.json").write_text(json.dumps({"seed": seed, "optax": {"lr": lr}}))
     (tmp_path / name / "run.json").write_text(json.dumps({"git_commit": "abc"}))
     scores = {"mean_iou": right / 100, "per_class": {"road": {"iou": right / 100}}}
+    scores["definitions"] = {
+      score.name: score._asdict()
+      for score in (segmentation.SCORES[0], segmentation.CLASS_SCORES[0])
+    }
     (report / "metrics.json").write_text(json.dumps({"step": 9, "evals": {"val": scores}}))
     confusions = np.array([[[right, 100 - right], [100 - right, right]]] * 2)
     np.savez(report / "confusions.npz", **{"val/ids": ["x", "y"], "val/confusions": confusions})
@@ -33,7 +39,8 @@ def test_tables_show_settings_scores_and_differences(runs):
   lines = [line.split() for line in result.stdout.splitlines()]
   assert ["#1", f"{runs / 'a'},", f"{runs / 'b'}", "0,", "1"] in lines
   assert ["optax.lr", "0.1", "0.3"] in lines
-  assert ["mean", "iou", "0.6500", "±", "0.0707", "0.8000", "+0.1500"] in lines
+  assert ["mean", "IoU", "0.6500", "±", "0.0707", "0.8000", "+0.1500"] in lines
+  assert "IoU by class" in result.stdout
   assert ["road", "0.6500", "±", "0.0707", "0.8000", "+0.1500"] in lines
   # The pictures are alike, so drawing others changes nothing: 80/120 - (60/140 + 70/130) / 2.
   assert ["#2", "-", "#1", "+0.1500", "+0.1832", "to", "+0.1832"] in lines

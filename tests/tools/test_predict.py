@@ -12,10 +12,11 @@ import pytest
 from configs import street_scenes
 from flax_unet import errors
 from flax_unet.data import label_spaces
-from flax_unet.evaluation import evaluator
-from flax_unet.run import experiment, workdir
+from flax_unet.evaluation.inference import fitting
+from flax_unet.run import parts, workdir
 from flax_unet.tools import predict
 from flax_unet.training import checkpoint, optimizer, state
+from flax_unet.training.checkpoint_scores import DecisiveScore
 
 _MAIN = pathlib.Path(__file__).parents[2] / "main.py"
 
@@ -32,12 +33,12 @@ def _run(tmp_path_factory):
   folder = tmp_path_factory.mktemp("run")
   config = _config()
   workdir.write_config(folder, config)
-  model = experiment.make_model(config, label_spaces.get(config.label_space))
+  model = parts.make_model(config, label_spaces.get(config.label_space))
   made = state.create(model, optimizer.make(config, 10), image_size=(8, 8), seed=0, ema=False)
   checkpoints = checkpoint.Checkpoints(folder)
   checkpoints.save(made, 10, place={})
   checkpoints.wait_until_finished()
-  checkpoints.write_scores(10, {"val": "digest"}, best_by="digest", mean_iou=0.5)
+  checkpoints.scores.write(10, {"val": "digest"}, DecisiveScore("digest", 0.5))
   checkpoints.close()
   return folder, model, made
 
@@ -73,7 +74,7 @@ def test_masks_are_what_evaluation_predicts(run, pictures, tmp_path):
   _, model, made = run
   for path in pictures.iterdir():
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    expected = evaluator.predict(model, made.eval_variables, image[None], image.shape[:2])[0]
+    expected = fitting.predict(model, made.eval_variables, image[None], image.shape[:2])[0]
     mask = cv2.imread(str(tmp_path / "out" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(mask, expected)
     assert len(np.unique(mask)) > 1
@@ -106,7 +107,7 @@ def test_pictures_are_resampled_as_evaluation_does(run, pictures, tmp_path):
   _, model, made = run
   image = cv2.imread(str(pictures / "a.png"), cv2.IMREAD_COLOR_RGB)
   small = cv2.resize(image, (64, 32), interpolation=cv2.INTER_LINEAR)
-  expected = evaluator.predict(model, made.eval_variables, small[None], (128, 256))[0]
+  expected = fitting.predict(model, made.eval_variables, small[None], (128, 256))[0]
   mask = cv2.imread(str(tmp_path / "out" / "a.png"), cv2.IMREAD_UNCHANGED)
   np.testing.assert_array_equal(mask, expected)
 
@@ -119,7 +120,7 @@ def test_pictures_are_mirrored_as_evaluation_does(run, pictures, tmp_path):
   _predict(run, pictures / "a.png", tmp_path / "out", config)
   _, model, made = run
   mirrored = np.pad(image, ((0, 2), (0, 14), (0, 0)), mode="reflect")
-  expected = evaluator.predict(model, made.eval_variables, mirrored[None], (32, 64))[0, :30, :50]
+  expected = fitting.predict(model, made.eval_variables, mirrored[None], (32, 64))[0, :30, :50]
   mask = cv2.imread(str(tmp_path / "out" / "a.png"), cv2.IMREAD_UNCHANGED)
   np.testing.assert_array_equal(mask, expected)
 

@@ -10,6 +10,7 @@ import pytest
 from flax_unet.errors import UserError
 from flax_unet.models import base
 from flax_unet.training import checkpoint, state
+from flax_unet.training.checkpoint_scores import DecisiveScore
 
 
 class _Net(base.Network):
@@ -40,7 +41,7 @@ def _save(folder, **scores):
     checkpoints.save(_state(step), step, place=place)
     if score is not None:
       checkpoints.wait_until_finished()
-      checkpoints.write_scores(step, {"val": "digest"}, best_by="digest", mean_iou=score)
+      checkpoints.scores.write(step, {"val": "digest"}, DecisiveScore("digest", score))
   checkpoints.close()
 
 
@@ -59,7 +60,7 @@ def _assert_equal(got, expected):
 def test_all_of_the_state_comes_back(tmp_path):
   _save(tmp_path, step_3=None)
   checkpoints = checkpoint.Checkpoints(tmp_path)
-  assert (checkpoints.newest, checkpoints.best) == (3, None)
+  assert (checkpoints.newest, checkpoints.scores.best) == (3, None)
   restored, place = checkpoints.restore(3, _state(seed=99))
   checkpoints.close()
   _assert_equal(restored, _state(seed=3))
@@ -70,7 +71,7 @@ def test_the_newest_two_and_the_best_are_kept(tmp_path):
   _save(tmp_path, step_1=0.2, step_2=0.9, step_3=None, step_4=0.5, step_5=None)
   assert _steps(tmp_path) == [2, 4, 5]
   checkpoints = checkpoint.Checkpoints(tmp_path)
-  assert (checkpoints.newest, checkpoints.best) == (5, 2)
+  assert (checkpoints.newest, checkpoints.scores.best) == (5, 2)
   restored, _ = checkpoints.restore(2, _state())
   checkpoints.close()
   _assert_equal(restored, _state(seed=2))
@@ -87,7 +88,7 @@ def test_the_best_is_remembered_by_a_run_that_goes_on(tmp_path):
 def test_a_new_run_has_no_checkpoint(tmp_path):
   checkpoints = checkpoint.Checkpoints(tmp_path)
   assert checkpoints.newest is None
-  assert checkpoints.best is None
+  assert checkpoints.scores.best is None
   checkpoints.close()
 
 

@@ -72,7 +72,11 @@ def predict(
   Returns:
     uint8 `[batch, *size]`, class indices.
   """
-  scores = class_scores(model, variables, images, size, options, multiple)
+  return classes(class_scores(model, variables, images, size, options, multiple), size)
+
+
+def classes(scores: jax.Array, size: tuple[int, int]) -> jax.Array:
+  """Returns the class of each pixel, uint8 `[batch, *size]`, of what `class_scores` returns."""
   return resize_mask(jnp.argmax(scores, -1).astype(jnp.uint8), size)
 
 

@@ -31,6 +31,11 @@ class Options:
   scales: tuple[float, ...] = (1.0,)
   flip: bool = False
 
+  @property
+  def averages(self) -> bool:
+    """Whether probabilities are averaged, and logits are not what comes out."""
+    return len(self.scales) > 1 or self.flip
+
   def check(self, geometry: Geometry) -> None:
     """Refuses values that are out of range.
 

@@ -16,6 +16,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flax_unet.data.label_spaces import LabelSpace
+from flax_unet.evaluation.metrics.score import Score
+
+SCORES = (
+  Score("mean_iou", "mean IoU", "mean over classes of TP / (TP + FP + FN)"),
+  Score("category_iou", "category IoU", "mean IoU after merging the classes of each category"),
+  Score("iiou", "iIoU", "mean IoU in which every instance weighs the same; needs instance maps"),
+  Score("category_iiou", "category iIoU", "the same after merging the classes of each category"),
+  Score("pixel_accuracy", "pixel accuracy", "share of pixels whose class is predicted"),
+  Score("mean_accuracy", "mean accuracy", "mean over classes of TP / (TP + FN)"),
+  Score("mean_f1", "mean F1", "mean over classes of 2 TP / (2 TP + FP + FN)"),
+  Score("mean_dice", "mean Dice", "mean over classes of the Dice coefficient, which equals F1"),
+  Score(
+    "frequency_weighted_iou", "frequency-weighted IoU", "mean IoU weighted by the classes' pixels"
+  ),
+)
+CLASS_SCORES = (
+  Score("iou", "IoU", "TP / (TP + FP + FN)"),
+  Score("iiou", "iIoU", "IoU in which every instance weighs the same"),
+  Score("f1", "F1", "2 TP / (2 TP + FP + FN)"),
+  Score("precision", "precision", "TP / (TP + FP)"),
+  Score("recall", "recall", "TP / (TP + FN)"),
+  Score("share", "share of pixels", "(TP + FN) / all scored pixels"),
+)
 
 
 class Outcomes(NamedTuple):
@@ -105,10 +128,9 @@ def scores(confusion: np.ndarray, label_space: LabelSpace) -> dict[str, Any]:
     label_space: names of the classes and categories.
 
   Returns:
-    Python floats, NaN where there is no value: `mean_iou`, `pixel_accuracy`, `mean_accuracy`,
-    `mean_f1`, `frequency_weighted_iou`, `category_iou`; `per_class`, by class name, with `iou`,
-    `f1`, `precision`, `recall`, `accuracy` (the field's other name for recall) and `share` (of the
-    scored pixels); and `per_category`, by category name, with `iou`. Precision, recall and F1 are
+    Python floats, NaN where there is no value: those of `SCORES`; `per_class`, by class name, with
+    those of `CLASS_SCORES`, `dice` (F1 by its name in medicine) and `accuracy` (recall by its other
+    name); and `per_category`, by category name, with `iou`. Precision, recall and F1 are
     scikit-learn's with `zero_division=nan`; the category IoU is that of cityscapesScripts.
 
   Raises:
@@ -126,6 +148,7 @@ def scores(confusion: np.ndarray, label_space: LabelSpace) -> dict[str, Any]:
   by_class = {
     "iou": iou,
     "f1": f1,
+    "dice": f1,
     "precision": ratio(tp, tp + fp),
     "recall": recall,
     "accuracy": recall,
@@ -137,6 +160,7 @@ def scores(confusion: np.ndarray, label_space: LabelSpace) -> dict[str, Any]:
     "pixel_accuracy": float(pixel_accuracy(confusion)),
     "mean_accuracy": float(mean_of_defined(recall)),
     "mean_f1": float(mean_of_defined(f1)),
+    "mean_dice": float(mean_of_defined(f1)),
     "frequency_weighted_iou": _weighted_sum(share, iou),
     "category_iou": float(mean_of_defined(category_iou)),
     "per_class": {

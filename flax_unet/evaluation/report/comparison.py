@@ -45,16 +45,20 @@ class Run:
   confusions: np.ndarray
 
 
-def load(folder: pathlib.Path, eval_name: str | None = None) -> Run:
-  """Reads a run's folder.
-
-  Args:
-    folder: the workdir.
-    eval_name: which of its evaluations; by default the first.
+def shared_evaluations(folders: Sequence[pathlib.Path]) -> list[str]:
+  """The names of the evaluations that all runs have, in the order of the first one's.
 
   Raises:
-    UserError: a file is missing or unreadable, or there is no such evaluation.
+    UserError: a run's report is missing or unreadable, or they share no evaluation.
   """
+  first, *others = (list(_read_report(folder)["evals"]) for folder in folders)
+  shared = [name for name in first if all(name in names for names in others)]
+  if not shared:
+    raise UserError(f"{', '.join(map(str, folders))}: have no evaluation in common")
+  return shared
+
+
+def _read_report(folder: pathlib.Path) -> dict[str, Any]:
   file = folder / "report" / "metrics.json"
   if not file.exists():
     raise UserError(f"{file}: is not there; is {folder} the workdir of a finished run?")
@@ -62,11 +66,26 @@ def load(folder: pathlib.Path, eval_name: str | None = None) -> Run:
   evals = report.get("evals")
   if not evals:
     raise UserError(f"{folder}: its report/metrics.json holds no evaluation")
-  name = eval_name or next(iter(evals))
+  if "step" not in report:
+    raise UserError(f"{folder}/report/metrics.json: is of another version of flax_unet")
+  return report
+
+
+def load(folder: pathlib.Path, name: str | None = None) -> Run:
+  """Reads an evaluation of a run.
+
+  Args:
+    folder: the workdir.
+    name: of the evaluation; None: the first.
+
+  Raises:
+    UserError: a file is missing or unreadable, or there is no such evaluation.
+  """
+  report = _read_report(folder)
+  evals = report["evals"]
+  name = name or next(iter(evals))
   if name not in evals:
     raise UserError(f"{folder}: has no evaluation '{name}', only {', '.join(evals)}")
-  if "per_class" not in evals[name] or "step" not in report:
-    raise UserError(f"{folder}/report/metrics.json: is of another version of flax_unet")
   file = folder / "report" / "confusions.npz"
   try:
     with file.open("rb") as stream, np.load(stream) as arrays:
@@ -141,11 +160,13 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
     groups: of runs on the same pictures.
 
   Returns:
-    `pictures`, their number; `groups`, for each its `runs` and `seeds`; `settings`, for each
-    setting and fact that differs its values `[groups][values in the group]`; `scores`, for each
-    score of the split `[groups]` of `mean` and `std` (None for one run), and on all but the first
-    group `difference` from the first; `mean_iou_difference_interval`, `[groups - 1]` of bounds; and
-    `per_class`, the same as `scores` for each class's IoU.
+    `pictures`, their number; `titles` of the scores; `groups`, for each its `runs` and `seeds`;
+    `settings`, for each setting and fact that differs its values `[groups][values in the group]`;
+    `scores`, for each score of the split `[groups]` of `mean` and `std` (None for one run), and on
+    all but the first group `difference` from the first; `mean_iou_difference_interval`,
+    `[groups - 1]` of bounds;
+    `class_score`, the most important score by class, or None; and `per_class`, the same as `scores`
+    for that score of each class.
   """
   first, all_runs = groups[0][0], [run for runs in groups for run in runs]
   split_scores = [
@@ -153,9 +174,12 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
     for name in first.scores
     if name not in _NO_SCORES and all(_is_score(run.scores.get(name)) for run in all_runs)
   ]
+  per_class = first.scores.get("per_class", {})
+  class_score = next((score for item in per_class.values() for score in item), None)
   side = [[run.confusions for run in runs] for runs in groups]
   return {
     "pictures": len(first.ids),
+    "titles": {name: item["title"] for name, item in first.scores.get("definitions", {}).items()},
     "groups": [
       {"runs": [str(run.folder) for run in runs], "seeds": [run.config.get("seed") for run in runs]}
       for runs in groups
@@ -165,8 +189,9 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
     "mean_iou_difference_interval": [
       bootstrap.mean_iou_difference_interval(side[0], other) for other in side[1:]
     ],
+    "class_score": class_score,
     "per_class": {
-      name: _compare_score(groups, "per_class", name, "iou") for name in first.scores["per_class"]
+      name: _compare_score(groups, "per_class", name, class_score) for name in per_class
     },
   }
 

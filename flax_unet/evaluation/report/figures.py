@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from flax_unet.data.label_spaces import IGNORED, LabelSpace
+from flax_unet.evaluation.report.curves import Panel
 
 _STYLE = {
   "font.size": 11,
@@ -35,8 +36,6 @@ _STYLE = {
 _LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 
 Path = str | os.PathLike[str]
-# Steps and the values at them.
-Curve = tuple[Sequence[int], Sequence[float]]
 
 
 @contextlib.contextmanager
@@ -137,81 +136,45 @@ def _patch(label_space: LabelSpace, index: int) -> Patch:
   return Patch(facecolor=color, edgecolor="0.3", linewidth=0.5, label=name)
 
 
-def learning_curves(history: Mapping[str, Curve], path: Path) -> None:
-  """Draws loss, learning rate and mean IoU over the training steps, one above the other.
+def learning_curves(panels: Sequence[Panel], path: Path) -> None:
+  """Draws curves over the training steps, one panel above the other.
 
   Args:
-    history: steps and values of `loss`, `learning_rate` and, for every eval, `<eval>/mean_iou`. A
-      panel without a curve is left out, other entries are ignored.
+    panels: see `curves.panels`; at least one.
     path: of the PNG to write.
-
-  Raises:
-    ValueError: there is no curve to draw.
   """
-  mean_ious = {
-    key.removesuffix("/mean_iou"): curve
-    for key, curve in history.items()
-    if key.endswith("/mean_iou")
-  }
-  heights = {"loss": 2.8, "learning_rate": 1.2, "mean_iou": 2.8}
-  panels = [name for name in heights if (mean_ious if name == "mean_iou" else name in history)]
-  if not panels:
-    raise ValueError(
-      "no learning curve to draw: there is neither loss, learning_rate nor <eval>/mean_iou"
-    )
-  ratios = [heights[name] for name in panels]
+  ratios = [1.2 if panel.title == "Learning rate" else 2.8 for panel in panels]
   with _figure(path, 9, sum(ratios) + 0.4) as figure:
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     grid = figure.subplots(len(panels), sharex=True, squeeze=False, height_ratios=ratios)
-    axes = dict(zip(panels, grid[:, 0], strict=True))
-    if "loss" in axes:
-      _draw_loss(axes["loss"], history["loss"])
-    if "learning_rate" in axes:
-      axes["learning_rate"].plot(*history["learning_rate"], color="0.3")
-      axes["learning_rate"].set_ylabel("Learning rate")
-      axes["learning_rate"].set_ylim(bottom=0)
-    if "mean_iou" in axes:
-      _draw_mean_ious(axes["mean_iou"], mean_ious)
+    for axes, panel in zip(grid[:, 0], panels, strict=True):
+      for index, name in enumerate(panel.curves):
+        _draw_curve(axes, panel, name, _LINE_COLORS[index % len(_LINE_COLORS)])
+      axes.set_ylabel(panel.title)
+      axes.set_ylim(bottom=0)
+      if panel.best or len(panel.curves) > 1:
+        axes.legend(loc="lower right" if panel.best else "upper right")
     figure.align_ylabels()
     grid[-1, 0].set_xlabel("Step")
     grid[-1, 0].set_xlim(left=0)
     grid[-1, 0].xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
 
 
-def _draw_loss(axes: Axes, curve: Curve) -> None:
-  """Draws the loss; where it has many values, faintly, with its moving average."""
-  steps, values = np.asarray(curve[0]), np.asarray(curve[1], np.float64)
+def _draw_curve(axes: Axes, panel: Panel, name: str, color: str) -> None:
+  """Draws a curve: with markers and its best value; or where it has many values, smoothed."""
+  steps, values = (np.asarray(part, np.float64) for part in panel.curves[name])
+  if panel.best:
+    at = panel.best_of(name)
+    label = f"{name}: best {values[at]:.4f} at step {steps[at]:,.0f}"
+    axes.plot(steps, values, color=color, marker="o", markersize=4, label=label)
+    return
   half = len(values) // 100
-  if half:
-    axes.plot(steps, values, color=_LINE_COLORS[0], alpha=0.3, linewidth=0.8)
+  if half:  # faintly, under the moving average
+    axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
   window = 2 * half + 1
-  axes.plot(
-    steps[half : len(steps) - half],
-    np.convolve(values, np.full(window, 1 / window), mode="valid"),
-    color=_LINE_COLORS[0],
-    label=f"mean of {window} values",
-  )
-  if half:
-    axes.legend(loc="upper right")
-  axes.set_ylabel("Loss")
-  axes.set_ylim(bottom=0)
-
-
-def _draw_mean_ious(axes: Axes, curves: Mapping[str, Curve]) -> None:
-  """Draws one line with markers for each eval, and tells its best value in the legend."""
-  for index, (name, (steps, values)) in enumerate(curves.items()):
-    best = np.argmax(np.nan_to_num(np.asarray(values, np.float64), nan=-1.0))
-    axes.plot(
-      steps,
-      values,
-      color=_LINE_COLORS[index % len(_LINE_COLORS)],
-      marker="o",
-      markersize=4,
-      label=f"{name}: best {values[best]:.4f} at step {steps[best]:,}",
-    )
-  axes.set_ylabel("Mean IoU")
-  axes.set_ylim(bottom=0)
-  axes.legend(loc="lower right")
+  smooth = np.convolve(values, np.full(window, 1 / window), mode="valid")
+  label = f"{name}, mean of {window} values" if half else name
+  axes.plot(steps[half : len(steps) - half], smooth, color=color, label=label)
 
 
 def per_class_bars(iou: Mapping[str, float], label_space: LabelSpace, path: Path) -> None:

@@ -4,6 +4,7 @@ It needs no network and no other file, follows the reader's light or dark theme,
 a phone. Its numbers are those of `metrics.json`, `config.json`, `run.json` and the event files.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,17 +14,13 @@ import numpy as np
 
 from flax_unet import files, tables
 from flax_unet.data.label_space import LabelSpace
+from flax_unet.evaluation.evaluation import Result
 from flax_unet.evaluation.metrics import audit
-from flax_unet.evaluation.report import page_charts, page_facts
+from flax_unet.evaluation.metrics.score import Score
+from flax_unet.evaluation.report import curves, page_charts, page_facts
+from flax_unet.evaluation.report.curves import Curve, Panel
 from flax_unet.evaluation.report.page_pictures import Shown
 
-_HEADLINES = {
-  "pixel_accuracy": "Pixel accuracy",
-  "mean_f1": "Mean F1",
-  "mean_accuracy": "Mean accuracy",
-  "frequency_weighted_iou": "Frequency-weighted IoU",
-  "category_iou": "Category IoU",
-}
 _CONFUSIONS = 8  # of the most frequent ones
 
 
@@ -33,10 +30,12 @@ def write(
   run: str,
   step: int,
   evals: Mapping[str, Mapping[str, Any]],
+  results: Mapping[str, Result],
   confusion: np.ndarray,
   definitions: Sequence[audit.Row],
   ceilings: Sequence[audit.Row],
-  history: Mapping[str, page_charts.Curve],
+  history: Mapping[str, Curve],
+  panels: Sequence[Panel],
   worst: Sequence[Shown],
   best: Sequence[Shown],
   label_space: LabelSpace,
@@ -50,10 +49,12 @@ def write(
     run: the run's name.
     step: the number of steps that the model has been trained for.
     evals: the scores of each evaluation, as in `metrics.json`; most of the page is about the first.
+    results: the evaluations themselves, for what is known of their scores.
     confusion: int64 `[classes, classes]`, of the first evaluation.
     definitions: its audit; may be empty.
     ceilings: likewise.
-    history: steps and values of the curves, see `page_charts.learning_curves`.
+    history: steps and values, see `page_facts.columns`.
+    panels: the curves to draw, see `curves.panels`.
     worst: pictures of the first evaluation, the worst first.
     best: the best first.
     label_space: names and colours of the classes.
@@ -61,9 +62,7 @@ def write(
     run_info: as in `run.json`; empty where the training has not ended.
   """
   name, scores = next(iter(evals.items()))
-  categories = _categories(scores, label_space)
-  # Without categories of several classes theirs is the mean IoU once more.
-  repeated = set() if categories else {"category_iou"}
+  shown = [_Shown.of(evals[key], result, label_space) for key, result in results.items()]
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader("flax_unet.evaluation.report", "page_template"),
     autoescape=True,
@@ -71,19 +70,21 @@ def write(
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  environment.filters |= {"score": tables.cell, "percent": _percent}
+  environment.filters |= {"score": tables.cell, "percent": _percent, "title": curves.upper_first}
   html = environment.get_template("page.html.j2").render(
     run=run,
     step=step,
     evals=evals,
     eval_name=name,
     scores=scores,
-    headlines={key: title for key, title in _HEADLINES.items() if key not in repeated},
-    classes=_classes(scores["per_class"], label_space),
-    categories=categories,
+    headline=shown[0].table[0],
+    tables={key: item.table for key, item in zip(results, shown, strict=True)},
+    columns=list(dict.fromkeys(score for item in shown for score in item.table)),
+    by_class={key: item for key, item in zip(results, shown, strict=True) if item.classes},
+    categories=_categories(scores, label_space),
     definitions=definitions,
     ceilings=ceilings,
-    charts=page_charts.learning_curves(history),
+    charts=page_charts.learning_curves(panels),
     class_names=label_space.class_names,
     colors=[f"rgb({red},{green},{blue})" for red, green, blue in label_space.colors.tolist()],
     matrix=page_charts.Matrix(label_space.class_names),
@@ -102,22 +103,58 @@ def write(
     temporary.write_text(html, encoding="utf-8")
 
 
-def _classes(
-  per_class: Mapping[str, Mapping[str, float | None]], label_space: LabelSpace
-) -> list[dict[str, Any]]:
-  """The classes with their scores, the highest IoU first, those without one last."""
-  rows = [
-    {"name": name, "index": index, **per_class[name]}
-    for index, name in enumerate(label_space.class_names)
-  ]
-  return sorted(rows, key=lambda row: -1.0 if row["iou"] is None else row["iou"], reverse=True)
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+  """What the page shows of an evaluation.
+
+  Attributes:
+    table: the scores of the split.
+    class_table: those by class.
+    classes: the classes with their scores, the best first, those without one last.
+    means: the means over classes, for those that have one.
+  """
+
+  table: list[Score]
+  class_table: list[Score]
+  classes: list[dict[str, Any]]
+  means: dict[str, float | None]
+
+  @classmethod
+  def of(cls, scores: Mapping[str, Any], result: Result, label_space: LabelSpace) -> "_Shown":
+    """Chooses what there is of an evaluation's scores."""
+    per_class = scores.get("per_class", {})
+    # Without categories of several classes theirs is the mean IoU once more.
+    repeated = set() if _categories(scores, label_space) else {"category_iou"}
+    columns = [
+      score
+      for score in result.evaluator.class_table
+      if any(score.name in item for item in per_class.values())
+    ]
+    rows = [
+      {"name": name, "index": label_space.class_names.index(name), **item}
+      for name, item in per_class.items()
+    ]
+    if columns:
+      sign = 1 if columns[0].higher_is_better else -1
+
+      def rank(row: Mapping[str, Any]) -> tuple[bool, float]:
+        value = row.get(columns[0].name)
+        return value is not None, sign * (value or 0.0)
+
+      rows.sort(key=rank, reverse=True)
+    return cls(
+      table=[score for score in result.table if score.name not in repeated],
+      class_table=columns,
+      classes=rows if columns else [],
+      means={score.name: scores.get(f"mean_{score.name}") for score in columns},
+    )
 
 
 def _categories(scores: Mapping[str, Any], label_space: LabelSpace) -> dict[str, float | None]:
   """The IoU by category; empty where every class is a category of its own."""
   if all(len(members) == 1 for members in label_space.categories.values()):
     return {}
-  return {name: item["iou"] for name, item in scores["per_category"].items()}
+  return {name: item["iou"] for name, item in scores.get("per_category", {}).items()}
 
 
 def _percent(value: float | None) -> str:

@@ -2,15 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.ticker
 import numpy as np
 
 from flax_unet.evaluation.metrics import segmentation
-
-Curve = tuple[Sequence[int], Sequence[float]]
+from flax_unet.evaluation.report.curves import Curve, Panel
 
 _MAX_POINTS = 400  # of a line: more than a chart has pixels would only make the page larger
 _MAX_LABELLED = 32  # classes in a confusion matrix with names and numbers
@@ -58,33 +57,18 @@ class Chart:
   right: int = 16
 
 
-def learning_curves(history: Mapping[str, Curve]) -> list[Chart]:
-  """Makes charts of loss, mean IoU and learning rate; those without a curve are left out.
-
-  Args:
-    history: steps and values of `loss`, `learning_rate` and, for every eval, `<eval>/mean_iou`.
-      Values that are not finite are left out.
-  """
-  finite = {name: _finite(curve) for name, curve in history.items()}
-  curves = {name: curve for name, curve in finite.items() if len(curve[0])}
-  scores = {
-    name.removesuffix("/mean_iou"): curve
-    for name, curve in curves.items()
-    if name.endswith("/mean_iou")
-  }
-  groups = {
-    "Loss": {"loss": curves["loss"]} if "loss" in curves else {},
-    "Mean IoU": scores,
-    "Learning rate": {"rate": curves["learning_rate"]} if "learning_rate" in curves else {},
-  }
+def learning_curves(panels: Sequence[Panel]) -> list[Chart]:
+  """Lays out curves, see `curves.panels`. Values that are not finite are left out."""
+  finite = []
+  for panel in panels:
+    curves = {name: _finite(curve) for name, curve in panel.curves.items()}
+    curves = {name: curve for name, curve in curves.items() if len(curve[0])}
+    if curves:
+      finite.append(dataclasses.replace(panel, curves=curves))
   last_step = max(
-    (steps[-1] for group in groups.values() for steps, _ in group.values()), default=0
+    (int(steps[-1]) for panel in finite for steps, _ in panel.curves.values()), default=0
   )
-  return [
-    _chart(title, group, int(last_step), mark_best=group is scores)
-    for title, group in groups.items()
-    if group
-  ]
+  return [_chart(panel, last_step) for panel in finite]
 
 
 def _finite(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
@@ -93,36 +77,33 @@ def _finite(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
   return steps[keep], values[keep]
 
 
-def _chart(
-  title: str,
-  curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
-  last_step: int,
-  mark_best: bool,
-) -> Chart:
-  """Lays out curves over the steps `0..last_step`; values start at 0."""
-  chart = Chart(title, [], [], [])
-  highest = max(values.max() for _, values in curves.values())
-  y_values = matplotlib.ticker.MaxNLocator(4).tick_values(0, highest if highest > 0 else 1)
+def _chart(panel: Panel, last_step: int) -> Chart:
+  """Lays out curves over the steps `0..last_step`; values start at 0, or where they are below."""
+  chart = Chart(panel.title, [], [], [])
+  lowest = min(0.0, *(values.min() for _, values in panel.curves.values()))
+  highest = max(values.max() for _, values in panel.curves.values())
+  y_values = matplotlib.ticker.MaxNLocator(4).tick_values(lowest, highest if highest > 0 else 1)
   x_values = matplotlib.ticker.MaxNLocator(5, integer=True).tick_values(0, max(last_step, 1))
   right, floor = chart.width - chart.right, chart.height - chart.bottom
+  bottom = y_values[0] if lowest < 0 else 0.0
 
   def x_of(step: float) -> float:
     return round(chart.left + (right - chart.left) * step / max(last_step, 1), 1)
 
   def y_of(value: float) -> float:
-    return round(floor - (floor - chart.top) * value / y_values[-1], 1)
+    return round(floor - (floor - chart.top) * (value - bottom) / (y_values[-1] - bottom), 1)
 
-  for name, (steps, values) in curves.items():
+  for name, (steps, values) in panel.curves.items():
     drawn = zip(*_thinned(steps, values), strict=True)
     places = [(x_of(step), y_of(value)) for step, value in drawn]
     points = " ".join(f"{x},{y}" for x, y in places)
     lone = places[0] if len(places) == 1 else None
-    at = np.argmax(values)
-    best = (x_of(steps[at]), y_of(values[at]), f"{values[at]:.4f}") if mark_best else None
+    at = panel.best_of(name)
+    best = (x_of(steps[at]), y_of(values[at]), f"{values[at]:.4f}") if panel.best else None
     chart.lines.append(Line(name, points, lone, best))
   number = matplotlib.ticker.EngFormatter(sep="")
   chart.x_ticks.extend(Tick(x_of(x), number(x)) for x in x_values if 0 <= x <= last_step)
-  chart.y_ticks.extend(Tick(y_of(y), _short(y)) for y in y_values if y >= 0)
+  chart.y_ticks.extend(Tick(y_of(y), _short(y)) for y in y_values if y >= bottom)
   return chart
 
 

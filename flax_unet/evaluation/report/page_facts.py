@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flax_unet.evaluation.report.page_charts import Curve
+from flax_unet.evaluation.report.curves import Curve
 
 Facts = list[tuple[str, str]]  # names and values
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from flax_unet.data.label_space import IGNORED, LabelSpace
-from flax_unet.evaluation.evaluator import Picture
+from flax_unet.evaluation.evaluators.base import Picture
 from flax_unet.evaluation.metrics import segmentation
 
 _MAX_PIXELS = 720 * 360  # of a picture on the page: sharp on a third of a wide screen

@@ -9,9 +9,11 @@ import numpy as np
 
 from flax_unet import errors, files, nested, terminal
 from flax_unet.data.label_spaces import LabelSpace
-from flax_unet.evaluation.evaluator import Picture, Result
-from flax_unet.evaluation.metrics import audit, bootstrap
+from flax_unet.evaluation.evaluation import Result
+from flax_unet.evaluation.evaluators.base import Picture
+from flax_unet.evaluation.metrics import audit, bootstrap, segmentation
 from flax_unet.evaluation.report import figures, page, page_pictures, score_tables
+from flax_unet.evaluation.report.curves import Curve, Panel
 
 FOLDER = "report"  # in the run's
 PAGE = "index.html"
@@ -55,7 +57,7 @@ def write_figures(
   folder: pathlib.Path,
   *,
   results: Mapping[str, Result],
-  history: Mapping[str, Any],
+  panels: Sequence[Panel],
   label_space: LabelSpace,
 ) -> None:
   """Draws the pictures of a report.
@@ -63,16 +65,17 @@ def write_figures(
   Args:
     folder: where to.
     results: of the evaluators, by name; pictures and bars show the first.
-    history: steps and values of the curves, see `figures.learning_curves`.
+    panels: the curves, see `curves.panels`.
     label_space: names and colours.
   """
   first = next(iter(results.values()))
   if first.examples:
     figures.qualitative(first.examples, label_space, folder / "qualitative.png")
-  iou = {name: scores["iou"] for name, scores in first.scores["per_class"].items()}
-  figures.per_class_bars(iou, label_space, folder / "per_class_iou.png")
-  if history:
-    figures.learning_curves(history, folder / "learning_curves.png")
+  iou = segmentation.class_iou(first.confusions.sum(axis=0))
+  by_name = dict(zip(label_space.class_names, iou.tolist(), strict=True))
+  figures.per_class_bars(by_name, label_space, folder / "per_class_iou.png")
+  if panels:
+    figures.learning_curves(panels, folder / "learning_curves.png")
 
 
 def write_page(
@@ -81,7 +84,8 @@ def write_page(
   run: str,
   step: int,
   results: Mapping[str, Result],
-  history: Mapping[str, Any],
+  history: Mapping[str, Curve],
+  panels: Sequence[Panel],
   label_space: LabelSpace,
   config: Mapping[str, Any],
   run_info: Mapping[str, Any],
@@ -94,7 +98,8 @@ def write_page(
     run: the run's name.
     step: see `write_scores`.
     results: see `write_scores`.
-    history: see `page_charts.learning_curves` and `page_facts.columns`.
+    history: steps and values, see `page_facts.columns`.
+    panels: see `write_figures`.
     label_space: names and colours.
     config: the configuration that was used, as JSON has it.
     run_info: as in `run.json`; empty where there is none.
@@ -114,10 +119,12 @@ def write_page(
     run=run,
     step=step,
     evals=nested.nan_to_none({name: _numbers(result) for name, result in results.items()}),
+    results=results,
     confusion=first.confusions.sum(axis=0),
     definitions=definitions,
     ceilings=ceilings,
     history=history,
+    panels=panels,
     worst=shown[: len(worst)],
     best=shown[len(worst) :],
     label_space=label_space,
@@ -131,29 +138,41 @@ def _numbers(result: Result) -> dict[str, Any]:
   rows, ceilings = _audit(result)
   return {
     **result.scores,
-    "mean_iou_interval": bootstrap.mean_iou_interval(result.confusions),
+    **{f"{name}_interval": interval for name, interval in _intervals(result).items()},
+    "definitions": {
+      score.name: score._asdict() for score in (*result.table, *result.evaluator.class_table)
+    },
     "audit": {row.name: row.value for row in (*rows, *ceilings)},
     "pictures": len(result.ids),
     "skipped": result.skipped,
   }
 
 
+def _intervals(result: Result) -> dict[str, bootstrap.Interval]:
+  """The 95 % intervals of the scores that have one."""
+  if "mean_iou" not in result.scores:
+    return {}
+  return {"mean_iou": bootstrap.mean_iou_interval(result.confusions)}
+
+
 def _audit(result: Result) -> tuple[list[audit.Row], list[audit.Row]]:
+  if not result.evaluator.audits:
+    return [], []
   ceilings = audit.ceilings(result.extra) if result.extra else []
   return audit.definitions(result.confusions, result.extra), ceilings
 
 
 def text(name: str, result: Result) -> str:
   """An evaluator's scores as tables for the terminal: by class, of the split, and the audit."""
-  interval = bootstrap.mean_iou_interval(result.confusions)
-  return "\n\n".join(
-    (
-      f"{name}: {terminal.counted(len(result.ids), 'picture')}",
-      score_tables.score_tables(result.scores, interval),
-      'What else gets called "mean IoU"',
-      audit.table(*_audit(result)),
-    )
-  )
+  parts = [
+    f"{name}: {terminal.counted(len(result.ids), 'picture')}",
+    score_tables.score_tables(
+      result.scores, result.table, result.evaluator.class_table, _intervals(result)
+    ),
+  ]
+  if result.evaluator.audits:
+    parts += ['What else gets called "mean IoU"', audit.table(*_audit(result))]
+  return "\n\n".join(parts)
 
 
 def panels(

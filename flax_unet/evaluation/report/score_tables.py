@@ -1,51 +1,54 @@
 """The scores of a split as tables for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flax_unet.evaluation.metrics.bootstrap import Interval
+from flax_unet.evaluation.metrics.score import Score
 from flax_unet.tables import cell, text_table
 
-_CLASS_SCORES = ("iou", "iiou", "f1", "precision", "recall", "share")
-_SPLIT_SCORES = (
-  ("mean_iou", "mean IoU"),
-  ("category_iou", "category IoU"),
-  ("iiou", "iIoU"),
-  ("category_iiou", "category iIoU"),
-  ("pixel_accuracy", "pixel accuracy"),
-  ("mean_accuracy", "mean accuracy"),
-  ("mean_f1", "mean F1"),
-  ("frequency_weighted_iou", "frequency-weighted IoU"),
-)
 
-
-def score_tables(scores: Mapping[str, Any], interval: Interval) -> str:
+def score_tables(
+  scores: Mapping[str, Any],
+  table: Sequence[Score],
+  class_table: Sequence[Score],
+  intervals: Mapping[str, tuple[float, float]],
+) -> str:
   """Tables of the scores by class, by category and of the split; `-` where there is none.
 
   Where the classes are all the categories there are, these would only repeat them.
+
+  Args:
+    scores: of a split, see `Evaluator.scores`.
+    table: what is known of the scores of the split.
+    class_table: likewise of those by class.
+    intervals: bounds of the 95 % intervals that there are, by the scores' names.
   """
-  by_class = [
-    (name, *(cell(item.get(score)) for score in _CLASS_SCORES))
-    for name, item in scores["per_class"].items()
-  ]
-  by_category = [
-    (name, cell(item["iou"]), cell(item.get("iiou")))
-    for name, item in scores["per_category"].items()
-  ]
-  has_categories = scores["per_category"].keys() != scores["per_class"].keys()
+  per_class, per_category = scores.get("per_class", {}), scores.get("per_category", {})
+  has_categories = bool(per_category) and per_category.keys() != per_class.keys()
   of_split = [
-    (title, cell(scores[name]))
-    for name, title in _SPLIT_SCORES
-    if name in scores and (has_categories or not name.startswith("category"))
+    (score.title, cell(scores[score.name]), _bounds(intervals.get(score.name)))
+    for score in table
+    if score.name in scores and (has_categories or not score.name.startswith("category"))
   ]
-  of_split[0] += (f"{cell(interval.low)} to {cell(interval.high)}",)
-  of_split[1:] = [(*row, "") for row in of_split[1:]]
-  class_header = ("class", "IoU", "iIoU", "F1", "precision", "recall", "share")
-  category_tables = [text_table(("category", "IoU", "iIoU"), by_category)] * has_categories
   return "\n\n".join(
     (
-      text_table(class_header, by_class),
-      *category_tables,
+      *_by_name("class", per_class, class_table),
+      *(_by_name("category", per_category, class_table) if has_categories else ()),
       text_table(("score", "value", "95 % interval over pictures"), of_split),
     )
   )
+
+
+def _bounds(interval: tuple[float, float] | None) -> str:
+  return " to ".join(map(cell, interval)) if interval else ""
+
+
+def _by_name(
+  what: str, scores: Mapping[str, Mapping[str, float]], table: Sequence[Score]
+) -> list[str]:
+  """A table with a line a class, of the scores that any of them has; none without scores."""
+  columns = [score for score in table if any(score.name in item for item in scores.values())]
+  rows = [
+    (name, *(cell(item.get(score.name)) for score in columns)) for name, item in scores.items()
+  ]
+  return [text_table((what, *(score.title for score in columns)), rows)] if rows else []

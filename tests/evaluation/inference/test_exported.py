@@ -6,8 +6,7 @@ import pytest
 from jax import export
 
 from flax_unet import errors
-from flax_unet.evaluation import evaluator
-from flax_unet.evaluation.inference import exported, passes
+from flax_unet.evaluation.inference import exported, fitting, passes
 from flax_unet.evaluation.inference.prediction import Predictor
 from flax_unet.models import base
 from flax_unet.models.unet import UNet
@@ -79,7 +78,7 @@ def test_pictures_get_the_masks_of_the_predictor_in_the_process(tmp_path):
     np.testing.assert_array_equal(masks[shape], mask)
   assert len(np.unique(masks[128, 128])) > 1
   image = pictures[0][1]
-  whole = evaluator.predict(model, variables, image[None], (128, 128))[0]
+  whole = fitting.predict(model, variables, image[None], (128, 128))[0]
   np.testing.assert_array_equal(masks[128, 128], whole)
 
 

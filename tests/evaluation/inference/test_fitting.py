@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flax_unet.data import label_spaces, op_spec
-from flax_unet.evaluation import evaluator
+from flax_unet.evaluation import evaluation
 from flax_unet.evaluation.inference import exported, fitting, passes, prediction
 from flax_unet.models.unet import UNet
 
@@ -40,7 +40,7 @@ def _source():
 def _evaluated(source, variables, spec, options=passes.WHOLE):
   """What evaluation counts and shows."""
   op = op_spec.parse(spec, SPACE)
-  evaluate = evaluator.Evaluator(
+  evaluate = evaluation.Evaluation(
     source, op, MODEL, SPACE, batch_size=4, num_pictures=len(source), options=options
   )
   result = evaluate(variables)

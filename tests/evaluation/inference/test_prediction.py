@@ -102,7 +102,7 @@ _MEMORY = """
   import jax
   import jax.numpy as jnp
   import numpy as np
-  from flax_unet.evaluation import inference, prediction
+  from flax_unet.evaluation.inference import passes, prediction
   from flax_unet.models.unet import UNet
 
   side = int(sys.argv[1])

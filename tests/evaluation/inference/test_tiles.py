@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import scipy.special
 
-from flax_unet.evaluation import evaluator
+from flax_unet.evaluation import evaluation
+from flax_unet.evaluation.evaluators.segmentation import Segmentation
 from flax_unet.evaluation.inference import passes, tiles
 from flax_unet.models.base import Geometry
 from flax_unet.models.unet import UNet
@@ -106,7 +107,9 @@ def test_an_eval_step_predicts_as_its_options_say():
   options = passes.Options("tiles", (16, 16), 4, scales=(1.0, 0.5), flip=True)
   images = np.random.default_rng(1).integers(0, 256, (4, 1, 24, 40, 3), np.uint8)
   labels = np.zeros((4, 1, 24, 40), np.uint8)
-  step = functools.partial(evaluator.eval_step, model=model, options=options, multiple=8)
+  step = functools.partial(
+    evaluation.eval_step, model=model, evaluator=Segmentation(), options=options, multiple=8
+  )
   outputs = jax.pmap(step, in_axes=(None, 0))(variables, {"image": images, "label": labels})
   expected = _tiled(model, variables, images[:, 0], options)
   np.testing.assert_array_equal(outputs["prediction"][:, 0], np.argmax(expected, -1))

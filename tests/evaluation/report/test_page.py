@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import html.parser
 import json
 
@@ -7,11 +8,27 @@ import numpy as np
 import pytest
 
 from flax_unet.data import label_spaces
-from flax_unet.evaluation.evaluator import Picture, Result
+from flax_unet.evaluation.evaluation import Result
+from flax_unet.evaluation.evaluators.base import Evaluator, Picture
+from flax_unet.evaluation.evaluators.segmentation import Segmentation
 from flax_unet.evaluation.metrics import audit, counting, segmentation
-from flax_unet.evaluation.report import report
+from flax_unet.evaluation.metrics.score import Score
+from flax_unet.evaluation.report import curves, report
 
 SPACE = label_spaces.CITYSCAPES_19
+
+
+@dataclasses.dataclass(frozen=True)
+class Certainty(Evaluator):
+  """An evaluator that the page does not know."""
+
+  table = (Score("mean_certainty", "mean certainty", "how certain it is"),)
+  class_table = (Score("certainty", "certainty", "how certain it is of a class"),)
+
+  def scores(self, confusions, counts, label_space):
+    return {}
+
+
 RUN_INFO = {
   "parameters": 31_000_000,
   "flops_per_step": 4.6e12,
@@ -91,6 +108,7 @@ def _write(folder, pictures, run_info=RUN_INFO, **overrides):
     ids=np.array([picture.id for picture in pictures]),
     confusions=confusions,
     scores=segmentation.scores(confusions.sum(0), SPACE),
+    evaluator=Segmentation(),
     examples=pictures[:2],
     extra=extra,
     skipped=[],
@@ -108,6 +126,8 @@ def _write(folder, pictures, run_info=RUN_INFO, **overrides):
     "label_space": SPACE,
     **overrides,
   }
+  headlines = {name: result.table[0] for name, result in content["results"].items()}
+  content["panels"] = curves.panels(content["history"], headlines)
   (folder / "report").mkdir(parents=True)
   report.write_page(
     folder / "report",
@@ -144,11 +164,12 @@ def test_headline_numbers_are_those_of_metrics_json(run):
     *(
       scores[key]
       for key in (
-        "pixel_accuracy",
-        "mean_f1",
-        "mean_accuracy",
-        "frequency_weighted_iou",
         "category_iou",
+        "pixel_accuracy",
+        "mean_accuracy",
+        "mean_f1",
+        "mean_dice",
+        "frequency_weighted_iou",
       )
     ),
   ]
@@ -306,7 +327,8 @@ def test_several_evaluations_are_compared(tmp_path):
     places=np.arange(3),
     ids=np.array(["a", "b", "c"]),
     confusions=confusions,
-    scores=segmentation.scores(confusions.sum(0), SPACE),
+    scores={"mean_certainty": 0.5, "per_class": {"road": {"certainty": 0.25}}},
+    evaluator=Certainty(),
     examples=[],
     extra={},
     skipped=["example 'x' cannot be decoded"],
@@ -314,7 +336,12 @@ def test_several_evaluations_are_compared(tmp_path):
   page, _ = _write(tmp_path / "run", pictures, more={"test": test})
   rows = [page.cells(row) for row in page.all("tr", "evaluations")][1:]
   assert [texts[0] for texts, _ in rows] == ["val", "test"]
-  assert float(rows[1][1][0]) == pytest.approx(1 / 37)  # TP 1, FP 18, FN 18
+  # What an evaluator from outside returns is there by its titles.
+  assert page.cells(page.all("tr", "evaluations")[0])[0][-1] == "Mean certainty"
+  assert rows[1][1] == ["0.5"]
+  classes = [page.cells(row) for row in page.all("tr", "classes-test")]
+  assert classes[0][0] == ["Class", "Certainty", ""]
+  assert classes[1] == (["road", "", "0.2500"], ["0.25"])
 
 
 def test_large_pictures_make_no_large_page(tmp_path):

@@ -1,6 +1,14 @@
 import numpy as np
 
-from flax_unet.evaluation.report import page_charts
+from flax_unet.evaluation.metrics import segmentation
+from flax_unet.evaluation.report import curves, page_charts
+
+
+def _charts(history):
+  headline = segmentation.SCORES[0]
+  return page_charts.learning_curves(
+    curves.panels(history, dict.fromkeys(("val", "test"), headline))
+  )
 
 
 def _points(line):
@@ -10,7 +18,7 @@ def _points(line):
 def test_long_curves_are_averaged_not_sampled():
   steps = np.arange(1, 8001)
   values = np.where(steps % 2, 0.0, 2.0)
-  (chart,) = page_charts.learning_curves({"loss": (steps, values)})
+  (chart,) = _charts({"loss": (steps, values)})
   points = _points(chart.lines[0])
   assert len(points) == 400
   # Every point is the mean of 20 values, which is 1.
@@ -24,16 +32,16 @@ def test_values_that_are_not_finite_are_left_out():
     "val/mean_iou": ([2, 3], [np.nan, np.nan]),
     "test/mean_iou": ([2, 3], [0.25, np.nan]),
   }
-  loss, mean_iou = page_charts.learning_curves(history)
+  loss, mean_iou = _charts(history)
   assert len(_points(loss.lines[0])) == 2
   assert [line.name for line in mean_iou.lines] == ["test"]
   assert mean_iou.lines[0].best[2] == "0.2500"
-  assert page_charts.learning_curves({"val/mean_iou": ([2], [np.nan])}) == []
+  assert _charts({"val/mean_iou": ([2], [np.nan])}) == []
 
 
 def test_axes_begin_at_zero_and_share_their_steps():
   history = {"loss": ([1000, 2000], [3.0, 1.0]), "learning_rate": ([1000], [0.1])}
-  loss, rate = page_charts.learning_curves(history)
+  loss, rate = _charts(history)
   assert [tick.text for tick in loss.x_ticks] == [tick.text for tick in rate.x_ticks]
   assert (loss.x_ticks[0].text, loss.x_ticks[-1].text) == ("0", "2k")
   assert loss.y_ticks[0].text == "0" and loss.y_ticks[0].at == loss.height - loss.bottom
@@ -42,21 +50,38 @@ def test_axes_begin_at_zero_and_share_their_steps():
 
 def test_a_curve_of_one_point_has_a_dot():
   history = {"loss": ([10, 20], [1.0, 0.5]), "learning_rate": ([20], [0.00025])}
-  loss, rate = page_charts.learning_curves(history)
+  loss, rate = _charts(history)
   assert loss.lines[0].lone is None
   assert rate.lines[0].lone == tuple(_points(rate.lines[0])[0])
 
 
 def test_the_numbers_of_an_axis_fit_beside_it():
   history = {"learning_rate": ([1, 2], [0.0, 0.00025]), "loss": ([1, 2], [1234567.0, 0.0])}
-  loss, rate = page_charts.learning_curves(history)
+  loss, rate = _charts(history)
   texts = [tick.text for chart in (loss, rate) for tick in chart.y_ticks]
   assert {"0", "8e-5", "2.4e-4", "4e+5"} <= set(texts)
   assert max(map(len, texts)) <= 6
 
 
+def test_the_lowest_loss_is_the_best():
+  history = {"val/loss": ([1, 2, 3], [0.5, 0.25, np.nan])}
+  loss = curves.Panel("Loss", {"val": history["val/loss"]}, best="lowest")
+  (chart,) = page_charts.learning_curves([loss])
+  assert chart.lines[0].best[2] == "0.2500"
+
+
+def test_losses_of_training_and_evaluation_share_a_chart():
+  (chart,) = _charts({"loss": ([1], [0.5]), "val/loss": ([1], [0.75])})
+  assert [line.name for line in chart.lines] == ["train", "val"]
+
+
+def test_scores_below_zero_are_drawn():
+  (chart,) = _charts({"val/mean_iou": ([1, 2], [-1.0, 1.0])})
+  assert (chart.y_ticks[0].text, chart.y_ticks[0].at) == ("-1", chart.height - chart.bottom)
+
+
 def test_a_curve_of_zeros_has_an_axis():
-  (chart,) = page_charts.learning_curves({"val/mean_iou": ([1], [0.0])})
+  (chart,) = _charts({"val/mean_iou": ([1], [0.0])})
   assert chart.y_ticks[-1].text == "1"
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from flax_unet import nested
 from flax_unet.data import label_spaces
+from flax_unet.evaluation.evaluation import Result
+from flax_unet.evaluation.evaluators.segmentation import Segmentation
 from flax_unet.evaluation.metrics import segmentation
-from flax_unet.evaluation.report import page
+from flax_unet.evaluation.report import curves, page
 
 SPACE = label_spaces.CITYSCAPES_19
 ALONE = {name: (index,) for index, name in enumerate(SPACE.class_names)}
@@ -20,6 +22,17 @@ def _write(path: pathlib.Path, label_space: label_spaces.LabelSpace) -> str:
   """Writes the page of two evaluations without pictures, and returns it."""
   confusion = np.arange(361, dtype=np.int64).reshape(19, 19)
   scores = nested.nan_to_none(segmentation.scores(confusion, label_space))
+  result = Result(
+    places=np.zeros(0, int),
+    ids=np.zeros(0, str),
+    confusions=confusion[None],
+    scores=segmentation.scores(confusion, label_space),
+    evaluator=Segmentation(),
+    examples=[],
+    extra={},
+    skipped=[],
+  )
+  history = {"loss": ([1], [0.5]), "learning_rate": ([1], [2.5e-4]), "val/mean_iou": ([1], [0.25])}
   page.write(
     path,
     run="run",
@@ -28,7 +41,9 @@ def _write(path: pathlib.Path, label_space: label_spaces.LabelSpace) -> str:
     confusion=confusion,
     definitions=[],
     ceilings=[],
-    history={"loss": ([1], [0.5]), "learning_rate": ([1], [2.5e-4]), "val/mean_iou": ([1], [0.25])},
+    results={"val": result, "test": result},
+    history=history,
+    panels=curves.panels(history, {"val": result.table[0]}),
     worst=[],
     best=[],
     label_space=label_space,
@@ -66,7 +81,7 @@ def test_wide_tables_scroll_in_a_box_of_their_own_beside_their_first_column(tmp_
   assert ".scroll th:first-child { position: sticky; left: 0;" in source
   tables = source.count("<table")
   # The frequent confusions scroll with what is around them, and the settings wrap.
-  assert (tables, source.count('<div class="scroll"><table')) == (4, 2)
+  assert (tables, source.count('<div class="scroll"><table')) == (5, 3)
 
 
 def test_one_chart_is_as_wide_as_one_of_three(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from flax_unet.data import label_spaces
 from flax_unet.data.label_space import IGNORED
-from flax_unet.evaluation.evaluator import Picture
+from flax_unet.evaluation.evaluators.base import Picture
 from flax_unet.evaluation.report import page_pictures
 
 SPACE = label_spaces.get("2_classes")

@@ -5,9 +5,10 @@ import cv2
 import numpy as np
 
 from flax_unet.data import label_spaces
-from flax_unet.evaluation.evaluator import Result
+from flax_unet.evaluation.evaluation import Result
+from flax_unet.evaluation.evaluators.segmentation import Segmentation
 from flax_unet.evaluation.metrics import segmentation
-from flax_unet.evaluation.report import report
+from flax_unet.evaluation.report import curves, report
 
 SPACE = label_spaces.CITYSCAPES_CATEGORIES
 
@@ -29,6 +30,7 @@ def _result(seed):
     ids=np.array(["picture_0", "picture_1"]),
     confusions=confusions,
     scores=scores,
+    evaluator=Segmentation(),
     examples=[_example()],
     extra={},
     skipped=[],
@@ -39,7 +41,8 @@ def _write(folder, step=30, **kwargs):
   results = {"val": _result(0), "test": _result(1)}
   history = {"loss": ([1, 2], [0.5, 0.25]), "val/mean_iou": ([2], [0.5])}
   report.write_scores(folder, step=step, results=results, settings={})
-  report.write_figures(folder, results=results, label_space=SPACE, **{"history": history, **kwargs})
+  panels = curves.panels(kwargs.get("history", history), {"val": results["val"].table[0]})
+  report.write_figures(folder, results=results, label_space=SPACE, panels=panels)
   return results
 
 

@@ -13,5 +13,7 @@ from flax_unet.evaluation.report import score_tables
 def test_categories_are_told_where_they_are_not_the_classes(label_space, times):
   space = label_spaces.get(label_space)
   scores = segmentation.scores(np.eye(space.num_classes, dtype=np.int64), space)
-  text = score_tables.score_tables(scores, Interval(0.9, 1.0))
+  text = score_tables.score_tables(
+    scores, segmentation.SCORES, segmentation.CLASS_SCORES, {"mean_iou": Interval(0.9, 1.0)}
+  )
   assert text.count("category ") == times  # the header of a table, and a score

@@ -1,4 +1,4 @@
-"""What the configurations share."""
+"""The arguments of a configuration: what stands after the colon of `--config=FILE:ARGUMENTS`."""
 
 import ast
 from typing import Any
@@ -8,8 +8,8 @@ import ml_collections
 from flax_unet import errors
 
 
-def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
-  """Parses what stands after the colon of `--config=FILE:ARG`.
+def parse(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
+  """Parses the arguments of a configuration.
 
   `"paper,width=32"` sets the switch `paper` and the field `width`; a value is read as the type of
   its default.

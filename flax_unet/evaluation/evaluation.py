@@ -3,9 +3,10 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
@@ -14,10 +15,13 @@ from flax_unet.data import feed, padding, pipeline
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.op_spec import Chain
-from flax_unet.evaluation.inference import passes
-from flax_unet.evaluation.inference.fitting import predict
-from flax_unet.evaluation.metrics import audit, segmentation
+from flax_unet.evaluation.evaluators.base import Evaluator, Picture
+from flax_unet.evaluation.evaluators.segmentation import Segmentation
+from flax_unet.evaluation.inference import fitting, passes
+from flax_unet.evaluation.metrics import audit
 from flax_unet.evaluation.metrics.confusion import confusion_matrices
+from flax_unet.evaluation.metrics.score import LOSS, Score
+from flax_unet.losses.base import Loss, pixel_weights
 from flax_unet.models.base import Network
 
 
@@ -26,9 +30,11 @@ def eval_step(
   batch: Mapping[str, jax.Array],
   *,
   model: Network,
+  evaluator: Evaluator,
+  loss: Loss | None = None,
   options: passes.Options = passes.WHOLE,
   multiple: int = padding.MULTIPLE,
-) -> dict[str, jax.Array]:
+) -> dict[str, Any]:
   """Predicts and counts this device's part of a batch.
 
   Args:
@@ -36,28 +42,40 @@ def eval_step(
     batch: `image` uint8 `[batch, height, width, 3]`; `label` uint8 `[batch, height', width']`,
       which may be of another resolution.
     model: the network.
+    evaluator: what to count besides.
+    loss: whose sums to compute; None: none.
     options: how to predict.
     multiple: up to a multiple of how many pixels images are mirrored, see `fitting`.
 
   Returns:
-    `confusion` int32 `[batch, classes, classes]`, one matrix a picture at the label's resolution;
-    and `prediction` uint8 `[batch, height', width']`, class indices.
+    `prediction` uint8 `[batch, height', width']`, class indices; and of each picture, at the
+    label's resolution, `counts`: `confusion` int32 `[batch, classes, classes]`, `loss`, the sums of
+    the loss, and `device`, what the evaluator counts.
   """
-  size = batch["label"].shape[1:3]
-  prediction = predict(model, variables, batch["image"], size, options, multiple)
+  labels = batch["label"]
+  scores = fitting.class_scores(
+    model, variables, batch["image"], labels.shape[1:3], options, multiple
+  )
+  prediction = fitting.classes(scores, labels.shape[1:3])
+  logits = jnp.log(jnp.maximum(scores, 1e-30)) if options.averages else scores
   return {
-    "confusion": confusion_matrices(batch["label"], prediction, model.num_classes),
     "prediction": prediction,
+    "counts": {
+      "confusion": confusion_matrices(labels, prediction, model.num_classes),
+      "loss": {} if loss is None else _loss_sums(loss, logits, labels),
+      "device": dict(evaluator.count_on_device(logits, prediction, labels)),
+    },
   }
 
 
-class Picture(NamedTuple):
-  """A picture for a figure: its id, and what `eval_step` saw and found, without padding."""
+def _loss_sums(loss: Loss, logits: jax.Array, labels: jax.Array) -> Any:
+  """The sums of a loss of each picture, `[batch, ...]`."""
+  labels = fitting.resize_mask(labels, logits.shape[1:3])  # but for huge labels it is their size
 
-  id: str
-  image: np.ndarray  # uint8 [height, width, 3]
-  label: np.ndarray  # uint8 [height', width'], class indices or IGNORED
-  prediction: np.ndarray  # uint8 [height', width']
+  def of_picture(logits: jax.Array, label: jax.Array) -> Any:
+    return loss.sums(logits[None], label[None], pixel_weights(label[None]))
+
+  return jax.lax.map(lambda pair: of_picture(*pair), (logits, labels))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +86,8 @@ class Result:
     places: int `[pictures]`, in the split; ascending.
     ids: str `[pictures]`.
     confusions: int64 `[pictures, classes, classes]`.
-    scores: what `segmentation.scores` makes of their sum.
+    scores: see `Evaluator.scores`; and `loss`, where it was computed.
+    evaluator: whose scores they are.
     examples: the first pictures.
     extra: what the audit needs beside the matrices, see `audit.extra_counts`, where asked for.
     skipped: the errors of examples that could not be used.
@@ -78,12 +97,23 @@ class Result:
   ids: np.ndarray
   confusions: np.ndarray
   scores: dict[str, Any]
+  evaluator: Evaluator
   examples: list[Picture]
   extra: dict[str, np.ndarray]
   skipped: list[str]
 
+  @property
+  def table(self) -> list[Score]:
+    """The scores of the split that there are, the one that matters most first."""
+    return [score for score in (*self.evaluator.table, LOSS) if score.name in self.scores]
 
-class Evaluator:
+  @property
+  def values(self) -> dict[str, float]:
+    """The scores of the split, by name."""
+    return {score.name: self.scores[score.name] for score in self.table}
+
+
+class Evaluation:
   """Evaluates on one split; compiled once, called as often as one likes."""
 
   def __init__(
@@ -94,6 +124,8 @@ class Evaluator:
     label_space: LabelSpace,
     *,
     batch_size: int,
+    evaluator: Evaluator | None = None,
+    loss: Loss | None = None,
     workers: int = 0,
     num_pictures: int = 0,
     options: passes.Options = passes.WHOLE,
@@ -108,6 +140,8 @@ class Evaluator:
       model: the network.
       label_space: names of classes and categories.
       batch_size: pictures a step, over all devices of all processes.
+      evaluator: what to score by; None: `Segmentation`.
+      loss: a loss whose value over the split is a score too.
       workers: processes that prepare batches.
       num_pictures: how many examples a `Result` has, if there are as many that can be used.
       options: how to predict.
@@ -115,18 +149,24 @@ class Evaluator:
         the evaluation with its error.
       timeout: seconds after which a batch that does not come ends the evaluation.
     """
+    self._evaluator = evaluator or Segmentation()
+    self._channels = model.channels
+    self._loss = loss
     self._skip_bad_examples = skip_bad_examples
     self._batches = functools.partial(pipeline.eval_batches, source, op, batch_size=batch_size)
     self._workers = workers
     self._timeout = timeout
     # On this process's devices only: others may have pictures of other sizes, or fewer.
+    self._step = functools.partial(
+      eval_step,
+      model=model,
+      evaluator=self._evaluator,
+      loss=loss,
+      options=options,
+      multiple=padding.multiple_of(op.ops),
+    )
     self._eval_step = jax.pmap(
-      functools.partial(
-        eval_step, model=model, options=options, multiple=padding.multiple_of(op.ops)
-      ),
-      axis_name="batch",
-      in_axes=(None, 0),
-      devices=jax.local_devices(),
+      self._step, axis_name="batch", in_axes=(None, 0), devices=jax.local_devices()
     )
     self._label_space = label_space
     self._num_pictures = num_pictures
@@ -143,36 +183,70 @@ class Evaluator:
       UserError: an example cannot be used, a worker process died, or no batch came in time.
     """
     num_classes = self._label_space.num_classes
-    places, ids, skipped = [np.zeros(0, int)], [np.zeros(0, str)], []
-    confusions = [np.zeros((0, num_classes, num_classes), np.int32)]
+    places, ids, skipped, counted = [np.zeros(0, int)], [np.zeros(0, str)], [], []
     extra = {}
     if audit_predictions:  # a process may have no picture, but has to tell of the same counts
       extra = audit.extra_counts(*np.zeros((2, 0, 0), np.uint8), num_classes)
+    on_host = type(self._evaluator).count is not Evaluator.count
     for batch, outputs in self._run(variables, on_bad_example=skipped.append):
       real = np.asarray(batch["mask"])
       places.append(batch["index"][real])
       ids.append(batch["id"][real])
-      confusions.append(np.asarray(outputs["confusion"])[real])
-      if audit_predictions:
-        counts = (
-          audit.extra_counts(picture.label, picture.prediction, num_classes)
-          for _, picture in _pictures(batch, outputs)
-        )
-        extra = audit.sum_counts([extra, *counts])
-    places, ids, confusions = (
-      devices.gather_rows(np.concatenate(parts)) for parts in (places, ids, confusions)
-    )
+      rows = jax.tree.map(lambda x, real=real: np.asarray(x)[real], outputs["counts"])
+      if on_host or audit_predictions:
+        pictures = [picture for _, picture in _pictures(batch, outputs)]
+        if on_host:
+          rows["host"] = self._count(pictures)
+        if audit_predictions:
+          pairs = ((picture.label, picture.prediction) for picture in pictures)
+          counts = (audit.extra_counts(*pair, num_classes) for pair in pairs)
+          extra = audit.sum_counts([extra, *counts])
+      counted.append(rows)
+    places, ids = (devices.gather_rows(np.concatenate(parts)) for parts in (places, ids))
     order = np.argsort(places)
-    places, confusions = places[order], confusions[order].astype(np.int64)
+    places = places[order]
+    if not counted:
+      counted = [self._no_rows(variables)]
+    rows = jax.tree.map(lambda *parts: devices.gather_rows(np.concatenate(parts))[order], *counted)
+    confusions = rows["confusion"].astype(np.int64)
     return Result(
       places=places,
       ids=ids[order],
       confusions=confusions,
-      scores=segmentation.scores(confusions.sum(0), self._label_space),
+      scores=self._scores(rows),
+      evaluator=self._evaluator,
       examples=self.pictures(variables, places[: self._num_pictures].tolist()),
       extra={key: devices.gather_rows(counts[None]).sum(0) for key, counts in extra.items()},
       skipped=sorted(devices.gather_rows(np.array(skipped, str)).tolist()),
     )
+
+  def _count(self, pictures: Sequence[Picture]) -> dict[str, np.ndarray]:
+    """What the evaluator counts of pictures on the host, `[pictures, ...]` by name."""
+    counted = [
+      self._evaluator.count(picture, self._label_space.num_classes) for picture in pictures
+    ]
+    names = counted[0] if counted else ()
+    return {name: np.stack([counts[name] for counts in counted]) for name in names}
+
+  def _no_rows(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts of no pictures: a process may have none, but has to tell of the same counts."""
+    pixels = np.zeros((1, 16, 16), np.uint8)
+    image = np.zeros((1, 16, 16, self._channels), np.uint8)
+    rows = jax.eval_shape(self._step, variables, {"image": image, "label": pixels})["counts"]
+    rows["host"] = self._count([Picture("", image[0], pixels[0], pixels[0])])
+    return jax.tree.map(lambda x: np.zeros((0, *x.shape[1:]), x.dtype), rows)
+
+  def _scores(self, rows: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of the split, of the counts of all pictures."""
+    confusions = rows["confusion"].astype(np.int64)
+    counts = {**rows["device"], **rows.get("host", {})}
+    scores = self._evaluator.scores(confusions, counts, self._label_space)
+    if self._loss is not None:
+      sums = jax.tree.map(
+        lambda x: x.sum(axis=0, dtype=np.float64).astype(np.float32), rows["loss"]
+      )
+      scores["loss"] = float(self._loss.value(sums)) if len(confusions) else np.nan
+    return scores
 
   def pictures(self, variables: Mapping[str, Any], places: Sequence[int]) -> list[Picture]:
     """Predicts some of the pictures, on this process's devices alone and without worker processes.

@@ -1,15 +1,15 @@
 import pytest
 
-from configs import common
+from flax_unet import config_arg
 from flax_unet.errors import UserError
 
 DEFAULTS = {"paper": False, "width": 64, "res": "512x1024", "lr": 0.1}
 
 
 def test_switches_and_values():
-  arg = common.parse_arg("paper, width=32,res=256x512", **DEFAULTS)
+  arg = config_arg.parse("paper, width=32,res=256x512", **DEFAULTS)
   assert dict(arg) == {"paper": True, "width": 32, "res": "256x512", "lr": 0.1}
-  assert dict(common.parse_arg(None, **DEFAULTS)) == DEFAULTS
+  assert dict(config_arg.parse(None, **DEFAULTS)) == DEFAULTS
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,4 @@ def test_switches_and_values():
 )
 def test_what_is_not_understood_is_refused(arg, message):
   with pytest.raises(UserError, match=message):
-    common.parse_arg(arg, **DEFAULTS)
+    config_arg.parse(arg, **DEFAULTS)

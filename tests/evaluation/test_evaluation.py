@@ -13,7 +13,7 @@ from flax_unet import nested
 from flax_unet.data import label_spaces, op_spec
 from flax_unet.data.label_space import IGNORED
 from flax_unet.errors import UserError
-from flax_unet.evaluation import evaluator
+from flax_unet.evaluation import evaluation
 from flax_unet.evaluation.metrics import audit, segmentation
 from flax_unet.models import base
 
@@ -38,7 +38,7 @@ SOURCE = _source([(16, 24)] * 7)
 
 
 def _evaluate(model, variables, source=SOURCE, pp="label_map", batch_size=4, num_pictures=0):
-  evaluate = evaluator.Evaluator(
+  evaluate = evaluation.Evaluation(
     source,
     op_spec.parse(pp, SPACE),
     model,
@@ -123,7 +123,7 @@ def test_the_first_pictures_are_kept_for_figures(pixelwise_unet):
 def test_audit_counts_are_those_of_the_pictures_without_padding(pixelwise_unet, sizes):
   model, variables, _ = pixelwise_unet(depth=1)
   source = _source(sizes)
-  evaluate = evaluator.Evaluator(
+  evaluate = evaluation.Evaluation(
     source,
     op_spec.parse("label_map", SPACE),
     model,
@@ -159,7 +159,7 @@ class _SlowSource(list):
 )
 def test_a_worker_that_dies_or_hangs_ends_the_evaluation(pixelwise_unet, signum, timeout, message):
   model, variables, _ = pixelwise_unet(depth=1)
-  evaluate = evaluator.Evaluator(
+  evaluate = evaluation.Evaluation(
     _SlowSource(_source([(16, 24)] * 100)),
     op_spec.parse("label_map", SPACE),
     model,
@@ -188,7 +188,7 @@ def _signal_first_worker(signum):
 
 def test_the_pictures_of_a_page_start_no_process(pixelwise_unet):
   model, variables, _ = pixelwise_unet(depth=1)
-  evaluate = evaluator.Evaluator(
+  evaluate = evaluation.Evaluation(
     SOURCE, op_spec.parse("label_map", SPACE), model, SPACE, batch_size=4, workers=2
   )
   before = {process.pid for process in psutil.Process().children()}

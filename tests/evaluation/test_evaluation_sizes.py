@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from flax_unet.data import label_spaces, op_spec
-from flax_unet.evaluation import evaluator
+from flax_unet.evaluation import evaluation
+from flax_unet.evaluation.inference import fitting
 from flax_unet.evaluation.metrics.counting import count
 from flax_unet.models.unet import UNet
 
@@ -37,14 +38,14 @@ def variables(model):
 
 def _evaluator(source, model, spec="label_map|pad_to_multiple(32)", batch_size=4, **kwargs):
   op = op_spec.parse(spec, SPACE)
-  return evaluator.Evaluator(source, op, model, SPACE, batch_size=batch_size, **kwargs)
+  return evaluation.Evaluation(source, op, model, SPACE, batch_size=batch_size, **kwargs)
 
 
 def test_pictures_of_many_sizes_are_scored_as_each_alone(source, model, variables):
   result = _evaluator(source, model)(variables)
   assert result.ids.tolist() == [example["id"] for example in source]
   op = op_spec.parse("pad_to_multiple(32)", SPACE)
-  predict = jax.jit(evaluator.predict, static_argnums=(0, 3), static_argnames="multiple")
+  predict = jax.jit(fitting.predict, static_argnums=(0, 3), static_argnames="multiple")
   for example, confusion in zip(source, result.confusions, strict=True):
     padded = op(example, np.random.default_rng(0))
     height, width = example["label"].shape

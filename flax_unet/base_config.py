@@ -1,0 +1,146 @@
+"""Every setting with its default: what all configurations start from.
+
+A configuration takes this one, and says what it changes:
+
+    from flax_unet import base_config
+
+    def get_config(arg=None):
+      config = base_config.get_config()
+      config.lr = 3e-3
+      return config
+
+The defaults suit small data sets of one's own. The configuration is locked, so that a setting that
+does not exist is an error here as on the command line; groups whose settings depend on a name
+(`input.data`, `model`, `optax`, `evals`) can be replaced as a whole.
+`python -m flax_unet.tools.show_config --config=FILE` shows what a configuration changes.
+"""
+
+import ml_collections
+from ml_collections.config_dict import placeholder
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """Returns the defaults, locked."""
+  config = ml_collections.ConfigDict()
+
+  config.seed = 0
+  config.deterministic = False  # True: on GPUs, the same bits in every run, at some cost in speed
+  config.label_space = ""  # the classes: a name, N_classes, or a classes file
+  config.total_steps = placeholder(int)  # either this or total_epochs
+  config.total_epochs = placeholder(int)
+
+  config.input = {
+    "data": {
+      "name": "",  # of tensorflow-datasets, "folder", or package.module.Source
+      "split": "train",
+      "data_dir": placeholder(str),  # where prepared data lies; None: ~/tensorflow_datasets
+      "manual_dir": placeholder(str),  # where archives lie; None: downloads/manual in data_dir
+    },
+    "pp": "label_map|random_scale(0.5, 2.0)|random_crop(256, 256)|flip_lr|photometric",
+    "batch_size": 8,  # over all devices
+    "on_bad_example": "raise",  # or "skip": the next one takes its place
+    "cache": "none",  # or "disk": keep decoded pictures, which takes room but no time to decode
+    "cache_dir": placeholder(str),  # where to keep them; None: ~/.cache/flax_unet_decoded
+    "workers": 4,  # processes that prepare batches; 0: threads of this one
+    "timeout": 300,  # seconds after which a batch that does not come ends the run
+    "prefetch": 2,  # batches prepared ahead (by each worker)
+    "prefetch_to_device": 1,  # batches sent to the devices ahead
+  }
+
+  config.model_name = "unet"  # or package.module.Network
+  config.model = {
+    "width": 32,  # channels of the first level
+    "depth": 4,  # how often the resolution is halved
+    "norm": "batch",  # or group, none
+    "padding": "same",  # or valid: unpadded convolutions, as in the original U-Net
+    "upsample": "transpose",  # or bilinear
+    "dropout": 0.0,
+    "dtype": "float32",  # or bfloat16; parameters are float32 in any case
+    "conv": "auto",  # on CPUs our own convolutions, which are faster; or "xla"
+    "remat": False,  # True: less memory, about a third more computation
+    "mean": (0.485, 0.456, 0.406),  # of each channel of the pictures, in units of 0..1: ImageNet's
+    "stddev": (0.229, 0.224, 0.225),
+  }
+  config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors
+
+  config.loss = "cross_entropy_dice"  # or dice, focal(gamma=2.0), tversky, .., a + 0.5 * b
+  config.class_weights = placeholder(tuple)  # one a class; None: all 1
+
+  config.optax_name = "adamw"  # any optimizer of optax, or package.module.function
+  config.optax = {"b1": 0.9, "b2": 0.999}  # its arguments
+  config.lr = 1e-3
+  config.wd = 1e-4
+  config.wd_on = "kernels"  # or "all": biases and normalisations too
+  config.lr_mult = ()  # by parameter, the first that matches, such as (("encoder_.*", 0.1),)
+  config.grad_clip_norm = 1.0  # None: no clipping
+  config.schedule = {
+    "decay_type": "cosine",  # or constant, polynomial, cosine_restarts, steps, one_cycle
+    "warmup_steps": 50,
+    "power": 0.9,  # of a polynomial decay
+    "end_lr": 0.0,
+  }
+  config.accumulate_steps = 1  # parts of a batch worked on one after the other, to save memory
+  config.skip_nonfinite = 0  # steps in a row that may be skipped for a loss that is not finite
+  config.ema_decay = placeholder(float)  # of the parameters' moving average, such as 0.999
+
+  config.evals = {"val": evaluation()}
+  config.best = "val/mean_iou"  # the score that tells which checkpoint is the best
+  config.early_stopping = 0  # stop after so many evaluations in which `best` does not improve
+
+  config.log_training_steps = 50
+  config.ckpt_steps = 500
+  config.profile_steps = 0  # number of steps to profile for TensorBoard, soon after the start
+  return config.lock()
+
+
+def evaluation(split: str = "validation") -> ml_collections.ConfigDict:
+  """Returns the defaults of an evaluation, `config.evals.<name>`.
+
+  Args:
+    split: of the data set.
+  """
+  config = ml_collections.ConfigDict()
+  config.type = "segmentation"  # or boundary, or package.module.Evaluator
+  config.split = split
+  config.pp = "label_map|pad_to_multiple(128)"  # few shapes, so few compilations
+  config.batch_size = 8  # over all devices
+  config.log_steps = 500
+  config.num_pictures = 6  # in the report and TensorBoard
+  config.inference = {
+    "mode": "whole",  # or "tiles": windows that overlap, for pictures of any size
+    "tile": (512, 512),  # height and width of a window
+    "overlap": 128,  # pixels that neighbouring windows share
+    "scales": (1.0,),  # probabilities are averaged over these, for example (0.75, 1.0, 1.25)
+    "flip": False,  # whether to average over the mirrored picture too
+  }
+  return config
+
+
+def test_evaluation(val: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """Returns an evaluation like another one, of the split "test" and at the end only."""
+  config = val.copy_and_resolve_references()
+  config.split = "test"
+  config.log_steps = 1_000_000
+  return config
+
+
+def folder_data(images: str, labels: str) -> ml_collections.ConfigDict:
+  """Returns the defaults of `config.input.data` for folders of images and masks.
+
+  Args:
+    images: folder of the images.
+    labels: folder of the masks.
+  """
+  config = ml_collections.ConfigDict()
+  config.name = "folder"
+  config.split = "train"
+  config.data_dir = placeholder(str)  # where the paths below start; None: the current folder
+  config.images = images
+  config.labels = labels
+  config.image_suffix = ""  # what images' names end with; may hold the ending: _sat.jpg
+  config.label_suffix = ""  # the same for masks
+  config.lists = {"train": "", "validation": "", "test": ""}  # files, a picture a line
+  config.folders = {"train": "", "validation": "", "test": ""}  # or a folder for each split
+  config.validation_share = 0.2  # where there are neither lists nor folders
+  config.validation_seed = 0  # the draw depends on it and on the pictures' names only
+  return config

@@ -1,0 +1,1 @@
+"""What a split is scored by: `config.evals.<name>.type`."""

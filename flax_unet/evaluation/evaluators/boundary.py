@@ -1,0 +1,72 @@
+"""The evaluator "boundary": how well the outlines of the classes are met."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flax_unet.data.label_space import LabelSpace
+from flax_unet.evaluation.evaluators.base import Evaluator, Picture
+from flax_unet.evaluation.metrics import boundary
+from flax_unet.evaluation.metrics.score import Score
+from flax_unet.evaluation.metrics.segmentation import mean_of_defined, ratio
+
+
+@dataclasses.dataclass(frozen=True)
+class Boundary(Evaluator):
+  """Boundary IoU and boundary F-score; see `metrics.boundary`.
+
+  Attributes:
+    width: of the strip inside of each outline, as a share of the picture's diagonal.
+    tolerance: the largest distance at which outlines match, likewise.
+  """
+
+  width: float = 0.02
+  tolerance: float = 0.0075
+
+  table: ClassVar = (
+    Score(
+      "mean_boundary_iou",
+      "mean boundary IoU",
+      "mean over classes of the IoU of the strips along the inside of the outlines",
+    ),
+    Score(
+      "mean_boundary_f",
+      "mean boundary F",
+      "mean over classes of the F-score of outlines that match within the tolerance",
+    ),
+  )
+  class_table: ClassVar = (
+    Score("boundary_iou", "boundary IoU", "IoU of the strips along the inside of the outlines"),
+    Score("boundary_f", "boundary F", "F-score of the outlines, mean over pictures"),
+  )
+
+  def __post_init__(self):
+    """Refuses widths that are none."""
+    for name in ("width", "tolerance"):
+      if not 0 < getattr(self, name) < 1:
+        raise ValueError(f"{name} = {getattr(self, name)}: it must be above 0 and below 1")
+
+  def count(self, picture: Picture, num_classes: int) -> Mapping[str, np.ndarray]:
+    """See base class."""
+    pair = picture.label, picture.prediction
+    intersections, unions = boundary.strip_overlap(*pair, num_classes, self.width)
+    f_scores = boundary.f_scores(*pair, num_classes, self.tolerance)
+    return {"intersections": intersections, "unions": unions, "f_scores": f_scores}
+
+  def scores(
+    self, confusions: np.ndarray, counts: Mapping[str, np.ndarray], label_space: LabelSpace
+  ) -> dict[str, Any]:
+    """See base class."""
+    del confusions
+    iou = ratio(counts["intersections"].sum(axis=0), counts["unions"].sum(axis=0))
+    f_score = mean_of_defined(counts["f_scores"], axis=0)
+    return {
+      "mean_boundary_iou": float(mean_of_defined(iou)),
+      "mean_boundary_f": float(mean_of_defined(f_score)),
+      "per_class": {
+        name: {"boundary_iou": float(iou[index]), "boundary_f": float(f_score[index])}
+        for index, name in enumerate(label_space.class_names)
+      },
+    }

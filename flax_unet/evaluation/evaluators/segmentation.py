@@ -1,0 +1,27 @@
+"""The evaluator "segmentation": what follows from confusion matrices."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flax_unet.data.label_space import LabelSpace
+from flax_unet.evaluation.evaluators.base import Evaluator
+from flax_unet.evaluation.metrics import segmentation
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmentation(Evaluator):
+  """Mean IoU, pixel accuracy, F1 and the rest; see `metrics.segmentation`."""
+
+  table = segmentation.SCORES
+  class_table = segmentation.CLASS_SCORES
+  audits: ClassVar[bool] = True
+
+  def scores(
+    self, confusions: np.ndarray, counts: Mapping[str, np.ndarray], label_space: LabelSpace
+  ) -> dict[str, Any]:
+    """See base class."""
+    del counts
+    return segmentation.scores(confusions.sum(axis=0), label_space)

@@ -1,0 +1,234 @@
+"""What a configuration stands for: its parts are built before anything is opened.
+
+Building is the check: what cannot be built is refused here, in one line that names the key. Values
+that are out of range are refused by `checks` first.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+from absl import logging
+
+from flax_unet import errors
+from flax_unet.data import label_spaces, op_spec, ops, padding
+from flax_unet.data.label_space import LabelSpace
+from flax_unet.evaluation.evaluators import spec as evaluator_spec
+from flax_unet.evaluation.evaluators.base import Evaluator
+from flax_unet.evaluation.inference import passes
+from flax_unet.evaluation.metrics.score import LOSS, Score
+from flax_unet.losses import spec as loss_spec
+from flax_unet.losses.base import Loss
+from flax_unet.models import base, registry
+from flax_unet.run import checks
+from flax_unet.training import optimizer, state, steps
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalParts:
+  """The parts of an evaluation, `config.evals.<name>`.
+
+  Attributes:
+    op: preprocessing of its examples.
+    options: how to predict.
+    evaluator: what to score by.
+  """
+
+  op: op_spec.Chain
+  options: passes.Options
+  evaluator: Evaluator
+
+  @property
+  def multiple(self) -> int:
+    """Up to a multiple of how many pixels images are mirrored."""
+    return padding.multiple_of(self.op.ops)
+
+  @property
+  def resize(self) -> tuple[int, int] | None:
+    """Height and width to which images are resampled, or None."""
+    resizes = [op for op in self.op.ops if isinstance(op, ops.Resize | ops.ResizeImage)]
+    return (resizes[-1].height, resizes[-1].width) if resizes else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+  """The parts of an experiment that need no data.
+
+  Attributes:
+    config: the configuration.
+    label_space: names and colours of the classes.
+    train_op: preprocessing of training examples.
+    model: the network.
+    loss: the loss.
+    evals: the evaluations by name; those called test.. last.
+  """
+
+  config: ml_collections.ConfigDict
+  label_space: LabelSpace
+  train_op: op_spec.Chain
+  model: base.Network
+  loss: Loss
+  evals: Mapping[str, EvalParts]
+
+  @property
+  def best(self) -> tuple[str, Score]:
+    """The evaluation and its score that tell which checkpoint is the best: `config.best`.
+
+    Raises:
+      UserError: there is no such evaluation or score.
+    """
+    name, _, score = self.config.best.partition("/")
+    if name not in self.evals:
+      raise errors.unknown("evaluation in config.best", name, self.evals)
+    table = {item.name: item for item in (*self.evals[name].evaluator.table, LOSS)}
+    if score not in table:
+      raise errors.unknown(f"score of '{name}' in config.best", score, table)
+    return name, table[score]
+
+  def init_state(self, image_size: tuple[int, int], total_steps: int) -> state.TrainState:
+    """The state before the first step, see `state.create`."""
+    return state.create(
+      self.model,
+      optimizer.make(self.config, total_steps),
+      image_size=image_size,
+      seed=self.config.seed,
+      ema=self.config.ema_decay is not None,
+    )
+
+  def map_train_step(self, devices: Sequence[jax.Device] | None = None) -> Any:
+    """The train step, mapped over devices: see `steps.map_train_step`."""
+    return steps.map_train_step(
+      self.loss,
+      accumulate_steps=self.config.accumulate_steps,
+      ema_decay=self.config.ema_decay,
+      skip_nonfinite=self.config.skip_nonfinite > 0,
+      keep_frozen=optimizer.Multipliers(self.config.lr_mult).keep_frozen,
+      devices=devices,
+    )
+
+  def check_image_size(self, size: tuple[int, int]) -> None:
+    """Refuses training pictures of a height and width that do not fit the network.
+
+    Raises:
+      UserError: the message holds the value, and the nearest sizes that fit.
+    """
+    try:
+      base.variable_shapes(self.model, size)
+    except ValueError as error:
+      raise errors.UserError(
+        f"config.model with training pictures of {size[0]} x {size[1]} pixels: {error}"
+      ) from error
+
+
+def build(
+  config: ml_collections.ConfigDict,
+  num_devices: int | None = None,
+  label_space: LabelSpace | None = None,
+) -> Parts:
+  """Builds the parts of an experiment.
+
+  Args:
+    config: the configuration.
+    num_devices: how many devices of all processes it is for; None: those there are.
+    label_space: that of a run; None: the one that the configuration names.
+
+  Raises:
+    UserError: one line that names the key, what it holds and what it may hold.
+  """
+  checks.check(config, num_devices or jax.device_count())
+  label_space = label_space or label_spaces.get(config.label_space)
+  checks.check_classes(config, label_space)
+  model = make_model(config, label_space)
+  parts = Parts(
+    config=config,
+    label_space=label_space,
+    train_op=make_op("input", config.input.pp, label_space),
+    model=model,
+    loss=_make_loss(config),
+    evals={name: make_eval(config, name, model, label_space) for name in ordered_evals(config)},
+  )
+  _ = parts.best
+  if config.total_steps is not None:
+    optimizer.make(config, config.total_steps)
+  if (size := parts.train_op.output_size(None)) is not None:
+    parts.check_image_size(size)
+  multipliers = optimizer.Multipliers(config.lr_mult)
+  if multipliers.pairs:
+    multipliers.check(base.variable_shapes(model)["params"])
+  return parts
+
+
+def ordered_evals(config: ml_collections.ConfigDict) -> list[str]:
+  """The names in `config.evals`, those called test.. last."""
+  return sorted(config.evals, key=lambda name: (name.startswith("test"), name))
+
+
+def make_model(config: ml_collections.ConfigDict, label_space: LabelSpace) -> base.Network:
+  """Builds the network.
+
+  Raises:
+    UserError: `model_name` or an argument in `config.model` is unknown.
+  """
+  return registry.build(config.model_name, config.model, label_space.num_classes)
+
+
+def make_eval(
+  config: ml_collections.ConfigDict, name: str, model: base.Network, label_space: LabelSpace
+) -> EvalParts:
+  """Builds the parts of `config.evals.<name>`.
+
+  Raises:
+    UserError: one of them cannot be built; the message names the key.
+  """
+  return EvalParts(
+    op=make_op(f"evals.{name}", config.evals[name].pp, label_space),
+    options=_make_options(config, name, model.geometry),
+    evaluator=evaluator_spec.parse(f"config.evals.{name}.type", config.evals[name].type),
+  )
+
+
+def make_op(where: str, spec: str, label_space: LabelSpace) -> op_spec.Chain:
+  """Parses the preprocessing of `config.<where>.pp`.
+
+  Raises:
+    UserError: it is malformed; the message names the key.
+  """
+  try:
+    return op_spec.parse(spec, label_space)
+  except errors.UserError as error:
+    raise errors.UserError(f"config.{where}.pp: {error}") from error
+
+
+def _make_options(
+  config: ml_collections.ConfigDict, name: str, geometry: base.Geometry
+) -> passes.Options:
+  values = dict(config.evals[name].inference)
+  known = [field.name for field in dataclasses.fields(passes.Options)]
+  for key in values:
+    if key not in known:
+      raise errors.unknown(f"key in config.evals.{name}.inference", key, known)
+  options = passes.Options(**values)
+  try:
+    options.check(geometry)
+  except ValueError as error:
+    raise errors.UserError(f"config.evals.{name}.inference.{error}") from error
+  if options.mode == "tiles" and geometry.context is None:
+    logging.warning(
+      "config.evals.%s.inference.mode = 'tiles': each pixel of %s depends on the whole image, so "
+      "the scores of tiles are not those of whole pictures",
+      name,
+      geometry.name,
+    )
+  return options
+
+
+def _make_loss(config: ml_collections.ConfigDict) -> Loss:
+  loss = loss_spec.parse(config.loss, tuple(config.class_weights or ()) or None)
+  if loss.gathers and config.accumulate_steps > 1:
+    raise errors.UserError(
+      f"config.accumulate_steps = {config.accumulate_steps} with config.loss = '{config.loss}': it "
+      "needs the logits of the whole batch at once, which parts do not have"
+    )
+  return loss

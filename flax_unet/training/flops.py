@@ -1,0 +1,33 @@
+"""How much a train step computes."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def batch_shapes(
+  batch_size: int, image_size: tuple[int, int], num_devices: int, channels: int
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """The shapes of a training batch, as the train step on the devices of one process takes it."""
+  batch = (num_devices, batch_size // num_devices, *image_size)
+  return {
+    "image": jax.ShapeDtypeStruct((*batch, channels), jnp.uint8),
+    "label": jax.ShapeDtypeStruct(batch, jnp.uint8),
+  }
+
+
+def count(train_step: Any, train_state: Any, batch: Any, parts: int) -> float:
+  """Floating-point operations of a train step, by XLA's count of the program for GPUs.
+
+  That program has plain convolutions. Others may have loops instead, whose body XLA counts once.
+
+  Args:
+    train_step: the step, mapped over one device.
+    train_state: the state, or its shapes.
+    batch: the shapes of a batch, for one device.
+    parts: of the batch that are worked on one after the other, which is a loop as well.
+  """
+  shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), train_state)
+  lowered = jax.jit(train_step).trace(shapes, batch).lower(lowering_platforms=("cuda",))
+  return lowered.cost_analysis()["flops"] * parts
