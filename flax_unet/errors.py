@@ -14,6 +14,8 @@ from typing import NoReturn
 
 from absl import app, flags
 
+from flax_unet import nested
+
 _SHUTDOWN_SECONDS = 5  # for threads to end, once a save under way has had its time
 
 _HELP = ("--help", "-help", "-h", "--helpshort")
@@ -152,6 +154,14 @@ def _unknown_setting(error: AttributeError | KeyError) -> str:
   """Takes the name, and the nearest one, out of what ml_collections raises for an unknown key."""
   (reason,) = error.args
   reason = reason.args[0] if isinstance(reason, KeyError) else reason
+  if match := re.match(r'Key "(\w+)" does not exist and cannot be added', reason):
+    # A configuration sets it; ml_collections would list all settings with their values.
+    from flax_unet import base_config
+
+    known = [key.split(".")[-1] for key in nested.flatten(base_config.get_config().to_dict())]
+    near = difflib.get_close_matches(match[1], known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else "flax_unet/base_config.py has all there are"
+    return f"the configuration sets '{match[1]}', which is no setting: {hint}"
   name, _, hint = reason.partition("\n")
   if not name.startswith("'"):
     return reason

@@ -148,3 +148,39 @@ def test_the_configuration_of_a_run_is_one(tmp_path, monkeypatch):
   path.unlink()
   with pytest.raises(errors.UserError, match=f"^{tmp_path} holds no run: train first"):
     _parse_json(path, monkeypatch)
+
+
+BASED = """
+from flax_unet import base_config
+
+def get_config(arg=None):
+  config = base_config.get_config()
+  {}
+  return config
+"""
+
+
+@pytest.mark.parametrize(
+  ("line", "message"),
+  [
+    ("config.warmup_step = 3", "the configuration sets 'warmup_step', .* did you mean 'warmup_st"),
+    ("config.schedule.warmup = 3", "sets 'warmup', which is no setting: did you mean"),
+    ("config.qqq = 3", "sets 'qqq', which is no setting: flax_unet/base_config.py has all"),
+  ],
+)
+def test_a_setting_that_no_configuration_has_is_refused_in_one_line(parse, tmp_path, line, message):
+  (tmp_path / "config.py").write_text(BASED.format(line))
+  with pytest.raises(errors.UserError, match=message) as error:
+    parse()
+  assert "\n" not in str(error.value)
+
+
+def test_a_configuration_that_comes_with_the_program_is_found_from_anywhere(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  values = flags.FlagValues()
+  monkeypatch.setattr(flags, "FLAGS", values)
+  command = ["main.py", "--config=configs/street_scenes.py:width=3"]
+  monkeypatch.setattr(sys, "argv", command)
+  holder = config_flag.define(values)
+  errors._parse_flags(command)
+  assert holder.value.model.width == 3

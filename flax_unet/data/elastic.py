@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from flax_unet.data.label_space import IGNORED
-from flax_unet.data.ops import Example, Op
+from flax_unet.data.ops import Example, Op, on_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,5 +48,9 @@ class Elastic(Op):
         cv2.INTER_NEAREST,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=IGNORED,
+      ),
+      **on_weights(
+        example,
+        lambda weights: cv2.remap(weights, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT),
       ),
     }

@@ -15,7 +15,7 @@ shapes in `elastic.py`.
 import abc
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import cv2
@@ -25,7 +25,9 @@ from flax_unet.data import images
 from flax_unet.data.label_space import IGNORED, LabelSpace, count_values
 from flax_unet.errors import UserError
 
-# `image`: uint8 [height, width, 3], RGB; `label`: uint8 [height, width]; `id`: str.
+# `image`: uint8 [height, width, 3], RGB; `label`: uint8 [height, width]; `id`: str. An op may add
+# `weights`: float32 [height, width], what each pixel counts in the loss; ops that follow move them
+# with the label.
 Example = Mapping[str, Any]
 
 # ImageNet's mean, RGB: about 0 once normalised, which is what mmsegmentation pads with.
@@ -53,6 +55,13 @@ def check_example(example: Example) -> None:
       f"{where}: image is {image.shape[0]} x {image.shape[1]} (height x width) "
       f"but label is {label.shape[0]} x {label.shape[1]}"
     )
+
+
+def on_weights(
+  example: Example, change: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, np.ndarray]:
+  """The `weights` of an example after a change; nothing where it has none."""
+  return {"weights": change(example["weights"])} if "weights" in example else {}
 
 
 class Op(abc.ABC):
@@ -111,6 +120,7 @@ def _resize(example: Example, height: int, width: int) -> Example:
     **example,
     "image": resize_image(example["image"], height, width),
     "label": resize_label(example["label"], height, width),
+    **on_weights(example, lambda weights: resize_image(weights, height, width)),
   }
 
 
@@ -213,6 +223,7 @@ class RandomCrop(Op):
       **example,
       "image": self.cut(images.decoded(example["image"], place[0].stop), place, PAD_COLOR),
       "label": self.cut(example["label"], place, IGNORED),
+      **on_weights(example, lambda weights: self.cut(weights, place, 0)),
     }
 
   def draw(self, label: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
@@ -258,4 +269,5 @@ class FlipLR(Op):
       **example,
       "image": cv2.flip(example["image"], 1),
       "label": cv2.flip(example["label"], 1),
+      **on_weights(example, lambda weights: cv2.flip(weights, 1)),
     }

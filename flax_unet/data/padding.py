@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from flax_unet.data.label_space import IGNORED
-from flax_unet.data.ops import Example, Op
+from flax_unet.data.ops import Example, Op, on_weights
 from flax_unet.errors import UserError
 
 MULTIPLE = 128  # pixels; fits networks of depth 7 and less, and leaves few shapes to compile
@@ -73,6 +73,9 @@ class PadToMultiple(Op):
       "image": mirror(example["image"], self.multiple),
       "label": cv2.copyMakeBorder(example["label"], *border, cv2.BORDER_CONSTANT, value=IGNORED),
       "size": np.array([height, width]),
+      **on_weights(
+        example, lambda weights: cv2.copyMakeBorder(weights, *border, cv2.BORDER_CONSTANT, value=0)
+      ),
     }
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -36,6 +36,10 @@ class ScaleCrop(Op):
       **example,
       "image": self.crop.cut(image, place, ops.PAD_COLOR),
       "label": self.crop.cut(label, place, IGNORED),
+      **ops.on_weights(
+        example,
+        lambda weights: self.crop.cut(ops.resize_image(weights, height, width), place, 0),
+      ),
     }
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:

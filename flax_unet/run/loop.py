@@ -31,6 +31,8 @@ from flax_unet.run.experiment import Experiment
 from flax_unet.training.state import TrainState, params_digest
 from flax_unet.training.train_log import ProgressWriter, TrainLog
 
+_IN_STEP = ("image", "label", "weights")  # of a batch
+
 
 def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   """Trains a model, evaluates it and writes the report; goes on where a run stopped.
@@ -113,7 +115,7 @@ def _train(begun: Beginning) -> int:
     while step < run.total_steps and not _has_converged(config, since_best):
       step += 1
       batch, waited = feed.timed_next(batches, config.input.timeout)
-      state, metrics = train_step(state, {key: batch[key] for key in ("image", "label")})
+      state, metrics = train_step(state, {key: batch[key] for key in _IN_STEP if key in batch})
       for profile in profilers:
         profile(step)
       log.add(step, metrics, batch["id"], waited)

@@ -62,7 +62,7 @@ class Parts:
     train_op: preprocessing of training examples.
     model: the network.
     loss: the loss.
-    evals: the evaluations by name; those called test.. last.
+    evals: the evaluations by name, the one that decides which checkpoint is the best first.
   """
 
   config: ml_collections.ConfigDict
@@ -161,8 +161,9 @@ def build(
 
 
 def ordered_evals(config: ml_collections.ConfigDict) -> list[str]:
-  """The names in `config.evals`, those called test.. last."""
-  return sorted(config.evals, key=lambda name: (name.startswith("test"), name))
+  """The names in `config.evals`: the one that `config.best` looks at, the others, then test..."""
+  best = config.best.partition("/")[0]
+  return sorted(config.evals, key=lambda name: (name != best, name.startswith("test"), name))
 
 
 def make_model(config: ml_collections.ConfigDict, label_space: LabelSpace) -> base.Network:

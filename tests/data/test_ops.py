@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flax_unet.data import label_spaces, ops
+from flax_unet.data import label_spaces, op_spec, ops
 from flax_unet.data.elastic import Elastic
 from flax_unet.errors import UserError
 
@@ -195,3 +195,34 @@ def test_the_generator_alone_decides(op):
 def test_check_example_names_id_and_shapes(image, label, message):
   with pytest.raises(UserError, match=message):
     ops.check_example({"image": image, "label": label, "id": "x"})
+
+
+class TestWeights:
+  @pytest.mark.parametrize(
+    "spec",
+    [
+      "flip_lr",
+      "random_crop(8, 10)",
+      "random_crop(16, 20)",  # padded, where they are 0
+      "resize(18, 27)",
+      "random_scale(0.8, 2.0)|random_crop(7, 6)",
+      "pad_to_multiple(16)",
+      "elastic(1.0)",
+    ],
+  )
+  def test_they_move_with_the_image(self, spec):
+    """The image is painted with the weights, so both are the same wherever a label counts."""
+    weights = np.add.outer(5 * np.arange(12), 9 * np.arange(18)).astype(np.float32)
+    image = np.repeat(weights.astype(np.uint8)[..., None], 3, axis=2)
+    example = {"image": image, "label": np.zeros((12, 18), np.uint8), "weights": weights, "id": "x"}
+    found = op_spec.parse(spec, label_spaces.get("9_classes"))(example, np.random.default_rng(1))
+    assert found["weights"].dtype == np.float32
+    assert found["weights"].shape == found["label"].shape
+    counts = found["label"] != IGNORED
+    if "elastic" in spec:  # at the border the image is mirrored, and weights are 0
+      counts[[0, 1, -1, -2]] = counts[:, [0, 1, -1, -2]] = False
+    assert counts.any()
+    difference = found["weights"] - found["image"][..., 0]
+    np.testing.assert_allclose(difference[counts], 0, atol=1)
+    if "elastic" not in spec:
+      np.testing.assert_array_equal(found["weights"][~counts], 0)

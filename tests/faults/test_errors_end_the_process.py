@@ -34,17 +34,17 @@ _SAVE_UNDER_WAY = """
 import time
 from flax_unet import errors
 from flax_unet.data import feed
-from flax_unet.training import checkpoint
-checksums, timed_next, calls = checkpoint._checksums, feed.timed_next, []
-def slow(folder):
+from flax_unet.training import checksums
+write, timed_next, calls = checksums.write, feed.timed_next, []
+def slow(*args, **kwargs):
   time.sleep(2)
-  return checksums(folder)
+  write(*args, **kwargs)
 def fail(*args):
   calls.append(args)
   if len(calls) == 12:
     raise errors.UserError("this example fails")
   return timed_next(*args)
-checkpoint._checksums, feed.timed_next = slow, fail
+checksums.write, feed.timed_next = slow, fail
 """
 
 

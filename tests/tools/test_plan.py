@@ -65,8 +65,8 @@ def test_what_does_not_fit_is_told_with_the_exit_code():
     ),
     (
       ("--config=configs/street_scenes.py", "--config.input.batch_size=4"),
-      "config.input.pp = 'label_map|flip_lr' takes pictures in the size that the data have: give it "
-      "with --image_size=HEIGHTxWIDTH",
+      "config.input.pp = 'label_map|flip_lr' takes pictures in the size that the data have: "
+      "give it with --image_size=HEIGHTxWIDTH",
     ),
     (
       ("--config=configs/street_scenes.py", "--config.input.batch_size=4", "--image_size=9"),
