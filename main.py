@@ -1,4 +1,7 @@
-"""Trains and evaluates a U-Net, and predicts: python main.py --config=configs/street_scenes.py"""
+"""Trains and evaluates a U-Net, and predicts.
+
+python main.py --config=configs/street_scenes.py
+"""
 
 import pathlib
 import sys
@@ -28,6 +31,7 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this proce
 
 
 def main(arguments):
+  """Runs the program; see above."""
   if arguments[1:]:
     raise errors.UserError(f"unexpected argument '{arguments[1]}': settings begin with --config.")
   memory.keep()

@@ -28,6 +28,7 @@ _IMAGE_SIZE = flags.DEFINE_string("image_size", "128x256", "HEIGHTxWIDTH in pixe
 
 
 def main(_) -> None:
+  """Runs the program; see above."""
   config = _CONFIG.value
   built = parts.build(config)
   height, width = map(int, _IMAGE_SIZE.value.split("x"))

@@ -51,6 +51,7 @@ def count_confusions(classifier, source) -> np.ndarray:
 
 
 def main() -> None:
+  """Runs the program; see above."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--data_dir", help="where the prepared data lies or is put")
   parser.add_argument("--config", default="128x256", help="size of the pictures")

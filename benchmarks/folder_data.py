@@ -40,6 +40,7 @@ print(seconds, *(split["sha256"] for split in dataset.fingerprint()["splits"].va
 
 
 def main(_) -> None:
+  """Runs the program; see above."""
   other = pathlib.Path(_OTHER.value).expanduser().resolve()
   if not (other / "flax_unet").is_dir():
     raise errors.UserError(f"--other={_OTHER.value}: is no checkout of this project")

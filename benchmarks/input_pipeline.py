@@ -184,6 +184,7 @@ def _check_comparable(source: datasets.Source, op: op_spec.Chain) -> None:
 
 
 def main(_) -> None:
+  """Runs the program; see above."""
   config = _CONFIG.value
   built = parts.build(config)
   label_space, op = built.label_space, built.train_op

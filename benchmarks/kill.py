@@ -75,6 +75,7 @@ def _different(expected: dict[str, object], found: dict[str, object]) -> str:
 
 
 def main() -> None:
+  """Runs the program; see above."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--kills", type=int, default=20)
   parser.add_argument("--kills_per_run", type=int, default=5)

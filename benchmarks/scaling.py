@@ -92,6 +92,7 @@ def _compile(work: _Work) -> tuple[Callable[[], None], dict[str, float]]:
 
 
 def main(argv):
+  """Runs the program; see above."""
   del argv
   jax.config.update("jax_num_cpu_devices", 2)
   processes.keep_compiled_programs()

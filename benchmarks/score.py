@@ -37,6 +37,7 @@ official.main()
 
 
 def main(_):
+  """Runs the program; see above."""
   with tempfile.TemporaryDirectory() as temporary:
     folder = pathlib.Path(temporary)
     _write_pictures(pathlib.Path(_ZIPS.value) / "gtFine_trainvaltest.zip", folder)

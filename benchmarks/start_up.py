@@ -46,6 +46,7 @@ def seconds_to_first_step(config: str, cache: pathlib.Path) -> float:
 
 
 def main() -> None:
+  """Runs the program; see above."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--config", default=str(ROOT / "configs/street_scenes.py"))
   parser.add_argument("--turns", type=int, default=3)

@@ -41,10 +41,12 @@ class CityscapesRecipe(torch.utils.data.Dataset):
     return self.pack(sample)
 
   def read(self, index: int) -> Sample:
+    """See base class."""
     image, label = self.pairs[index]
     return cv2.imread(str(image)), cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
 
   def scale(self, sample: Sample) -> Sample:
+    """See base class."""
     image, label = sample
     ratio = np.random.uniform(*self.ratios)
     size = (round(image.shape[1] * ratio), round(image.shape[0] * ratio))
@@ -54,6 +56,7 @@ class CityscapesRecipe(torch.utils.data.Dataset):
     )
 
   def crop(self, sample: Sample) -> Sample:
+    """See base class."""
     image, label = sample
     place = self._draw(label)
     for _ in range(10):
@@ -72,6 +75,7 @@ class CityscapesRecipe(torch.utils.data.Dataset):
     return slice(top, top + self.crop_size[0]), slice(left, left + self.crop_size[1])
 
   def flip(self, sample: Sample) -> Sample:
+    """See base class."""
     if np.random.rand() < 0.5:
       return sample
     image, label = sample
@@ -98,6 +102,7 @@ class CityscapesRecipe(torch.utils.data.Dataset):
     return image, label
 
   def pack(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor]:
+    """See base class."""
     image, label = sample
     return (
       torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),

@@ -24,6 +24,7 @@ class TorchUNet(nn.Module):
     self.logits = nn.Conv2d(width, num_classes, 1)
 
   def forward(self, x: torch.Tensor) -> torch.Tensor:
+    """See base class."""
     skips = []
     for block in self.encoder[:-1]:
       x = block(x)

@@ -163,6 +163,7 @@ def _measure_peak() -> float:
 
 
 def main(argv):
+  """Runs the program; see above."""
   del argv
   jax.config.update("jax_num_cpu_devices", math.gcd(os.cpu_count() or 1, _BATCH_SIZE.value))
   random = np.random.default_rng(0)

@@ -31,6 +31,7 @@ class Elastic(Op):
       raise ValueError(f"sigma must be >= 0 and grid >= 1, not {self.sigma} and {self.grid}")
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """See base class."""
     height, width = example["label"].shape
     nodes = rng.normal(scale=self.sigma, size=(self.grid, self.grid, 2)).astype(np.float32)
     displacement = cv2.resize(nodes, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -53,6 +53,7 @@ class LabelSpace:
 
   @property
   def num_classes(self) -> int:
+    """How many classes there are."""
     return len(self.class_names)
 
   @functools.cached_property
@@ -65,7 +66,7 @@ class LabelSpace:
 
   @functools.cached_property
   def known_ids(self) -> np.ndarray:
-    """bool `[256]`: whether a value is a label id."""
+    """Whether a value is a label id: bool `[256]`."""
     known = np.zeros(256, bool)
     known[list(self.id_to_index)] = True
     return known

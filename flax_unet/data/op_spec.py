@@ -58,6 +58,7 @@ class Chain(Op):
     return _decoded(example)
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """See base class."""
     for op in self.ops:
       size = op.output_size(size)
     return size

@@ -96,6 +96,7 @@ class LabelMap(Op):
     Raises:
       UserError: a value is no label id of the space; names the example's id and the value.
     """
+    del rng
     try:
       label = self.label_space.to_index(example["label"])
     except ValueError as error:
@@ -140,9 +141,13 @@ class Resize(Op):
     _check_size(self.height, self.width)
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """See base class."""
+    del rng
     return _resize(example, self.height, self.width)
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    """See base class."""
+    del size
     return self.height, self.width
 
 
@@ -162,9 +167,13 @@ class ResizeImage(Op):
     _check_size(self.height, self.width)
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """See base class."""
+    del rng
     return {**example, "image": resize_image(example["image"], self.height, self.width)}
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    """See base class."""
+    del size
     return self.height, self.width
 
 
@@ -180,6 +189,7 @@ class RandomScale(Op):
       raise ValueError(f"ratios must be 0 < low <= high, not low={self.low} and high={self.high}")
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """See base class."""
     return _resize(example, *self.draw(example["label"], rng))
 
   def draw(self, label: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
@@ -189,6 +199,8 @@ class RandomScale(Op):
     return max(1, round(height * ratio)), max(1, round(width * ratio))
 
   def output_size(self, size: tuple[int, int] | None) -> None:
+    """See base class."""
+    del size
     return None
 
 
@@ -218,6 +230,7 @@ class RandomCrop(Op):
       raise ValueError(f"cat_max_ratio must be in (0, 1], not {self.cat_max_ratio}")
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """See base class."""
     place = self.draw(example["label"], rng)
     return {
       **example,
@@ -255,6 +268,8 @@ class RandomCrop(Op):
     return np.count_nonzero(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum()
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    """See base class."""
+    del size
     return self.height, self.width
 
 
@@ -263,6 +278,7 @@ class FlipLR(Op):
   """Mirrors left and right with probability 1/2."""
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """See base class."""
     if not rng.integers(2):
       return dict(example)
     return {

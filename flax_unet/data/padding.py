@@ -61,6 +61,7 @@ class PadToMultiple(Op):
     Raises:
       UserError: image and label are not of one size.
     """
+    del rng
     height, width = example["label"].shape
     if example["image"].shape[:2] != (height, width):
       raise UserError(
@@ -79,4 +80,5 @@ class PadToMultiple(Op):
     }
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """See base class."""
     return size and tuple(side + -side % self.multiple for side in size)

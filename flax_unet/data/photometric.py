@@ -40,6 +40,7 @@ class Photometric(Op):
       )
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """See base class."""
     image = example["image"]
     brighten, contrast_last, change_contrast, saturate, rotate = rng.integers(2, size=5)
     contrast = rng.uniform(1 - self.contrast, 1 + self.contrast)

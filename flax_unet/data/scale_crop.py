@@ -27,6 +27,7 @@ class ScaleCrop(Op):
   needs_array = False
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+    """See base class."""
     height, width = self.scale.draw(example["label"], rng)
     # All of it: the crop is chosen by it, and OpenCV's INTER_NEAREST_EXACT cannot stop early.
     label = ops.resize_label(example["label"], height, width)
@@ -43,6 +44,7 @@ class ScaleCrop(Op):
     }
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
+    """See base class."""
     return self.crop.output_size(size)
 
 

@@ -1,4 +1,4 @@
-"""Reads lists of the pictures in a split: one a line, in any of the ways in which they are written.
+r"""Reads lists of the pictures in a split: one a line, in any of the ways they are written.
 
 day/7                              the id
 day\7.jpg                          its path below the images, with or without ending

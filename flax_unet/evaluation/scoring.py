@@ -56,7 +56,7 @@ def count_pairs(
   *,
   train_ids: bool = False,
   workers: int | None = None,
-  progress: Callable[[int], None] = lambda done: None,
+  progress: Callable[[int], None] = lambda _: None,
 ) -> Counts:
   """Reads and counts the pictures.
 

@@ -98,6 +98,7 @@ def draw_fence(
   plane, whole = along_street(x), rectangle(near, 0, far, look.height)
 
   def between_bars(u, v):
+    del v
     return (u - near) % look.period < look.gap * look.period
 
   canvas.paint(plane, whole, look.color, "fence", holes=between_bars if look.gap else None)

@@ -66,6 +66,7 @@ class Plane:
 
   @functools.cached_property
   def normal(self) -> Vector:
+    """The direction that the plane faces, of length 1."""
     (a, b, c), (d, e, f) = self.across, self.up
     return b * f - c * e, c * d - a * f, a * e - b * d
 
@@ -110,10 +111,12 @@ class Place:
 
   @functools.cached_property
   def forward(self) -> Vector:
+    """The direction along the ground in which it is seen, of length 1."""
     return math.sin(self.yaw), 0.0, math.cos(self.yaw)
 
   @functools.cached_property
   def right(self) -> Vector:
+    """The direction to the right of `forward`, of length 1."""
     return math.cos(self.yaw), 0.0, -math.sin(self.yaw)
 
   def point(self, aside: float, ahead: float, height: float) -> Vector:

@@ -106,7 +106,9 @@ def draw_rider_aside(
   Args:
     canvas: where to draw.
     plane: the two-wheeler's own plane, with u forward.
-    hips, hands, foot: (u, v) in metres: where the two-wheeler holds the rider.
+    hips: (u, v) in metres, where the two-wheeler holds the rider.
+    hands: likewise.
+    foot: likewise.
     helmet: whether a full helmet hides the head.
     rng: source of colours.
   """

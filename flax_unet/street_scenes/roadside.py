@@ -20,7 +20,7 @@ def sample_roadside(street: Street, rng: np.random.Generator) -> Iterator[Item]:
 
 
 def _edge(side: Side) -> float:
-  """x of the row in which posts stand."""
+  """The x of the row in which posts stand."""
   return side.kerb + side.sign * 0.5
 
 

@@ -25,7 +25,8 @@ def draw_street_scene(
 
   Args:
     rng: decides everything; the same state gives the same scene at every resolution.
-    height, width: of the picture, pixels; meant for a width of twice the height.
+    height: of the picture, in pixels.
+    width: of the picture, in pixels; meant to be twice the height.
 
   Returns:
     image uint8 `[height, width, 3]`, RGB, and Cityscapes label ids uint8 `[height, width]`.

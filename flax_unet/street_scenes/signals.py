@@ -60,6 +60,7 @@ def _draw_plate(canvas: Canvas, plane: Plane, rng: np.random.Generator) -> None:
 
 def _paint_limit(paint: Brush, rng: np.random.Generator) -> None:
   """A disc with a red rim, and two strokes for a number."""
+  del rng
   paint(ellipse(0, 0, 0.42, 0.42, 22), _RED)
   paint(ellipse(0, 0, 0.31, 0.31, 20), _WHITE)
   paint(rectangle(-0.14, -0.13, -0.03, 0.13), _BLACK)
@@ -79,6 +80,7 @@ def _paint_triangle(paint: Brush, rng: np.random.Generator) -> None:
 
 def _paint_parking(paint: Brush, rng: np.random.Generator) -> None:
   """A blue square with a white P."""
+  del rng
   paint(rectangle(-0.4, -0.4, 0.4, 0.4), _WHITE)
   paint(rectangle(-0.36, -0.36, 0.36, 0.36), _BLUE)
   paint(rectangle(-0.16, -0.24, -0.06, 0.24), _WHITE)
@@ -87,6 +89,7 @@ def _paint_parking(paint: Brush, rng: np.random.Generator) -> None:
 
 def _paint_priority(paint: Brush, rng: np.random.Generator) -> None:
   """A yellow diamond with a white rim."""
+  del rng
   diamond = np.array([(-0.46, 0), (0, -0.46), (0.46, 0), (0, 0.46)])
   paint(diamond, _WHITE)
   paint(diamond * 0.66, _YELLOW)
@@ -94,6 +97,7 @@ def _paint_priority(paint: Brush, rng: np.random.Generator) -> None:
 
 def _paint_no_entry(paint: Brush, rng: np.random.Generator) -> None:
   """A red disc with a white bar."""
+  del rng
   paint(ellipse(0, 0, 0.42, 0.42, 22), _WHITE)
   paint(ellipse(0, 0, 0.38, 0.38, 22), _RED)
   paint(rectangle(-0.26, -0.07, 0.26, 0.07), _WHITE)
@@ -101,6 +105,7 @@ def _paint_no_entry(paint: Brush, rng: np.random.Generator) -> None:
 
 def _paint_direction(paint: Brush, rng: np.random.Generator) -> None:
   """A blue disc with a white arrow."""
+  del rng
   paint(ellipse(0, 0, 0.42, 0.42, 22), _WHITE)
   paint(ellipse(0, 0, 0.38, 0.38, 22), _BLUE)
   paint(stroke((-0.2, -0.1), (0.16, 0.16), 0.11), _WHITE)

@@ -31,7 +31,7 @@ class Side:
 
   @property
   def walk(self) -> float:
-    """x of the middle of what pedestrians have."""
+    """The x of the middle of what pedestrians have."""
     low, high = abs(self.kerb), abs(self.frontage)
     if self.verge_at_kerb:
       low += self.verge
@@ -73,6 +73,7 @@ class Street:
 
   @property
   def sides(self) -> tuple[Side, Side]:
+    """The left and the right side of the street."""
     return self.left, self.right
 
   @property

@@ -30,6 +30,7 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
 def main(argv: Sequence[str]):
+  """Runs the program; see above."""
   if len(argv) < 2:
     raise errors.UserError("no runs: name at least one workdir of a finished run")
   folders = [pathlib.Path(folder).expanduser() for folder in argv[1:]]

@@ -27,6 +27,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Where to write a state dict.")
 
 
 def main(_):
+  """Runs the program; see above."""
   folder = pathlib.Path(_WORKDIR.value).expanduser()
   if bool(_INPUT.value) == bool(_OUTPUT.value):
     raise errors.UserError("give either --output=FILE to write, or --input=FILE to read")

@@ -22,6 +22,7 @@ _IMAGE_SIZE = flags.DEFINE_string("image_size", None, "HEIGHTxWIDTH, where only 
 
 
 def main(_):
+  """Runs the program; see above."""
   serving.export_run(
     pathlib.Path(_WORKDIR.value).expanduser(),
     _CHECKPOINT.value,

@@ -32,6 +32,7 @@ _EXAMPLES = flags.DEFINE_integer("examples", 8, "How many examples to draw.", lo
 
 
 def main(_):
+  """Runs the program; see above."""
   config_flag.settle_length()
   config = _CONFIG.value
   label_space = label_spaces.get(config.label_space)

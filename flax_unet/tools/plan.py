@@ -35,6 +35,7 @@ _SEARCH = flags.DEFINE_bool("search", False, "Look for the largest batch that fi
 
 
 def main(_) -> int:
+  """Runs the program; see above."""
   if _TOPOLOGY.value:
     jax.config.update("jax_platforms", "cpu")  # leaves this machine's accelerators alone
     devices = chips.topology_devices(_TOPOLOGY.value)

@@ -27,6 +27,7 @@ _LABEL_SPACE = flags.DEFINE_string("label_space", None, "Another than that of th
 
 
 def main(_):
+  """Runs the program; see above."""
   path = pathlib.Path(_MODEL.value).expanduser()
   predictor = exported.ExportedPredictor(path)
   try:

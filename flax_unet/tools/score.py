@@ -38,13 +38,14 @@ _JSON = flags.DEFINE_string("json", None, "File to write all numbers to.")
 
 
 def main(_):
+  """Runs the program; see above."""
   label_space = label_spaces.get(_LABEL_SPACE.value)
   pairs, unused = _find_pairs(label_space)
   counts = scoring.count_pairs(
     pairs,
     label_space,
     train_ids=_PREDICTION_IDS.value == "train_ids",
-    progress=_Progress(len(pairs)) if sys.stderr.isatty() else lambda done: None,
+    progress=_Progress(len(pairs)) if sys.stderr.isatty() else lambda _: None,
   )
   scores = counts.scores(label_space)
   interval = bootstrap.mean_iou_interval(counts.confusions)

@@ -19,6 +19,7 @@ _NEW = object()
 
 
 def main(_):
+  """Runs the program; see above."""
   config_flag.settle_length()
   defaults = nested.flatten(base_config.get_config().to_dict())
   evaluation = nested.flatten(base_config.evaluation().to_dict())

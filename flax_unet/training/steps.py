@@ -21,7 +21,7 @@ def train_step(
   accumulate_steps: int = 1,
   ema_decay: float | None = None,
   skip_nonfinite: bool = False,
-  keep_frozen: Callable[[Any, Any], Any] = lambda new, old: new,
+  keep_frozen: Callable[[Any, Any], Any] = lambda new, _: new,
   num_processes: int = 1,
   axis_name: str,
 ) -> tuple[TrainState, dict[str, jax.Array]]:

@@ -134,6 +134,7 @@ class ProgressWriter(metric_writers.LoggingWriter):
     self._total_steps = total_steps
 
   def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+    """See base class."""
     words = [f"step {step}/{self._total_steps}"]
     words += [f"{key.removeprefix('train/')} {value:.4g}" for key, value in scalars.items()]
     if rate := scalars.get("train/steps_per_second"):
@@ -141,7 +142,9 @@ class ProgressWriter(metric_writers.LoggingWriter):
     logging.info("%s", "  ".join(words))
 
   def write_images(self, step: int, images: Mapping[str, object]) -> None:
+    """See base class."""
     del step, images
 
   def write_hparams(self, hparams: Mapping[str, object]) -> None:
+    """See base class."""
     del hparams

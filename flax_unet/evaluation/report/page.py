@@ -111,7 +111,7 @@ class _Shown:
     table: the scores of the split.
     class_table: those by class.
     classes: the classes with their scores, the best first, those without one last.
-    means: the means over classes, for those that have one.
+    means: the means over classes, by the scores' names.
   """
 
   table: list[Score]
@@ -146,8 +146,15 @@ class _Shown:
       table=[score for score in result.table if score.name not in repeated],
       class_table=columns,
       classes=rows if columns else [],
-      means={score.name: scores.get(f"mean_{score.name}") for score in columns},
+      means={score.name: _mean(per_class, score.name) for score in columns},
     )
+
+
+def _mean(per_class: Mapping[str, Mapping[str, Any]], score: str) -> float | None:
+  """The mean over the classes that have a value; of shares there is none."""
+  values = [item.get(score) for item in per_class.values()]
+  defined = [value for value in values if value is not None]
+  return float(np.mean(defined)) if defined and score != "share" else None
 
 
 def _categories(scores: Mapping[str, Any], label_space: LabelSpace) -> dict[str, float | None]:
