@@ -42,7 +42,7 @@ def read(where: str) -> dict[str, Any]:
   Args:
     where: a run's folder, whose newest checkpoint is read; a checkpoint,
       `<run>/checkpoints/<step>`; or a `.pth`, `.pt` or `.safetensors` file of the layout in
-      `torch_weights`.
+      `weights.milesial`.
 
   Returns:
     `params` (of a run with a moving average, that) and `batch_stats`, as NumPy arrays.

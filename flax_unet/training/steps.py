@@ -29,7 +29,7 @@ def train_step(
 
   Args:
     state: the same on all devices. Its network finds the pictures' places in the global batch in
-      the collection `batch`, see `UNet.dropout`.
+      the collection `batch`, which dropout follows.
     batch: `image` uint8 `[batch, height, width, channels]`, `label` uint8 `[batch, height, width]`,
       and perhaps `weights` float `[batch, height, width]`, of pixels in the loss.
     loss: of the whole global batch.
