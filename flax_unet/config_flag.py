@@ -137,7 +137,10 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:
   ):
     config_flags.register_flag_parser_for_type(kind, _OrNone(parser))
   holder = config_flags.DEFINE_config_file(
-    "config", None, "The experiment: FILE[:ARGUMENTS].", flag_values
+    "config",
+    None,
+    "The configuration, FILE[:ARGUMENTS], such as configs/cityscapes.py:width=32.",
+    flag_values,
   )
   flag_values["config"].parser = _FromAnyFolder("config")
   return holder

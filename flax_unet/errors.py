@@ -1,6 +1,7 @@
 """How a failure that the user can mend is reported: one line, and a non-zero exit code."""
 
 import difflib
+import functools
 import multiprocessing
 import os
 import re
@@ -47,7 +48,7 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
   """
   signal.signal(signal.SIGTERM, _terminate)
   try:
-    app.run(main, flags_parser=_parse_flags, **kwargs)
+    app.run(main, flags_parser=functools.partial(_parse_flags, main.__module__), **kwargs)
   except SystemExit as error:
     _exit(error.code)
   except BrokenPipeError:  # what reads our output has seen enough
@@ -105,8 +106,12 @@ def _watch_shutdown(code: int) -> None:
   threading.Thread(target=watch, daemon=True).start()
 
 
-def _parse_flags(arguments: list[str]) -> list[str]:
+def _parse_flags(program: str, arguments: list[str]) -> list[str]:
   """Parses flags, among them `--config` with its settings.
+
+  Args:
+    program: the module whose flags are its own.
+    arguments: of the command line.
 
   Returns:
     What is left of the arguments.
@@ -116,7 +121,7 @@ def _parse_flags(arguments: list[str]) -> list[str]:
       arguments or imports a module that is not there.
   """
   if any(argument in _HELP for argument in arguments[1:]):
-    print(_help())
+    print(_help(sys.modules[program]))
     raise SystemExit(0)
   try:
     return flags.FLAGS(arguments)
@@ -136,9 +141,8 @@ def _parse_flags(arguments: list[str]) -> list[str]:
     raise UserError(str(error)) from error
 
 
-def _help() -> str:
+def _help(program: types.ModuleType) -> str:
   """What the program does, and its own flags."""
-  program = sys.modules["__main__"]
   own = {flag.name: flag for flag in flags.FLAGS.get_key_flags_for_module(program.__name__)}
   for module, defined in flags.FLAGS.flags_by_module_dict().items():
     if module in (sys.argv[0], "__main__") or module.startswith("flax_unet"):

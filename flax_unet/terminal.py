@@ -2,11 +2,15 @@
 
 import logging
 import pathlib
+import shlex
+import sys
 import warnings
 from collections.abc import Mapping
 
 import absl.logging
 from absl import flags
+
+PROGRAM: list[str] = []  # how this command was called; empty: as a Python file
 
 _PACKAGE = str(pathlib.Path(__file__).parent)
 
@@ -34,6 +38,11 @@ def set_up() -> None:
   handler = absl.logging.get_absl_handler()
   handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
   handler.addFilter(_OwnMessages())
+
+
+def command_line() -> str:
+  """The command that does the same again."""
+  return shlex.join([*(PROGRAM or ["python", sys.argv[0]]), *sys.argv[1:]])
 
 
 def counted(number: int, noun: str) -> str:

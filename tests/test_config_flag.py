@@ -29,7 +29,7 @@ def parse(tmp_path, monkeypatch):
     command = ["main.py", f"--config={tmp_path / 'config.py'}{arg}", *arguments]
     monkeypatch.setattr(sys, "argv", command)  # where ml_collections looks for settings
     holder = config_flag.define(values)
-    assert errors._parse_flags(command) == ["main.py"]
+    assert errors._parse_flags("__main__", command) == ["main.py"]
     return holder.value
 
   return parse
@@ -129,7 +129,7 @@ def _parse_json(path, monkeypatch, *settings):
   command = ["main.py", f"--config={path}", *settings]
   monkeypatch.setattr(sys, "argv", command)
   holder = config_flag.define(values)
-  errors._parse_flags(command)
+  errors._parse_flags("__main__", command)
   return holder.value
 
 
@@ -143,7 +143,7 @@ def test_the_configuration_of_a_run_is_one(tmp_path, monkeypatch):
   with pytest.raises(errors.UserError, match="has no setting 'tiel'"):
     _parse_json(path, monkeypatch, "--config.tiel=3")
   path.write_text("{")
-  with pytest.raises(errors.UserError, match=r"config.json: is no JSON, or cut off"):
+  with pytest.raises(errors.UserError, match=r"config.json: is not JSON, or was cut off"):
     _parse_json(path, monkeypatch)
   path.unlink()
   with pytest.raises(errors.UserError, match=f"^{tmp_path} holds no run: train first"):
@@ -182,5 +182,5 @@ def test_a_configuration_that_comes_with_the_program_is_found_from_anywhere(tmp_
   command = ["main.py", "--config=configs/street_scenes.py:width=3"]
   monkeypatch.setattr(sys, "argv", command)
   holder = config_flag.define(values)
-  errors._parse_flags(command)
+  errors._parse_flags("__main__", command)
   assert holder.value.model.width == 3

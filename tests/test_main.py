@@ -65,7 +65,9 @@ def test_a_command_line_that_is_not_understood_is_refused_in_one_line(arguments,
 def test_help_shows_the_programs_own_flags():
   result = _run("--help")
   assert result.returncode == 0
-  assert result.stdout.splitlines()[2].startswith("  --config: ")
+  lines = result.stdout.splitlines()
+  assert "python main.py --config=configs/street_scenes.py" in lines[2]
+  assert next(line for line in lines if line.startswith("  --")).startswith("  --config: ")
   assert "--workdir" in result.stdout
   assert "--logtostderr" not in result.stdout
 

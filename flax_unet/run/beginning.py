@@ -1,4 +1,4 @@
-"""What a run begins with, or goes on with: its folder, its data, its state."""
+"""What a run begins or resumes with: its folder, its data, its state."""
 
 import dataclasses
 import pathlib
@@ -88,7 +88,7 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
     state = init_from.put(initial, state)
   else:
     state, place = checkpoints.restore(step, state)
-    logging.info("Going on from step %d of %d", step, run.total_steps)
+    logging.info("Resuming at step %d of %d", step, run.total_steps)
     due = run.due_evals(step)
     since_best = place.get("since_best", 0)
     evaluated = checkpoints.scores.evaluated(step)

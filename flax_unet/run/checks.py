@@ -32,7 +32,7 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
   _check_length(config)
   _check_ranges(config)
   if not config.evals:
-    raise errors.UserError("config.evals is empty: without an evaluation there is no report")
+    raise errors.UserError("config.evals is empty: a run needs at least one evaluation")
   for key, choices in (("on_bad_example", ("raise", "skip")), ("cache", ("none", "disk"))):
     if config.input[key] not in choices:
       raise errors.unknown(f"choice in config.input.{key}", config.input[key], choices)

@@ -24,7 +24,7 @@ def _records(path: pathlib.Path) -> Iterator[bytes]:
 
 
 def forget_after(workdir: pathlib.Path, step: int, again: Collection[str] = ()) -> None:
-  """Removes the events that a run which goes on from `step` writes again.
+  """Removes the events that a run writes again when it resumes from `step`.
 
   Call it in one process only, and before that one writes events.
 

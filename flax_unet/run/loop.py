@@ -2,8 +2,6 @@
 
 import contextlib
 import pathlib
-import shlex
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 from absl import logging
 from clu import metric_writers, periodic_actions
 
-from flax_unet import devices, nested
+from flax_unet import devices, nested, terminal
 from flax_unet.data import feed, pipeline
 from flax_unet.evaluation.report import report
 from flax_unet.run import (
@@ -35,7 +33,7 @@ _IN_STEP = ("image", "label", "weights")  # of a batch
 
 
 def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
-  """Trains a model, evaluates it and writes the report; goes on where a run stopped.
+  """Trains a model, evaluates it and writes the report; resumes a run that was stopped.
 
   Args:
     config: what to do, see `configs/`.
@@ -65,7 +63,7 @@ def _train(begun: Beginning) -> int:
   """Takes the steps that are left, evaluates, and writes the report.
 
   The order within a step is fixed: batch, step, log, save, evaluate, stop. So an evaluation that
-  fails loses nothing, and a run that was killed in one begins with it when it goes on.
+  fails loses nothing, and a run that was killed in one begins with it when it resumes.
   """
   run, info, checkpoints, state = begun.run, begun.info, begun.checkpoints, begun.state
   config, skipped, results = run.config, set(begun.skipped), {}
@@ -132,8 +130,8 @@ def _train(begun: Beginning) -> int:
         interrupted = True
         break
   if interrupted:
-    command = shlex.join(["python", *sys.argv])
-    logging.info("Stopped at step %d of %d. To go on: %s", step, run.total_steps, command)
+    again = terminal.command_line()
+    logging.info("Stopped at step %d of %d. To resume: %s", step, run.total_steps, again)
     info.end(f"stopped at step {step} by {stop.signum.name}")
     return 128 + stop.signum
   if step < run.total_steps:

@@ -6,7 +6,6 @@ import os
 import pathlib
 import platform
 import resource
-import shlex
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 import jax
 
-from flax_unet import errors, files
+from flax_unet import errors, files, terminal
 
 NAME = "run.json"
 _PACKAGES = (
@@ -126,7 +125,7 @@ class RunInfo:
 def _environment() -> dict[str, Any]:
   """What the command runs on."""
   return {
-    "command": shlex.join(sys.argv),
+    "command": terminal.command_line(),
     "git_commit": _git_commit(),
     "versions": {"python": platform.python_version()}
     | {name: importlib.metadata.version(name) for name in _PACKAGES},

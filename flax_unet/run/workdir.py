@@ -18,7 +18,7 @@ _DIGESTS = "data.json"  # of the examples that a run began with
 _GENERIC = ("image", "images", "img", "imgs")  # their parents' names say more
 _LONGEST_NAME = 80  # of a default folder
 
-# Settings that may change when a run goes on without a word: they do not change what it computes.
+# Settings that may change silently when a run resumes: they do not change what it computes.
 _FREE = (
   "ckpt_steps",
   "input.cache",
@@ -102,7 +102,7 @@ def check_config(
     )
     raise errors.UserError(
       f"{workdir} holds a run of another configuration ({differences}). Use these settings again "
-      f"to go on with it, or start a new run with --workdir=DIR (from its weights, with "
+      f"to resume it, or start a new run with --workdir=DIR (from its weights, with "
       f"--config.init_from={workdir})"
     )
   return changes
@@ -157,7 +157,7 @@ def check_data(
   if info and path.exists():
     if difference := label_space_file.difference(label_space_file.read(path), label_space):
       raise errors.UserError(
-        f"the classes of {workdir} have changed since it began ({difference}): go on with those it "
+        f"the classes of {workdir} have changed since it began ({difference}): restore those it "
         "began with, or start a new run with --workdir=DIR"
       )
   else:
@@ -171,7 +171,7 @@ def check_data(
     )
     raise errors.UserError(
       f"the data of {workdir} have changed since it began ({'; '.join(changes)}), so it may be "
-      "validated with examples it was trained on: go on with the data it began with, or start a "
+      "validated with examples it was trained on: restore the data it began with, or start a "
       "new run with --workdir=DIR"
     )
   if not info and digests:

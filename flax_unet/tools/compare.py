@@ -20,10 +20,10 @@ from flax_unet.evaluation.report import comparison
 from flax_unet.tables import markdown_table, text_table
 
 _EVAL = flags.DEFINE_string(
-  "eval", None, "The evaluation to compare (default: all that the runs share)."
+  "eval", None, "The evaluation to compare, such as val (default: all that the runs share)."
 )
 _MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the tables as Markdown.")
-_JSON = flags.DEFINE_string("json", None, "File to write all numbers to.")
+_JSON = flags.DEFINE_string("json", None, "A file for all numbers, such as compared.json.")
 
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
@@ -145,5 +145,10 @@ def _value(value: Any) -> str:
   return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-if __name__ == "__main__":
+def run() -> None:
+  """Runs the program with the arguments of the command line."""
   errors.run(main)
+
+
+if __name__ == "__main__":
+  run()

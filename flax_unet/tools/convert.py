@@ -20,10 +20,14 @@ from flax_unet import config_flag, errors, terminal
 from flax_unet.run import conversion
 
 _CONFIG = config_flag.define()
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
-_CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "Which to write.")
-_INPUT = flags.DEFINE_string("input", None, "A state dict to read; needs --config.")
-_OUTPUT = flags.DEFINE_string("output", None, "Where to write a state dict.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder, such as runs/mine.")
+_CHECKPOINT = flags.DEFINE_enum(
+  "checkpoint", "newest", ["newest", "best"], "Which checkpoint to write."
+)
+_INPUT = flags.DEFINE_string(
+  "input", None, "A state dict to read, such as unet.pth; needs --config."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The state dict to write, such as unet.safetensors.")
 
 
 def main(_):
@@ -39,7 +43,12 @@ def main(_):
   return conversion.to_run(_INPUT.value, _CONFIG.value, folder)
 
 
-if __name__ == "__main__":
+def run() -> None:
+  """Runs the program with the arguments of the command line."""
   flags.mark_flag_as_required("workdir")
   terminal.set_up()
   errors.run(main)
+
+
+if __name__ == "__main__":
+  run()

@@ -15,10 +15,14 @@ from absl import flags
 from flax_unet import errors, terminal
 from flax_unet.run import serving
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder.")
-_CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "Which to export.")
-_OUTPUT = flags.DEFINE_string("output", None, "The file to write.")
-_IMAGE_SIZE = flags.DEFINE_string("image_size", None, "HEIGHTxWIDTH, where only one is wanted.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder, such as runs/mine.")
+_CHECKPOINT = flags.DEFINE_enum(
+  "checkpoint", "newest", ["newest", "best"], "Which checkpoint to export."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The file to write, such as model.jaxexport.")
+_IMAGE_SIZE = flags.DEFINE_string(
+  "image_size", None, "The only size that the file takes, such as 512x1024."
+)
 
 
 def main(_):
@@ -31,7 +35,12 @@ def main(_):
   )
 
 
-if __name__ == "__main__":
+def run() -> None:
+  """Runs the program with the arguments of the command line."""
   flags.mark_flags_as_required(["workdir", "output"])
   terminal.set_up()
   errors.run(main)
+
+
+if __name__ == "__main__":
+  run()

@@ -48,7 +48,7 @@ def main(_):
   print("\n\n".join(data_report.paragraphs(splits, config.input.data.name, label_space)))
   if unusable := sum(facts.unusable for facts in splits.values()):
     raise errors.UserError(
-      f"{unusable} example{'s' * (unusable > 1)} cannot be used, see above: mend the data, or name "
+      f"{unusable} example{'s' * (unusable > 1)} cannot be used, see above: fix the data, or name "
       "the label space that they have in config.label_space"
     )
   source = dataset.split(config.input.data.split)
@@ -99,7 +99,12 @@ def _write(sheet: np.ndarray) -> pathlib.Path:
   return path
 
 
-if __name__ == "__main__":
+def run() -> None:
+  """Runs the program with the arguments of the command line."""
   flags.mark_flag_as_required("config")
   terminal.set_up()
   errors.run(main)
+
+
+if __name__ == "__main__":
+  run()

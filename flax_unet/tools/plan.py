@@ -23,10 +23,10 @@ from flax_unet.training.state import num_params
 
 _CONFIG = config_flag.define()
 _TOPOLOGY = flags.DEFINE_string(
-  "topology", None, "TPU topology, such as v5e:2x4 (default: this machine's devices)."
+  "topology", None, "A TPU topology, such as v5e:2x4 (default: this machine's devices)."
 )
 _IMAGE_SIZE = flags.DEFINE_string(
-  "image_size", None, "HEIGHTxWIDTH of the data's pictures, where training takes them whole."
+  "image_size", None, "The size of the data's pictures, where training takes them whole: 512x1024."
 )
 _MEMORY = flags.DEFINE_float(
   "memory_gib", None, "Memory of a device, in GiB (default: all it has).", lower_bound=0
@@ -149,7 +149,12 @@ def _print(name: str, value: str) -> None:
   print(f"{name:16s}{value}", flush=True)
 
 
-if __name__ == "__main__":
+def run() -> None:
+  """Runs the program with the arguments of the command line."""
   flags.mark_flag_as_required("config")
   terminal.set_up()
   errors.run(main)
+
+
+if __name__ == "__main__":
+  run()

@@ -16,14 +16,22 @@ from flax_unet.data import label_spaces
 from flax_unet.evaluation.inference import exported
 from flax_unet.tools import predict
 
-_MODEL = flags.DEFINE_string("model", None, "A file of flax_unet.tools.export.")
-_IMAGES = flags.DEFINE_string("images", None, "A folder, or a pattern in quotes.")
-_OUTPUT = flags.DEFINE_string("output", None, "The folder for predicted masks.")
-_FORMAT = flags.DEFINE_list(
-  "format", ["label_ids"], "Of masks: label_ids, train_ids, color, overlay, cityscapes."
+_MODEL = flags.DEFINE_string(
+  "model", None, "The file that flax_unet.tools.export wrote, such as model.jaxexport."
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Whether to replace predicted masks.")
-_LABEL_SPACE = flags.DEFINE_string("label_space", None, "Another than that of the run.")
+_IMAGES = flags.DEFINE_string(
+  "images", None, "A folder, or a quoted pattern such as 'photos/*.jpg'."
+)
+_OUTPUT = flags.DEFINE_string(
+  "output", None, "The folder for predicted masks, such as predictions."
+)
+_FORMAT = flags.DEFINE_list(
+  "format", ["label_ids"], "Formats of masks: label_ids, train_ids, color, overlay, cityscapes."
+)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace masks that are there already.")
+_LABEL_SPACE = flags.DEFINE_string(
+  "label_space", None, "Classes, where they are not those of the run: a name, or FILE.csv."
+)
 
 
 def main(_):
@@ -52,7 +60,12 @@ def main(_):
   )
 
 
-if __name__ == "__main__":
+def run() -> None:
+  """Runs the program with the arguments of the command line."""
   flags.mark_flags_as_required(["model", "images", "output"])
   terminal.set_up()
   errors.run(main)
+
+
+if __name__ == "__main__":
+  run()

@@ -25,16 +25,26 @@ from flax_unet.evaluation import mask_pairs, scoring
 from flax_unet.evaluation.metrics import audit, bootstrap, claim, segmentation
 from flax_unet.evaluation.report.score_tables import score_tables
 
-_PREDICTIONS = flags.DEFINE_string("predictions", None, "Folder of predicted masks.")
-_LABELS = flags.DEFINE_string("labels", None, "Folder of the labels' masks.")
-_INSTANCES = flags.DEFINE_string("instances", None, "Folder of *_gtFine_instanceIds.png, for iIoU.")
-_LABEL_SUFFIX = flags.DEFINE_string("label_suffix", "", "What labels' names end with: _mask.")
-_LABEL_SPACE = flags.DEFINE_string("label_space", "cityscapes_19", "Which classes to score.")
-_PREDICTION_IDS = flags.DEFINE_enum(
-  "prediction_ids", "label_ids", ["label_ids", "train_ids"], "What the predictions' values are."
+_PREDICTIONS = flags.DEFINE_string(
+  "predictions", None, "The folder of predicted masks, such as predictions."
 )
-_CLAIM = flags.DEFINE_float("claim", None, 'A claimed "mean IoU" to explain.', 0.0, 1.0)
-_JSON = flags.DEFINE_string("json", None, "File to write all numbers to.")
+_LABELS = flags.DEFINE_string("labels", None, "The folder of the true masks, such as gtFine/val.")
+_INSTANCES = flags.DEFINE_string(
+  "instances", None, "The folder of *_gtFine_instanceIds.png, for iIoU."
+)
+_LABEL_SUFFIX = flags.DEFINE_string(
+  "label_suffix", "", "What the names of labels end with, such as _mask."
+)
+_LABEL_SPACE = flags.DEFINE_string(
+  "label_space", "cityscapes_19", "The classes to score: a name such as cityscapes_19, or FILE.csv."
+)
+_PREDICTION_IDS = flags.DEFINE_enum(
+  "prediction_ids", "label_ids", ["label_ids", "train_ids"], "What the values of predictions are."
+)
+_CLAIM = flags.DEFINE_float(
+  "claim", None, 'A claimed "mean IoU" to explain, such as 0.967.', 0.0, 1.0
+)
+_JSON = flags.DEFINE_string("json", None, "A file for all numbers, such as scores.json.")
 
 
 def main(_):
@@ -114,6 +124,11 @@ def _numbering_hint(confusion: np.ndarray, label_space: LabelSpace) -> str | Non
   )
 
 
-if __name__ == "__main__":
+def run() -> None:
+  """Runs the program with the arguments of the command line."""
   flags.mark_flags_as_required(["predictions", "labels"])
   errors.run(main)
+
+
+if __name__ == "__main__":
+  run()

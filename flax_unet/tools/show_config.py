@@ -39,6 +39,11 @@ def _line(key: str, value: Any, default: Any) -> str:
   return f"* config.{key} = {value!r}  # {was}"
 
 
-if __name__ == "__main__":
+def run() -> None:
+  """Runs the program with the arguments of the command line."""
   flags.mark_flag_as_required("config")
   errors.run(main)
+
+
+if __name__ == "__main__":
+  run()

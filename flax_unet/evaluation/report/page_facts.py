@@ -68,7 +68,7 @@ def command(run_info: Mapping[str, Any]) -> str:
   if commit := run_info.get("git_commit"):
     lines.append(f"git checkout {commit.removesuffix('-dirty')}")
   if arguments := run_info.get("command"):
-    lines.append(re.sub(r" ('?--)", r" \\\n  \1", f"python {arguments}"))
+    lines.append(re.sub(r" ('?--)", r" \\\n  \1", arguments))
   return "\n".join(lines)
 
 

@@ -34,7 +34,7 @@ RUN_INFO = {
   "flops_per_step": 4.6e12,
   "seconds": 3725.4,
   "devices": ["TPU v5e", "TPU v5e"],
-  "command": "main.py --config=configs/cityscapes.py '--config.input.pp=label_map|flip_lr'",
+  "command": "python main.py --config=configs/cityscapes.py '--config.input.pp=label_map|flip_lr'",
   "git_commit": "0123abc-dirty",
   "data": {"name": "cityscapes", "splits": {"train": {"examples": 2975, "bytes": 6_000_000_000}}},
   "versions": {"jax": "0.10.2"},

@@ -1,0 +1,41 @@
+"""The command `flax-unet`: every program of the package under one name."""
+
+import importlib
+import sys
+
+from flax_unet import errors, terminal
+
+# Command: module in `flax_unet.tools`, arguments that it implies, and what it does.
+_COMMANDS = {
+  "train": ("train", (), "train a network, or resume a run"),
+  "evaluate": ("train", ("--mode=evaluate",), "score a run's checkpoint"),
+  "predict": ("train", ("--mode=predict",), "predict masks of pictures"),
+  "score": ("score", (), "score the masks of any program"),
+  "compare": ("compare", (), "put runs side by side"),
+  "inspect": ("inspect_data", (), "look at the data of a configuration"),
+  "convert": ("convert", (), "weights from and to PyTorch"),
+  "export": ("export", (), "write a network to one file"),
+  "run-exported": ("run_exported", (), "predict with such a file"),
+  "plan": ("plan", (), "tell whether training fits a device"),
+  "show-config": ("show_config", (), "list the settings of a configuration"),
+}
+
+
+def main() -> None:
+  """Runs the program that the first argument names."""
+  name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+  if name in ("--help", "-h", "help"):
+    print("Usage: flax-unet COMMAND [FLAGS]; flax-unet COMMAND --help shows its flags.\n")
+    for command, (_, _, what) in _COMMANDS.items():
+      print(f"  {command:14s}{what}")
+    return
+  if name not in _COMMANDS:
+    sys.exit(f"error: {errors.unknown('command', name, _COMMANDS)}")
+  module, implied, _ = _COMMANDS[name]
+  terminal.PROGRAM[:] = ["flax-unet", name]
+  sys.argv[1:2] = implied
+  importlib.import_module(f"flax_unet.tools.{module}").run()
+
+
+if __name__ == "__main__":
+  main()

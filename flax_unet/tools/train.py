@@ -1,0 +1,113 @@
+"""Trains a network and evaluates it; or evaluates a run, or predicts with it.
+
+    python main.py --config=configs/street_scenes.py
+    python main.py --config=configs/cityscapes.py:width=32 --config.lr=0.02 --workdir=runs/half
+    python main.py --mode=evaluate --workdir=runs/half --checkpoint=best
+    python main.py --mode=predict --workdir=runs/half --images='photos/*.jpg' --output=masks
+
+The same command again resumes a run that was interrupted. Settings of the configuration are
+changed by `--config.KEY=VALUE`; `python -m flax_unet.tools.show_config --config=FILE` lists them.
+"""
+
+import pathlib
+import sys
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from flax_unet import config_flag, errors, memory
+
+_CONFIG = config_flag.define()
+_WORKDIR = flags.DEFINE_string(
+  "workdir", None, "The run's folder, such as runs/mine (default: runs/CONFIG)."
+)
+_MODE = flags.DEFINE_enum(
+  "mode", "train", ["train", "evaluate", "predict"], "What to do; the last two need --workdir only."
+)
+_CHECKPOINT = flags.DEFINE_enum(
+  "checkpoint", "newest", ["newest", "best"], "Which checkpoint to evaluate or to predict with."
+)
+_IMAGES = flags.DEFINE_string(
+  "images", None, "What to predict: a folder, or a quoted pattern such as 'photos/*.jpg'."
+)
+_OUTPUT = flags.DEFINE_string(
+  "output", None, "The folder for predicted masks, or for the report of an evaluation: masks."
+)
+_FORMAT = flags.DEFINE_list(
+  "format",
+  ["label_ids"],
+  "Formats of masks, such as color,overlay: label_ids, train_ids, color, overlay, cityscapes.",
+)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace masks that are there already.")
+_ZIP = flags.DEFINE_bool(
+  "zip", False, "Pack masks of --format=cityscapes for the benchmark's server."
+)
+_DISTRIBUTED = flags.DEFINE_bool(
+  "distributed", False, "Join the other processes of a SLURM job or a TPU pod."
+)
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator_address", None, "Elsewhere: the first process's HOST:PORT, such as node0:1234."
+)
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes there are: 2.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this process, from 0 on.")
+
+
+def main(arguments):
+  """Runs the program; see above."""
+  if arguments[1:]:
+    raise errors.UserError(f"unexpected argument '{arguments[1]}': settings begin with --config.")
+  memory.keep()
+  # Imported here, so that --help and the data's worker processes start fast.
+  from flax_unet import terminal
+
+  terminal.set_up()  # first, as libraries talk while they are imported
+  config_flag.settle_length()
+  logging.info("Loading libraries")
+  from flax_unet.run import loop, processes, reporting, workdir
+  from flax_unet.tools import predict
+
+  processes.keep_compiled_programs()
+  if _CONFIG.value.deterministic:
+    processes.make_deterministic()
+  if not _DISTRIBUTED.value and _NUM_PROCESSES.value is None:
+    processes.divide_cores(_CONFIG.value)
+  processes.connect(
+    distributed=_DISTRIBUTED.value,
+    coordinator_address=_COORDINATOR.value,
+    num_processes=_NUM_PROCESSES.value,
+    process_id=_PROCESS_ID.value,
+  )
+  processes.check_devices()
+  filename = config_flags.get_config_filename(flags.FLAGS["config"])
+  folder = workdir.choose(_WORKDIR.value, filename)
+  if _MODE.value == "train":
+    return loop.train(_CONFIG.value, folder)
+  if _MODE.value == "predict":
+    return predict.predict(
+      _CONFIG.value,
+      folder,
+      _CHECKPOINT.value,
+      pictures=_IMAGES.value,
+      output=_OUTPUT.value,
+      formats=_FORMAT.value,
+      make_zip=_ZIP.value,
+      overwrite=_OVERWRITE.value,
+    )
+  output = pathlib.Path(_OUTPUT.value).expanduser() if _OUTPUT.value else None
+  reporting.evaluate(_CONFIG.value, folder, _CHECKPOINT.value, output)
+  return 0
+
+
+def run() -> None:
+  """Runs the program with the arguments of the command line."""
+  sys.argv = config_flag.of_run(sys.argv)
+  flags.register_validator(
+    "config",
+    lambda config: config is not None,
+    message="give --config=FILE; to evaluate or predict, --workdir=RUN is enough",
+  )
+  errors.run(main)
+
+
+if __name__ == "__main__":
+  run()
