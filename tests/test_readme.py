@@ -1,4 +1,4 @@
-"""The commands of the README: what they name exists."""
+"""The commands and links of the README and the other pages: what they name exists."""
 
 import importlib
 import pathlib
@@ -8,11 +8,13 @@ import shlex
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def _commands() -> list[list[str]]:
-  """The words of each Python command in the README's shell blocks, from `python` on."""
-  blocks = re.findall(r"^ *```sh\n(.*?)^ *```", (ROOT / "README.md").read_text(), re.M | re.S)
+  """The words of each Python command in the pages' shell blocks, from `python` on."""
+  text = "".join(page.read_text() for page in PAGES)
+  blocks = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.M | re.S)
   lines = "".join(blocks).replace("\\\n", " ").splitlines()
   parts = [part for line in lines for part in line.split("&&")]
   words = [shlex.split(part, comments=True) for part in parts]
@@ -22,7 +24,7 @@ def _commands() -> list[list[str]]:
 def _script(command: list[str]) -> pathlib.Path:
   """The file that a command runs."""
   name = command[2].replace(".", "/") + ".py" if command[1] == "-m" else command[1]
-  return ROOT / name
+  return ROOT / {"main.py": "flax_unet/tools/train.py"}.get(name, name)
 
 
 def _flags(command: list[str]) -> dict[str, str]:
@@ -33,7 +35,35 @@ def _flags(command: list[str]) -> dict[str, str]:
 
 def test_there_are_commands():
   assert _commands()[0][1:] == ["main.py", "--config=configs/street_scenes.py"]
-  assert len(_commands()) > 10
+  assert len(_commands()) > 20
+
+
+def _anchors(page: pathlib.Path) -> set[str]:
+  """The anchors of a page's headings, as GitHub makes them."""
+  headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+  return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+  for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+    if target.startswith("http"):
+      continue
+    name, _, anchor = target.partition("#")
+    file = (page.parent / name).resolve() if name else page
+    assert file.exists(), target
+    assert not anchor or anchor in _anchors(file), target
+
+
+def test_tests_that_pages_name_exist():
+  for page in PAGES:
+    for name in re.findall(r"pytest ((?:tests/\S+ ?)+)", page.read_text()):
+      for path in name.replace("`", " ").replace(")", " ").split():
+        assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_the_readme_is_short():
+  assert len((ROOT / "README.md").read_text().splitlines()) <= 120
 
 
 @pytest.mark.parametrize("command", _commands(), ids=" ".join)
