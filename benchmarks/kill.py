@@ -37,6 +37,7 @@ def command(folder: pathlib.Path, steps: int) -> list[str]:
     f"--config.total_steps={steps}",
     "--config.evals.val.log_steps=25",
     "--config.ckpt_steps=10",
+    "--config.model.depth=2",
     f"--workdir={folder / 'run'}",
   ]
 

@@ -126,7 +126,7 @@ def load(workdir: Path, checkpoint: str = "newest") -> Model:
 
 
 def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
-  """Trains, or goes on with the run in a folder; see `main.py`.
+  """Trains, or resumes the run in a folder; see `main.py`.
 
   Args:
     config: the configuration, such as `configs.street_scenes.get_config()`.

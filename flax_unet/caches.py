@@ -17,9 +17,9 @@ def folder(name: str) -> pathlib.Path | None:
     path = pathlib.Path(home) / name
     path.mkdir(parents=True, exist_ok=True)
   except (OSError, RuntimeError) as error:  # the latter: nobody knows where home is
-    logging.info("Going on without the cache folder %s (%s)", name, error)
+    logging.info("Continuing without the cache folder %s (%s)", name, error)
     return None
   if not os.access(path, os.W_OK):
-    logging.info("Going on without the cache folder %s, which cannot be written", path)
+    logging.info("Continuing without the cache folder %s, which cannot be written", path)
     return None
   return path

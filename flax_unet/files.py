@@ -54,8 +54,8 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     raise errors.UserError(f"{path}: cannot be read ({error.strerror})") from error
   except ValueError as error:
     size = path.stat().st_size
-    reason = "is empty" if not size else f"is no JSON, or cut off ({error})"
+    reason = "is empty" if not size else f"is not JSON, or was cut off ({error})"
     raise errors.UserError(f"{path}: {reason}; restore it, or delete the run") from error
   if not isinstance(content, dict):
-    raise errors.UserError(f"{path}: holds no JSON object, so it is not a file of flax_unet")
+    raise errors.UserError(f"{path}: does not hold a JSON object, so flax_unet did not write it")
   return content

@@ -217,7 +217,7 @@ def test_specs():
     ("focal(2.0)", r"config.loss = 'focal\(2.0\)': give a loss or a sum of several"),
     ("dice +", r"config.loss = 'dice \+': give a loss"),
     ("dice - focal", "config.loss = 'dice - focal': give a loss"),
-    ("json.dumps", "'json.dumps' is no loss"),
+    ("json.dumps", "'json.dumps' is not a loss"),
     ("nowhere.Loss", "nowhere cannot be imported"),
   ],
 )

@@ -108,5 +108,5 @@ def _check_against(rows: list[dict], row: dict, where: str, may_merge: bool) -> 
 
 def _number(text: str, largest: int, where: str) -> int:
   if not text.strip().isdecimal() or int(text) > largest:
-    raise errors.UserError(f"{where}: '{text}' is no number from 0 to {largest}")
+    raise errors.UserError(f"{where}: '{text}' is not a number from 0 to {largest}")
   return int(text)

@@ -26,7 +26,7 @@ def timed_next(batches: Iterator[Batch], timeout: int) -> tuple[Batch, float]:
       worker.kill()  # or closing the pipeline would wait for them
     raise UserError(
       f"no batch came within config.input.timeout = {timeout} seconds: a worker process, or the "
-      "disk that it reads, hangs. The same command goes on from the last checkpoint"
+      "disk that it reads, hangs. The same command resumes from the last checkpoint"
     )
 
   asked = time.monotonic()
@@ -39,7 +39,7 @@ def timed_next(batches: Iterator[Batch], timeout: int) -> tuple[Batch, float]:
       raise
     raise UserError(
       "a worker process of the input pipeline died (was there enough memory?). The same command "
-      "goes on from the last checkpoint"
+      "resumes from the last checkpoint"
     ) from error
   finally:
     signal.alarm(0)

@@ -70,7 +70,7 @@ def _decode(encoded: bytes, where: str) -> tuple[np.ndarray, list[int] | None]:
   header = image_headers.read(encoded, f"{where}:")
   if header.format == "JPEG":
     raise errors.UserError(
-      f"{where}: is a JPEG, which does not keep ids: it smooths them along edges; draw it anew as "
+      f"{where}: is a JPEG, which does not keep ids: it smooths them along edges; save the mask as "
       "PNG"
     )
   if header.format not in _FORMATS:
@@ -130,7 +130,7 @@ def _check_ids(ids: np.ndarray, label_space: LabelSpace, where: str) -> None:
     valid = ", ".join(map(str, sorted(label_space.id_to_index)))
     raise errors.UserError(
       f"{where}: value {ids[y, x]} at x={x}, y={y} is not in label space '{label_space.name}', "
-      f"which has {valid}; draw it anew, or name all classes with num_classes= or classes=FILE.csv"
+      f"which has {valid}; fix the mask, or name all classes with num_classes= or classes=FILE.csv"
     )
 
 

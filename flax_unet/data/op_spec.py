@@ -94,7 +94,9 @@ def _parse_op(text: str, spec: str, factories: dict[str, Callable[..., Op]]) -> 
   name, args, kwargs = _parse_call(text)
   factory = plugins.resolve("preprocessing op", name, factories)
   if "." in name and not (isinstance(factory, type) and issubclass(factory, Op)):
-    raise UserError(f"'{name}' is no preprocessing op, a frozen dataclass of flax_unet.data.ops.Op")
+    raise UserError(
+      f"'{name}' is not a preprocessing op, a frozen dataclass that extends flax_unet.data.ops.Op"
+    )
   signature = inspect.signature(factory)
   try:
     bound = signature.bind(*args, **kwargs)

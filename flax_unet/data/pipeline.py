@@ -2,7 +2,7 @@
 
 The order of examples and their augmentation depend on the seed and on their place in the global
 order only: grain's `MapDataset` shuffles and draws random numbers by place. So batches are the same
-with any number of workers, processes and devices, and a run goes on from a place, which is all the
+with any number of workers, processes and devices, and a run resumes from a place, which is all the
 state that the data has.
 """
 

@@ -120,7 +120,9 @@ def _read_prediction(file: pathlib.Path, label_space: LabelSpace, train_ids: boo
     return mask_pairs.read_label_ids(file, label_space)
   ids = mask_pairs.read_numbers(file)
   if ids.dtype != np.uint8 and ids.max() > 255:
-    raise UserError(f"{file}: holds the value {ids.max()}, which is no label id or class index")
+    raise UserError(
+      f"{file}: holds the value {ids.max()}, which is neither a label id nor a class index"
+    )
   return ids.astype(np.uint8, copy=False)
 
 

@@ -59,7 +59,8 @@ def _build(name: str, arguments: dict[str, Any], class_weights: tuple[float, ...
   loss = plugins.resolve("loss in config.loss", name, LOSSES)
   if not (isinstance(loss, type) and issubclass(loss, Loss) and dataclasses.is_dataclass(loss)):
     raise errors.UserError(
-      f"config.loss: '{name}' is no loss, a frozen dataclass of flax_unet.losses.base.Loss"
+      f"config.loss: '{name}' is not a loss, a frozen dataclass that extends "
+      "flax_unet.losses.base.Loss"
     )
   known = [field.name for field in dataclasses.fields(loss)]
   for key in arguments:

@@ -29,7 +29,7 @@ def build(name: str, arguments: Mapping[str, Any], num_classes: int) -> base.Net
   network = plugins.resolve("model in config.model_name", name, _NETWORKS)
   if not (isinstance(network, type) and issubclass(network, base.Network)):
     raise errors.UserError(
-      f"config.model_name = '{name}': is no network, as it does not inherit from "
+      f"config.model_name = '{name}': is not a network: it does not inherit from "
       "flax_unet.models.base.Network"
     )
   arguments = dict(arguments)

@@ -125,7 +125,7 @@ class Checkpoints:
           raise
       told.add(step)
       if checkpoint.exists():
-        logging.warning("Checkpoint %s is damaged (%s): passed over", checkpoint, damage)
+        logging.warning("Checkpoint %s is damaged (%s): skipped", checkpoint, damage)
 
   def save(
     self,
@@ -182,7 +182,7 @@ class Checkpoints:
       reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
       raise errors.UserError(
         f"{self._directory / str(step)}: does not fit this configuration and version of flax_unet "
-        f"({reason}): go on with those that it was written with"
+        f"({reason}): use the ones it was written with"
       ) from error
     return restored.state, restored.data
 
@@ -267,7 +267,8 @@ class Checkpoints:
       reason = system[1] if system else str(error).splitlines()[0]
       raise errors.UserError(
         f"the checkpoint of step {self._saving} could not be written to {self._directory} "
-        f"({reason}). What was saved before is intact: make room, and the same command goes on"
+        f"({reason}). What was saved before is intact: free some space, and the same command "
+        "resumes"
       ) from error
 
   def _add_checksums(self) -> None:

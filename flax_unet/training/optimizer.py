@@ -108,7 +108,9 @@ class Multipliers:
       try:
         re.compile(pair[0])
       except re.error as error:
-        raise errors.UserError(f"config.lr_mult: '{pair[0]}' is no pattern ({error})") from error
+        raise errors.UserError(
+          f"config.lr_mult: '{pair[0]}' is not a valid pattern ({error})"
+        ) from error
       if not 0 <= pair[1] < float("inf"):
         raise errors.UserError(f"config.lr_mult: the factor {pair[1]} must be at least 0")
     self.pairs = tuple(tuple(pair) for pair in pairs)

@@ -37,7 +37,7 @@ class TrainLog:
       batch_size: pictures a step, over all devices.
       skip_nonfinite: how many steps in a row may be skipped because loss or gradient are not
         finite.
-      unwritten: what the log of a run that goes on had in `unwritten`.
+      unwritten: what the log had in `unwritten` when the run was interrupted.
     """
     self._writer = writer
     self._schedule = schedule
@@ -120,8 +120,9 @@ class TrainLog:
     )
     if self._nonfinite > self._skip_nonfinite:
       raise errors.UserError(
-        f"{what}. The last checkpoint is from before. Lower config.lr, set config.grad_clip_norm, "
-        "or leave out such steps with config.skip_nonfinite=N, at most N in a row"
+        f"{what}. The last checkpoint is older than this step. Lower config.lr, set "
+        "config.grad_clip_norm, or leave out such steps with config.skip_nonfinite=N, at most N in "
+        "a row"
       )
     logging.warning("Skipped %s", what)
 

@@ -83,7 +83,7 @@ def test_other_encodings_are_named(tmp_path, encoding, message):
     ("name,r,g,b,color\n", "its first line is 'name,r,g,b,color'"),
     ("name,r,g,b\nroad,1,2\n", "line 2: must be name,r,g,b"),
     ("name,r,g,b\nroad,1,2,3,4\n", "line 2: must be name,r,g,b"),
-    ("name,r,g,b\nroad,1,2,256\n", "line 2: '256' is no number from 0 to 255"),
+    ("name,r,g,b\nroad,1,2,256\n", "line 2: '256' is not a number from 0 to 255"),
     ("name,r,g,b\nroad,1,2,3\nroad,4,5,6\n", "line 3: another class has the same name, road"),
     ("name,r,g,b\na,1,2,3\nb,1,2,3\n", r"line 3: another class has the same color, \(1, 2, 3\)"),
     ("name,r,g,b,id\na,1,2,3,4\nb,1,2,4,4\n", "line 3: another class has the same id, 4"),

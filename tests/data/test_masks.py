@@ -78,7 +78,7 @@ def test_a_value_out_of_range_is_named_with_its_place(dtype):
   ids = np.zeros((4, 5), dtype)
   ids[3, 1:] = 3 if dtype == np.uint8 else 300
   message = (
-    f"^x.png: value {ids[3, 1]} at x=1, y=3 is not in .* '3_classes', which has 0, 1, 2, 255; draw "
+    f"^x.png: value {ids[3, 1]} at x=1, y=3 is not in .* '3_classes', which has 0, 1, 2, 255; fix "
   )
   with pytest.raises(errors.UserError, match=message):
     masks.decode(_png(ids), label_spaces.get("3_classes"), "x.png")
@@ -142,7 +142,7 @@ def test_ids_in_every_format_that_keeps_them(array, file_format, options):
 @pytest.mark.parametrize(
   ("array", "file_format", "options", "message"),
   [
-    (IDS, "JPEG", {}, "^x: is a JPEG, which does not keep ids: .*; draw it anew as PNG$"),
+    (IDS, "JPEG", {}, "^x: is a JPEG, which does not keep ids: .*; save the mask as PNG$"),
     (IDS, "WEBP", {}, "^x: is WEBP; masks are PNG, TIFF, BMP$"),
     (IDS, "GIF", {}, "^x: is GIF; masks are PNG, TIFF, BMP$"),
     (IDS.astype(np.float32), "TIFF", {}, "^x: is of Pillow's mode 'F'; write ids as 8-bit gray"),

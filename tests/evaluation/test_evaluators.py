@@ -133,7 +133,7 @@ def test_boundaries_are_counted_over_the_split(pixelwise_unet):
     ("boundary(widht=1)", "argument of 'boundary' in config.evals.val.type 'widht': did you mean"),
     ("boundary(width=2.0)", "boundary: width = 2.0: it must be above 0 and below 1"),
     ("no_module.Nothing", "no_module cannot be imported"),
-    ("flax_unet.errors.UserError", "is no evaluator, a frozen dataclass of"),
+    ("flax_unet.errors.UserError", "is not an evaluator, a frozen dataclass that extends"),
     ("boundary(", "give a name, or a name with arguments"),
   ],
 )

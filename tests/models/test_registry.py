@@ -48,7 +48,7 @@ def test_networks_by_name_and_by_import():
       "^unknown argument of 'unet' in config.model 'widht': did you mean 'wid",
     ),
     ("unet", {"dtype": "float16"}, "^unknown type in config.model.dtype 'float16': "),
-    ("json.dumps", {}, "'json.dumps': is no network, as it does not inherit from"),
+    ("json.dumps", {}, "'json.dumps': is not a network: it does not inherit from"),
     (f"{HERE}.Pixelwide", {}, "did you mean 'Pixelwise'"),
   ],
 )

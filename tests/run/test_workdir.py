@@ -89,7 +89,7 @@ def test_another_configuration_is_refused_with_what_differs(tmp_path):
     _open(tmp_path, changed)
   assert str(error.value) == (
     f"{tmp_path} holds a run of another configuration (input.batch_size: 8 there, 16 now; seed: "
-    "None there, 1 now). Use these settings again to go on with it, or start a new run with "
+    "None there, 1 now). Use these settings again to resume it, or start a new run with "
     f"--workdir=DIR (from its weights, with --config.init_from={tmp_path})"
   )
   assert (tmp_path / "config.json").read_bytes() == before
@@ -112,7 +112,11 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
   ("content", "message"),
-  [(b"", "is empty"), (b'{"lr": 0.', "is no JSON, or cut off"), (b"[1]", "holds no JSON object")],
+  [
+    (b"", "is empty"),
+    (b'{"lr": 0.', "is not JSON, or was cut off"),
+    (b"[1]", "does not hold a JSON object"),
+  ],
 )
 def test_a_damaged_configuration_is_one_line(tmp_path, content, message):
   (tmp_path / "config.json").write_bytes(content)

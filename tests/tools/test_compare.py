@@ -65,6 +65,6 @@ def test_seeds_alone_have_a_mean_and_no_difference(runs):
 def test_mistakes_are_one_line(runs):
   result = _compare(runs, "a", "nowhere")
   assert result.returncode == 1
-  assert result.stderr.startswith(f"error: {runs / 'nowhere/report/metrics.json'}: is not there")
+  assert result.stderr.startswith(f"error: {runs / 'nowhere/report/metrics.json'}: does not exist")
   assert len(result.stderr.splitlines()) == 1
   assert "name at least one workdir" in _compare(runs).stderr

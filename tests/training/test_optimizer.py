@@ -225,7 +225,7 @@ def test_clipping_is_by_the_norm_over_all_parameters():
     ({"optax": {"b1": 0.9}}, "unknown argument of 'sgd' in config.optax 'b1'"),
     ({"wd_on": "none"}, "unknown choice in config.wd_on 'none': there are all, kernels"),
     ({"lr_mult": (("a",),)}, "config.lr_mult = .*: give patterns and factors, such as"),
-    ({"lr_mult": (("(", 1.0),)}, r"config.lr_mult: '\(' is no pattern"),
+    ({"lr_mult": (("(", 1.0),)}, r"config.lr_mult: '\(' is not a valid pattern"),
     ({"lr_mult": (("a", -1.0),)}, "config.lr_mult: the factor -1.0 must be at least 0"),
     ({"schedule.decay_type": "steps(fctor=1)"}, "argument of 'steps' in .*'fctor': did you mean"),
     ({"schedule.decay_type": "steps("}, r"config.schedule.decay_type = 'steps\(': give a name"),

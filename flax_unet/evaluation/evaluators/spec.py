@@ -34,7 +34,7 @@ def parse(where: str, spec: str) -> Evaluator:
     and dataclasses.is_dataclass(evaluator)
   ):
     raise errors.UserError(
-      f"{where}: '{name}' is no evaluator, a frozen dataclass of "
+      f"{where}: '{name}' is not an evaluator, a frozen dataclass that extends "
       "flax_unet.evaluation.evaluators.base.Evaluator"
     )
   known = [field.name for field in dataclasses.fields(evaluator)]
@@ -43,5 +43,5 @@ def parse(where: str, spec: str) -> Evaluator:
       raise errors.unknown(f"argument of '{name}' in {where}", key, known)
   built = plugins.build(f"{where}: {name}", evaluator, arguments)
   if not built.table:
-    raise errors.UserError(f"{where}: '{name}' names no score in its table")
+    raise errors.UserError(f"{where}: '{name}' has an empty table of scores")
   return built

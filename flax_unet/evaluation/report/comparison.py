@@ -61,7 +61,7 @@ def shared_evaluations(folders: Sequence[pathlib.Path]) -> list[str]:
 def _read_report(folder: pathlib.Path) -> dict[str, Any]:
   file = folder / "report" / "metrics.json"
   if not file.exists():
-    raise UserError(f"{file}: is not there; is {folder} the workdir of a finished run?")
+    raise UserError(f"{file}: does not exist; is {folder} the workdir of a finished run?")
   report = files.read_json(file)
   evals = report.get("evals")
   if not evals:

@@ -119,7 +119,7 @@ def test_scores_without_a_value_stay_without_one(tmp_path):
 
 
 def test_folders_that_are_no_finished_run_are_named(tmp_path):
-  with pytest.raises(UserError, match=r"metrics.json: is not there; .* a finished run\?"):
+  with pytest.raises(UserError, match=r"metrics.json: does not exist; .* a finished run\?"):
     comparison.load(tmp_path)
   folder = write_run(tmp_path / "a", 0.7)
   with pytest.raises(UserError, match="/a: has no evaluation 'test', only val"):
@@ -128,7 +128,7 @@ def test_folders_that_are_no_finished_run_are_named(tmp_path):
   with pytest.raises(UserError, match=r"confusions.npz: holds no readable matrices of .* 'val'"):
     comparison.load(folder)
   (folder / "report" / "metrics.json").write_text("{")
-  with pytest.raises(UserError, match=r"metrics.json: is no JSON"):
+  with pytest.raises(UserError, match=r"metrics.json: is not JSON"):
     comparison.load(folder)
 
 
