@@ -1,13 +1,12 @@
 """Checkpoints: the newest two and the best, written in the background, checked before use."""
 
 import contextlib
-import dataclasses
 import pathlib
 import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -18,6 +17,7 @@ from jax.experimental.multihost_utils import sync_global_devices
 
 from flax_unet import devices, errors
 from flax_unet.training import checkpoint_scores, checksums
+from flax_unet.training.checkpoint_policy import Keep
 from flax_unet.training.checkpoint_scores import CheckpointScores
 from flax_unet.training.state import TrainState
 
@@ -65,7 +65,7 @@ class Checkpoints:
     self._manager = ocp.CheckpointManager(
       self._directory,
       options=ocp.CheckpointManagerOptions(
-        preservation_policy=_Keep(self._kept),
+        preservation_policy=Keep(self._kept),
         todelete_subdir=None if read_only else _DELETED,  # gone for readers in one go
         cleanup_tmp_directories=not read_only,
         create=not read_only,
@@ -291,23 +291,6 @@ class Checkpoints:
         aside = self._damaged / f"{checkpoint.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         checkpoint.rename(aside)
         logging.warning("Checkpoint %s is damaged (%s): moved to %s", checkpoint, damage, aside)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Keep:
-  """Which checkpoints orbax keeps, see `orbax.checkpoint.checkpoint_managers.PreservationPolicy`.
-
-  Attributes:
-    kept: chooses among steps.
-  """
-
-  kept: Callable[[Iterable[int]], set[int]]
-
-  def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-    """Tells for each checkpoint whether it stays."""
-    del context
-    kept = self.kept(checkpoint.step for checkpoint in checkpoints)
-    return [checkpoint.step in kept for checkpoint in checkpoints]
 
 
 def exist(folder: pathlib.Path) -> bool:

@@ -1,0 +1,22 @@
+"""Which checkpoints orbax keeps."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Keep:
+  """Which checkpoints orbax keeps, see `orbax.checkpoint.checkpoint_managers.PreservationPolicy`.
+
+  Attributes:
+    kept: chooses among steps.
+  """
+
+  kept: Callable[[Iterable[int]], set[int]]
+
+  def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+    """Tells for each checkpoint whether it stays."""
+    del context
+    kept = self.kept(checkpoint.step for checkpoint in checkpoints)
+    return [checkpoint.step in kept for checkpoint in checkpoints]
