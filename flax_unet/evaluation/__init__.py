@@ -1,1 +1,1 @@
-"""Inference, confusion matrices, metrics and the report."""
+"""What a split is scored by, inference, metrics and the report."""

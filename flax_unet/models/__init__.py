@@ -1,1 +1,1 @@
-"""The U-Net and its layers."""
+"""Networks, and in `base` what the rest of the program knows of one."""

@@ -1,1 +1,1 @@
-"""Losses, optimizer, state, steps, checkpoints and the loop."""
+"""Optimizer, schedules, state, steps, checkpoints and the log of training."""
