@@ -4,7 +4,7 @@ Preparing it needs no download, no account and less than a minute, so that every
 Cityscapes can be tried first: training, evaluation, and the commands in the README. It is a TFDS
 builder:
 
-    from flax_unet.data.street_scenes import StreetScenes
+    from flax_unet.street_scenes import StreetScenes
     builder = StreetScenes(config="128x256", data_dir=..., file_format="array_record")
     builder.download_and_prepare()
     builder.as_data_source("train")
