@@ -41,7 +41,6 @@ def start(data_dir, tmp_path) -> Callable[..., subprocess.Popen]:
       f"--config.input.data.data_dir={data_dir}",
       f"--config.total_steps={STEPS}",
       "--config.ckpt_steps=10",
-      "--config.model.depth=2",  # which compiles sooner
       f"--workdir={tmp_path / workdir}",
       *arguments,
     ]

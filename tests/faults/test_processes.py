@@ -81,21 +81,20 @@ def test_worker_processes_leave_ctrl_c_to_the_main_one_and_end_with_it(start, tm
 def test_a_full_disk_leaves_the_last_checkpoint_intact(start, tmp_path):
   """Files may not grow past a size that the events stay under, and the parameters do not."""
   log = tmp_path / "log.txt"
-  large = "--config.model.depth=4"
-  process = start(large)
+  process = start()
   wait_for("  loss ", log, process)
   process.terminate()
   process.wait(60)
   saved = checkpoints(tmp_path / "run")
 
-  process = start(large, largest_file="300")
+  process = start(largest_file="300")
   assert process.wait(300) == 1
   (error,) = (line for line in log.read_text().splitlines() if line.startswith("error: "))
   assert error.startswith("error: the checkpoint of step ")
   assert "could not be written to" in error and "(File too large)" in error
   assert "the same command resumes" in error
   assert set(saved) <= set(checkpoints(tmp_path / "run"))
-  assert start(large).wait(300) == 0
+  assert start().wait(300) == 0
 
 
 def test_a_run_goes_on_with_other_devices_and_the_same_examples(start, tmp_path):
