@@ -10,7 +10,7 @@ import ml_collections
 from absl import flags, logging
 from ml_collections import config_dict, config_flags
 
-from flax_unet import errors, files
+from flax_unet import base_config, errors, files
 
 CONFIG = "config.json"  # of a run, in its folder
 
@@ -49,6 +49,17 @@ def from_json(content: Any) -> Any:
   return tuple(map(from_json, content)) if isinstance(content, list) else content
 
 
+def complete(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """Adds settings that the configuration of a run lacks, as its version did not have them yet."""
+  groups = [(config, base_config.get_config())]
+  groups += [(group, base_config.evaluation()) for group in config.get("evals", {}).values()]
+  for group, defaults in groups:
+    for key in defaults:
+      if key not in group:
+        group[key] = defaults[key]
+  return config
+
+
 def of_run(arguments: list[str]) -> list[str]:
   """Adds the configuration of the run to a command line that names its folder alone.
 
@@ -85,7 +96,7 @@ class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
         raise errors.UserError(
           f"{file.parent} holds no run: train first, or name another --workdir"
         )
-      config = from_json(files.read_json(file))
+      config = complete(from_json(files.read_json(file)))
       config.lock()
       return config
     name, colon, arguments = path.partition(":")

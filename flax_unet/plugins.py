@@ -1,6 +1,7 @@
 """What names in configurations stand for: something of a table, or with a dot, an import."""
 
 import ast
+import dataclasses
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -78,6 +79,44 @@ def dotted(node: ast.expr) -> str:
   if isinstance(node, ast.Name):
     return node.id
   raise ValueError("no name")
+
+
+def build_dataclass(
+  kind: str,
+  where: str,
+  name: str,
+  arguments: Mapping[str, Any],
+  table: Mapping[str, Any],
+  base: type,
+  **defaults: Any,
+) -> Any:
+  """Builds a frozen dataclass that a name stands for, such as a loss.
+
+  Args:
+    kind: what error messages call it: "loss".
+    where: the key of the configuration: "config.loss".
+    name: see `resolve`.
+    arguments: for its fields.
+    table: see `resolve`.
+    base: the class that it must extend.
+    **defaults: for those of its fields that it has and that `arguments` does not give.
+
+  Raises:
+    UserError: there is no such class, or it does not take the arguments.
+  """
+  found = resolve(f"{kind} in {where}", name, table)
+  if not (isinstance(found, type) and issubclass(found, base) and dataclasses.is_dataclass(found)):
+    article = "an" if kind[0] in "aeiou" else "a"
+    raise errors.UserError(
+      f"{where}: '{name}' is not {article} {kind}, a frozen dataclass that extends "
+      f"{base.__module__}.{base.__name__}"
+    )
+  known = [field.name for field in dataclasses.fields(found)]
+  for key in arguments:
+    if key not in known:
+      raise errors.unknown(f"argument of '{name}' in {where}", key, known)
+  defaults = {key: value for key, value in defaults.items() if key in known}
+  return build(f"{where}: {name}", found, {**defaults, **arguments})
 
 
 def build(kind: str, function: Any, arguments: Mapping[str, Any]) -> Any:

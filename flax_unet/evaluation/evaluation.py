@@ -69,7 +69,7 @@ def eval_step(
 
 
 def _loss_sums(loss: Loss, logits: jax.Array, labels: jax.Array) -> Any:
-  """The sums of a loss of each picture, `[batch, ...]`."""
+  """The sums of a loss of each picture, `[batch, ...]`; one that gathers sees them one by one."""
   labels = fitting.resize_mask(labels, logits.shape[1:3])  # but for huge labels it is their size
 
   def of_picture(logits: jax.Array, label: jax.Array) -> Any:
@@ -190,6 +190,8 @@ class Evaluation:
     on_host = type(self._evaluator).count is not Evaluator.count
     for batch, outputs in self._run(variables, on_bad_example=skipped.append):
       real = np.asarray(batch["mask"])
+      if not real.any():  # this process has none of the last batch
+        continue
       places.append(batch["index"][real])
       ids.append(batch["id"][real])
       rows = jax.tree.map(lambda x, real=real: np.asarray(x)[real], outputs["counts"])

@@ -7,7 +7,6 @@ my_package.my_module.MyLoss(threshold=0.7)
 """
 
 import ast
-import dataclasses
 from typing import Any
 
 from flax_unet import errors, plugins
@@ -41,7 +40,11 @@ def parse(spec: str, class_weights: tuple[float, ...] | None = None) -> Loss:
       f"config.loss = '{spec}': give a loss or a sum of several, such as 'cross_entropy' or "
       "'focal(gamma=2.0) + 0.5 * dice'"
     ) from error
-  built = tuple((factor, _build(*call, class_weights)) for factor, call in terms)
+  weights = {"class_weights": class_weights} if class_weights else {}
+  built = tuple(
+    (factor, plugins.build_dataclass("loss", "config.loss", *call, LOSSES, Loss, **weights))
+    for factor, call in terms
+  )
   return built[0][1] if len(built) == 1 and built[0][0] == 1 else WeightedSum(built)
 
 
@@ -53,19 +56,3 @@ def _terms(node: ast.expr) -> list[tuple[float, tuple[str, dict[str, Any]]]]:
   if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
     factor, node = float(ast.literal_eval(node.left)), node.right
   return [(factor, plugins.call_of(node))]
-
-
-def _build(name: str, arguments: dict[str, Any], class_weights: tuple[float, ...] | None) -> Loss:
-  loss = plugins.resolve("loss in config.loss", name, LOSSES)
-  if not (isinstance(loss, type) and issubclass(loss, Loss) and dataclasses.is_dataclass(loss)):
-    raise errors.UserError(
-      f"config.loss: '{name}' is not a loss, a frozen dataclass that extends "
-      "flax_unet.losses.base.Loss"
-    )
-  known = [field.name for field in dataclasses.fields(loss)]
-  for key in arguments:
-    if key not in known:
-      raise errors.unknown(f"argument of '{name}' in config.loss", str(key), known)
-  if class_weights and "class_weights" in known:
-    arguments = {"class_weights": class_weights, **arguments}
-  return plugins.build(f"config.loss: {name}", loss, arguments)

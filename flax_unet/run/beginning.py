@@ -67,7 +67,7 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
   processes.in_first(lambda: extension.check(folder, run, changes, step))
   processes.in_first(lambda: workdir.write_config(folder, config))
   ended = step == run.total_steps or info.content.get("steps") == step  # or it stopped early
-  if ended and not changes and _is_complete(folder, info):
+  if ended and not processes.broadcast(bool(changes)) and _is_complete(folder, info):
     checkpoints.close()
     return None
   logging.info("Initialising %s", config.model_name)
@@ -91,6 +91,9 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
     logging.info("Resuming at step %d of %d", step, run.total_steps)
     due = run.due_evals(step)
     since_best = place.get("since_best", 0)
+    rescored = [change for change in changes if change["key"].split(".")[0] in ("best", "evals")]
+    if processes.broadcast(bool(rescored)):  # only the first process knows of changes
+      since_best = 0
     evaluated = checkpoints.scores.evaluated(step)
     if processes.broadcast(all(evaluated.get(name) == run.eval_digest(name) for name in due)):
       if parts.best[0] in due:

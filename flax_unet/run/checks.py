@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import ml_collections
 
-from flax_unet import errors, nested
+from flax_unet import base_config, errors, nested
 from flax_unet.data.label_space import LabelSpace
 
 _MAY_BE_NONE = (
@@ -28,6 +28,7 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
   Raises:
     UserError: one line that names the key, what it holds and what it may hold.
   """
+  _check_keys(config)
   _check_present(config)
   _check_length(config)
   _check_ranges(config)
@@ -56,6 +57,29 @@ def check_classes(config: ml_collections.ConfigDict, label_space: LabelSpace) ->
       "and object,255,255,255,255"
     )
   _check_class_weights(config, label_space)
+
+
+def _check_keys(config: ml_collections.ConfigDict) -> None:
+  """Refuses settings that are missing or that nothing reads.
+
+  `base_config` and the command line do so too, but not in groups that a configuration replaces.
+  """
+  base, evaluation = base_config.get_config(), base_config.evaluation()
+  groups = {"": base, "input.": base.input, "schedule.": base.schedule}
+  for name in config.evals:
+    groups[f"evals.{name}."] = evaluation
+  for prefix, expected in groups.items():
+    given = config
+    for part in prefix.split(".")[:-1]:
+      given = given[part]
+    for key in expected:
+      if key not in given:
+        raise errors.UserError(
+          f"config.{prefix}{key} is missing: start from flax_unet.base_config, which has a default"
+        )
+    for key in given:
+      if key not in expected:
+        raise errors.unknown(f"setting in config.{prefix.rstrip('.')}", key, expected)
 
 
 def _check_present(config: ml_collections.ConfigDict) -> None:

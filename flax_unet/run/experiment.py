@@ -149,7 +149,7 @@ def open_data(parts: Parts) -> Experiment:
   image_size = parts.train_op.output_size(None)
   if image_size is None:
     image_size = source[0]["image"].shape[:2]
-    parts.check_image_size(image_size)
+    parts.check_model(image_size)
   total_steps = config.total_steps
   if total_steps is None:
     total_steps = _steps_of(config.total_epochs, len(source), config.input.batch_size)

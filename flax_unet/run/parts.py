@@ -108,8 +108,11 @@ class Parts:
       devices=devices,
     )
 
-  def check_image_size(self, size: tuple[int, int]) -> None:
-    """Refuses training pictures of a height and width that do not fit the network.
+  def check_model(self, size: tuple[int, int] | None) -> None:
+    """Refuses a network that breaks its contract, or that training pictures do not fit.
+
+    Args:
+      size: height and width of training pictures, in pixels; None: not known yet.
 
     Raises:
       UserError: the message holds the value, and the nearest sizes that fit.
@@ -117,9 +120,8 @@ class Parts:
     try:
       base.variable_shapes(self.model, size)
     except ValueError as error:
-      raise errors.UserError(
-        f"config.model with training pictures of {size[0]} x {size[1]} pixels: {error}"
-      ) from error
+      pictures = f" with training pictures of {size[0]} x {size[1]} pixels" if size else ""
+      raise errors.UserError(f"config.model{pictures}: {error}") from error
 
 
 def build(
@@ -152,8 +154,7 @@ def build(
   _ = parts.best
   if config.total_steps is not None:
     optimizer.make(config, config.total_steps)
-  if (size := parts.train_op.output_size(None)) is not None:
-    parts.check_image_size(size)
+  parts.check_model(parts.train_op.output_size(None))
   multipliers = optimizer.Multipliers(config.lr_mult)
   if multipliers.pairs:
     multipliers.check(base.variable_shapes(model)["params"])

@@ -71,7 +71,7 @@ def load(
 
 def config_of(folder: pathlib.Path) -> ml_collections.ConfigDict:
   """Reads the configuration of a run; see `read_config`."""
-  return config_flag.from_json(read_config(folder))
+  return config_flag.complete(config_flag.from_json(read_config(folder)))
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _image_size(built: parts.Parts) -> tuple[int, int]:
       f"config.input.pp = '{built.config.input.pp}' takes pictures in the size that the data have: "
       "give it with --image_size=HEIGHTxWIDTH"
     )
-  built.check_image_size(size)
+  built.check_model(size)
   return size
 
 

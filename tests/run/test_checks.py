@@ -111,3 +111,14 @@ def test_without_an_evaluation_there_is_nothing_to_report():
     del config.evals.val
   with pytest.raises(UserError, match=r"config.evals is empty"):
     parts.build(config)
+
+
+def test_settings_that_are_missing_or_that_nothing_reads_are_named():
+  config = street_scenes.get_config()
+  config.evals = {"val": {**config.evals.val.to_dict(), "typ": "boundary"}}
+  with pytest.raises(UserError, match=r"setting in config.evals.val 'typ': did you mean 'type'"):
+    parts.build(config)
+  config = street_scenes.get_config()
+  config.evals = {"val": {"split": "validation", "pp": "label_map"}}
+  with pytest.raises(UserError, match=r"config.evals.val.batch_size is missing: start from"):
+    parts.build(config)

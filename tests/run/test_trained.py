@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from flax_unet.errors import UserError
@@ -44,3 +46,18 @@ def test_images_are_made_to_fit_as_in_the_first_evaluation(tiny_config, pp, expe
   config = tiny_config(**{"evals.val.pp": pp})
   built = parts.build(config).evals["val"]
   assert {"resize": built.resize, "multiple": built.multiple} == expected
+
+
+def test_a_run_of_an_earlier_version_has_the_defaults_of_what_it_lacks(
+  make_run, tiny_config, tmp_path
+):
+  folder = tmp_path / "run"
+  make_run(folder, tiny_config(**{"model.depth": 1}))
+  content = json.loads((folder / "config.json").read_text())
+  for key in ("best", "early_stopping", "lr_mult"):
+    del content[key]
+  del content["evals"]["val"]["type"]
+  (folder / "config.json").write_text(json.dumps(content))
+  found = trained.load(folder)
+  assert found.step == 10
+  assert trained.config_of(folder).best == "val/mean_iou"

@@ -5,8 +5,6 @@ boundary(width=0.01)
 my_package.my_module.MyEvaluator(threshold=0.5)
 """
 
-import dataclasses
-
 from flax_unet import errors, plugins
 from flax_unet.evaluation.evaluators.base import Evaluator
 
@@ -26,22 +24,8 @@ def parse(where: str, spec: str) -> Evaluator:
   Raises:
     UserError: it is malformed, or the evaluator or an argument unknown.
   """
-  name, arguments = plugins.parse_call(where, spec)
-  evaluator = plugins.resolve(f"evaluator in {where}", name, EVALUATORS)
-  if not (
-    isinstance(evaluator, type)
-    and issubclass(evaluator, Evaluator)
-    and dataclasses.is_dataclass(evaluator)
-  ):
-    raise errors.UserError(
-      f"{where}: '{name}' is not an evaluator, a frozen dataclass that extends "
-      "flax_unet.evaluation.evaluators.base.Evaluator"
-    )
-  known = [field.name for field in dataclasses.fields(evaluator)]
-  for key in arguments:
-    if key not in known:
-      raise errors.unknown(f"argument of '{name}' in {where}", key, known)
-  built = plugins.build(f"{where}: {name}", evaluator, arguments)
+  call = plugins.parse_call(where, spec)
+  built = plugins.build_dataclass("evaluator", where, *call, EVALUATORS, Evaluator)
   if not built.table:
-    raise errors.UserError(f"{where}: '{name}' has an empty table of scores")
+    raise errors.UserError(f"{where}: '{call[0]}' has an empty table of scores")
   return built
