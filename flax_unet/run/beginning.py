@@ -67,7 +67,7 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
   processes.in_first(lambda: extension.check(folder, run, changes, step))
   processes.in_first(lambda: workdir.write_config(folder, config))
   ended = step == run.total_steps or info.content.get("steps") == step  # or it stopped early
-  if ended and not processes.broadcast(bool(changes)) and _is_complete(folder, info):
+  if processes.broadcast(ended and not changes) and _is_complete(folder, info):
     checkpoints.close()
     return None
   logging.info("Initialising %s", config.model_name)

@@ -62,7 +62,7 @@ def write(
     run_info: as in `run.json`; empty where the training has not ended.
   """
   name, scores = next(iter(evals.items()))
-  shown = [_Shown.of(evals[key], result, label_space) for key, result in results.items()]
+  shown = [_EvalTables.of(evals[key], result, label_space) for key, result in results.items()]
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader("flax_unet.evaluation.report", "page_template"),
     autoescape=True,
@@ -104,7 +104,7 @@ def write(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Shown:
+class _EvalTables:
   """What the page shows of an evaluation.
 
   Attributes:
@@ -120,7 +120,7 @@ class _Shown:
   means: dict[str, float | None]
 
   @classmethod
-  def of(cls, scores: Mapping[str, Any], result: Result, label_space: LabelSpace) -> "_Shown":
+  def of(cls, scores: Mapping[str, Any], result: Result, label_space: LabelSpace) -> "_EvalTables":
     """Chooses what there is of an evaluation's scores."""
     per_class = scores.get("per_class", {})
     # Without categories of several classes theirs is the mean IoU once more.
