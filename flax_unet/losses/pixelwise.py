@@ -19,10 +19,13 @@ class CrossEntropy(MeanLoss):
     class_weights: the weight of a pixel by its true class; None: all 1.
     label_smoothing: the share of the target that is spread evenly over all classes (Szegedy et al.
       2016, https://arxiv.org/abs/1512.00567, section 7).
+    over_all_pixels: whether the sum is divided by the number of all pixels, ignored ones included,
+      whatever their weights: what mmsegmentation does unless `avg_non_ignore=True`.
   """
 
   class_weights: tuple[float, ...] | None = None
   label_smoothing: float = 0.0
+  over_all_pixels: bool = False
 
   def __post_init__(self):
     """Refuses a share that is none."""
@@ -36,13 +39,17 @@ class CrossEntropy(MeanLoss):
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
     if not self.label_smoothing:
       weights = weights * of_class if self.class_weights else weights
-      return {"sum": (losses * weights).sum(), "weight": weights.sum()}
+      return {"sum": (losses * weights).sum(), "weight": self._divisor(labels, weights)}
     log_probabilities = jax.nn.log_softmax(logits)
     if self.class_weights is not None:
       log_probabilities *= jnp.array(self.class_weights, jnp.float32).reshape(1, 1, 1, -1)
     spread = -log_probabilities.mean(-1)
     smoothed = (1 - self.label_smoothing) * losses * of_class + self.label_smoothing * spread
-    return {"sum": (smoothed * weights).sum(), "weight": (weights * of_class).sum()}
+    divisor = self._divisor(labels, weights * of_class)
+    return {"sum": (smoothed * weights).sum(), "weight": divisor}
+
+  def _divisor(self, labels: jax.Array, weights: jax.Array) -> jax.Array:
+    return jnp.float32(labels.size) if self.over_all_pixels else weights.sum()
 
 
 @dataclasses.dataclass(frozen=True)

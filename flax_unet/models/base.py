@@ -58,6 +58,11 @@ class Geometry:
       if self._below(candidate) == candidate:
         return candidate
 
+  def reaching(self, pixels: int | None) -> "Geometry":
+    """The same with a context that is larger by so many pixels; None: without bound."""
+    unbounded = pixels is None or self.context is None
+    return dataclasses.replace(self, context=None if unbounded else self.context + pixels)
+
   def _below(self, size: int) -> int:
     """The largest size that fits and is no larger."""
     return (size + self.offset) // self.multiple * self.multiple - self.offset

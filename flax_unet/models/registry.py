@@ -9,8 +9,19 @@ import jax.numpy as jnp
 from flax_unet import errors, plugins
 from flax_unet.models import base
 
-_NETWORKS = {
+NETWORKS = {
   "unet": "flax_unet.models.unet.UNet",
+  "unet_s5": "flax_unet.models.unet_s5.UNetS5",
+  "attention_unet": "flax_unet.models.attention_unet.AttentionUNet",
+  "ma_unet": "flax_unet.models.ma_unet.MAUNet",
+  "fcn": "flax_unet.models.fcn.FCN",
+  "segnet": "flax_unet.models.segnet.SegNet",
+  "segnet_basic": "flax_unet.models.segnet_basic.SegNetBasic",
+  "unet_resnet18": "flax_unet.models.unet_resnet.UNetResNet18",
+  "unet_resnet34": "flax_unet.models.unet_resnet.UNetResNet34",
+  "unet_resnet50": "flax_unet.models.unet_resnet.UNetResNet50",
+  "unet_resnet101": "flax_unet.models.unet_resnet.UNetResNet101",
+  "unet_vgg16": "flax_unet.models.unet_vgg16.UNetVGG16",
 }
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -26,7 +37,7 @@ def build(name: str, arguments: Mapping[str, Any], num_classes: int) -> base.Net
   Raises:
     UserError: there is no such network, or it does not take these arguments.
   """
-  network = plugins.resolve("model in config.model_name", name, _NETWORKS)
+  network = plugins.resolve("model in config.model_name", name, NETWORKS)
   if not (isinstance(network, type) and issubclass(network, base.Network)):
     raise errors.UserError(
       f"config.model_name = '{name}': is not a network: it does not inherit from "

@@ -8,10 +8,9 @@ from absl import logging
 
 from flax_unet import errors
 from flax_unet.data import label_space_file
-from flax_unet.models import base
 from flax_unet.run import init_from, lock, parts, trained, workdir
 from flax_unet.training import checkpoint
-from flax_unet.weights import milesial, torch_files
+from flax_unet.weights import dialects, torch_files
 
 
 def to_file(folder: pathlib.Path, which: str, output: pathlib.Path) -> None:
@@ -22,9 +21,12 @@ def to_file(folder: pathlib.Path, which: str, output: pathlib.Path) -> None:
   """
   torch_files.check_suffix(output)
   found = trained.load(folder, which)
-  _check(found.model, str(folder))
-  torch_files.write(output, milesial.to_torch(found.variables))
-  logging.info("Wrote step %d of %s to %s", found.step, folder, output)
+  try:
+    dialect = dialects.for_model(found.model)
+  except ValueError as error:
+    raise errors.UserError(f"{folder}: {error}") from error
+  torch_files.write(output, dialect.state_dict(found.variables))
+  logging.info("Wrote step %d of %s to %s, for %s", found.step, folder, output, dialect.name)
 
 
 def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
@@ -33,16 +35,41 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
   Raises:
     UserError: the file cannot be read or does not fit the configuration, or the folder holds a run.
   """
+  path = pathlib.Path(source).expanduser()
+  torch_files.check_suffix(path)
   built = parts.build(config)
-  model = built.model
-  _check(model, "config.model")
   if checkpoint.exist(folder):
     raise errors.UserError(f"{folder} holds a run already: choose a new --workdir")
-  fit = init_from.fit(init_from.read(source), model)
-  if fit.dropped or fit.new:
+  dialect, variables = dialects.read(path)
+  if not dialect.network:
+    raise errors.UserError(
+      f"{source} holds an encoder, {dialect.name}, and no whole network: train with "
+      f"--config.init_from={source}"
+    )
+  if dialect.network != config.model_name:
+    raise errors.UserError(
+      f"config.model_name = '{config.model_name}': {source} holds {dialect.name}, which is "
+      f"'{dialect.network}'"
+    )
+  try:
+    dialect.check(built.model)
+  except ValueError as error:
+    raise errors.UserError(f"config.model: {error}, as {source}") from error
+  if dialect.normalization and dialect.normalization != (built.model.mean, built.model.stddev):
+    config.model.mean, config.model.stddev = dialect.normalization
+    logging.info("config.model.mean = %s, stddev = %s: those of %s", *dialect.normalization, source)
+    built = parts.build(config)
+  elif not dialect.normalization:
+    logging.info(
+      "Images are normalised by config.model.mean = %s, stddev = %s: %s does not tell its own",
+      *(built.model.mean, built.model.stddev, source),
+    )
+  model = built.model
+  fit = init_from.fit(variables, model)
+  if misfits := dict.fromkeys(fit.dropped + fit.new + fit.adapted):
     raise errors.UserError(
       f"{source} does not fit config.model and config.label_space, which differ in "
-      f"{', '.join(dict.fromkeys(fit.dropped + fit.new))}"
+      f"{', '.join(misfits)}"
     )
   side = model.geometry.covering_size(1)
   start = built.init_state((side, side), config.total_steps or sys.maxsize)
@@ -63,12 +90,4 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
       },
     )
     checkpoints.close()
-  logging.info("%s is a run of no steps with the weights of %s", folder, source)
-
-
-def _check(model: base.Network, where: str) -> None:
-  """Refuses a network that no state dict of the layout belongs to."""
-  try:
-    milesial.check(model)
-  except ValueError as error:
-    raise errors.UserError(f"{where}: {error}") from error
+  logging.info("%s is a run of no steps with the weights of %s, %s", folder, source, dialect.name)

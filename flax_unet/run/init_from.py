@@ -16,7 +16,7 @@ from flax_unet.models import base
 from flax_unet.run import trained
 from flax_unet.training import checkpoint
 from flax_unet.training.state import TrainState
-from flax_unet.weights import milesial, torch_files
+from flax_unet.weights import dialects, torch_files
 
 _Flat = dict[tuple[str, ...], Any]  # by collection, layer and name
 
@@ -29,11 +29,13 @@ class Fit:
     variables: what does, `params` and `batch_stats`.
     dropped: the layers of the weights that the network does not have, or has in another shape.
     new: the layers of the network that the weights say nothing of.
+    adapted: the first convolution, if it was for another number of channels.
   """
 
   variables: dict[str, Any]
   dropped: tuple[str, ...]
   new: tuple[str, ...]
+  adapted: tuple[str, ...] = ()
 
 
 def read(where: str) -> dict[str, Any]:
@@ -41,8 +43,8 @@ def read(where: str) -> dict[str, Any]:
 
   Args:
     where: a run's folder, whose newest checkpoint is read; a checkpoint,
-      `<run>/checkpoints/<step>`; or a `.pth`, `.pt` or `.safetensors` file of the layout in
-      `weights.milesial`.
+      `<run>/checkpoints/<step>`; or a `.pth`, `.pt` or `.safetensors` file of one of the dialects
+      in `weights`.
 
   Returns:
     `params` (of a run with a moving average, that) and `batch_stats`, as NumPy arrays.
@@ -52,11 +54,9 @@ def read(where: str) -> dict[str, Any]:
   """
   path = pathlib.Path(where).expanduser()
   if path.suffix in torch_files.SUFFIXES:
-    state_dict = torch_files.read(path)
-    try:
-      return milesial.from_torch(state_dict)
-    except ValueError as error:
-      raise errors.UserError(f"{path}: {error}") from error
+    dialect, variables = dialects.read(path)
+    logging.info("%s: weights of %s", where, dialect.name)
+    return variables
   is_checkpoint = path.parent.name == "checkpoints" and path.name.isdigit()
   folder = path.parents[1] if is_checkpoint else path
   if not (path if is_checkpoint else path / "checkpoints").is_dir():
@@ -76,13 +76,23 @@ def fit(variables: Mapping[str, Any], model: base.Network) -> Fit:
   """Takes of weights the layers that a network has too.
 
   A layer is taken where all arrays that both have are of one shape: a bias without its kernel, or
-  statistics without their scale, would be of no use.
+  statistics without their scale, would be of no use. A first convolution for another number of
+  channels is adapted: the mean over its inputs, repeated and scaled so that its sums stay the same.
 
   Args:
     variables: `params` and `batch_stats` of another network.
     model: the network.
   """
   given, wanted = _flatten(variables), _flatten(base.variable_shapes(model))
+  adapted = [
+    path
+    for path, leaf in wanted.items()
+    if path in given and _is_first(given[path].shape, leaf.shape, model.channels)
+  ]
+  for path in adapted:
+    kernel = given[path]
+    mean = kernel.mean(axis=2, keepdims=True) * (kernel.shape[2] / model.channels)
+    given[path] = mean.repeat(model.channels, axis=2)
   shared = given.keys() & wanted.keys()
   misfits = {path[1:-1] for path in shared if given[path].shape != wanted[path].shape}
   taken = {path: given[path] for path in given if path in shared and path[1:-1] not in misfits}
@@ -90,7 +100,14 @@ def fit(variables: Mapping[str, Any], model: base.Network) -> Fit:
     traverse_util.unflatten_dict(taken),
     dropped=_layers(path for path in given if path not in taken),
     new=_layers(path for path in wanted if path not in taken),
+    adapted=_layers(adapted),
   )
+
+
+def _is_first(given: tuple[int, ...], wanted: tuple[int, ...], channels: int) -> bool:
+  """Whether these are the shapes of a first convolution for images of other channels."""
+  same = len(given) == len(wanted) == 4 and given[:2] == wanted[:2] and given[3] == wanted[3]
+  return same and wanted[2] == channels != given[2]
 
 
 def _flatten(variables: Mapping[str, Any]) -> _Flat:
@@ -120,6 +137,8 @@ def initial(where: str, model: base.Network) -> dict[str, Any]:
   if not found.variables:
     raise errors.UserError(f"config.init_from = {where}: none of its weights fit config.model")
   words = [f"Starting from {where}: took {len(_flatten(found.variables))} arrays"]
+  if found.adapted:
+    words.append(f"adapted to {model.channels} channels: {', '.join(found.adapted)}")
   if found.dropped:
     words.append(f"dropped what does not fit: {', '.join(found.dropped)}")
   if found.new:

@@ -101,6 +101,7 @@ class Parts:
     """The train step, mapped over devices: see `steps.map_train_step`."""
     return steps.map_train_step(
       self.loss,
+      aux_weight=getattr(self.model, "aux_weight", 0.0),
       accumulate_steps=self.config.accumulate_steps,
       ema_decay=self.config.ema_decay,
       skip_nonfinite=self.config.skip_nonfinite > 0,

@@ -1,5 +1,6 @@
 """The train step: a pure function of state and batch, mapped over devices by the loop."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import optax
 
 from flax_unet.losses.base import Loss, pixel_weights, ratio
 from flax_unet.models.base import center_crop
+from flax_unet.models.upsampling import upsample_bilinear
 from flax_unet.training.state import TrainState
 
 
@@ -18,6 +20,7 @@ def train_step(
   batch: Mapping[str, jax.Array],
   *,
   loss: Loss,
+  aux_weight: float = 0.0,
   accumulate_steps: int = 1,
   ema_decay: float | None = None,
   skip_nonfinite: bool = False,
@@ -33,6 +36,8 @@ def train_step(
     batch: `image` uint8 `[batch, height, width, channels]`, `label` uint8 `[batch, height, width]`,
       and perhaps `weights` float `[batch, height, width]`, of pixels in the loss.
     loss: of the whole global batch.
+    aux_weight: what the loss of auxiliary logits counts (see `models.base.Network`), beside the
+      main ones' 1.
     accumulate_steps: into how many parts the batch is cut, to be worked on one after the other.
       Loss and gradient are those of the whole batch; BatchNorm takes its statistics over a part (of
       all devices).
@@ -55,7 +60,7 @@ def train_step(
     _places(len(batch["image"]), num_processes, axis_name),
   )
   take = _whole if accumulate_steps == 1 else functools.partial(_in_parts, accumulate_steps)
-  loss_value, grads, batch_stats = take(state, part, loss, axis_name)
+  loss_value, grads, batch_stats = take(state, part, _AllOutputs(loss, aux_weight), axis_name)
   next_state = state.apply_gradients(
     grads=grads,
     # Synchronised BatchNorm has made them equal already; without BatchNorm there are none.
@@ -74,6 +79,28 @@ def train_step(
   return next_state, metrics
 
 
+@dataclasses.dataclass(frozen=True)
+class _AllOutputs:
+  """The loss of a network's main logits, and of its auxiliary ones where it has any."""
+
+  loss: Loss
+  aux_weight: float
+
+  def sums(self, logits: Sequence[jax.Array], labels: jax.Array, weights: jax.Array) -> list[Any]:
+    """The sums of each output, see `Loss.sums`; the main one is the first."""
+    return [self.loss.sums(x, labels, weights) for x in logits]
+
+  def value(self, sums: Sequence[Any]) -> jax.Array:
+    """The loss, see `Loss.value`."""
+    main, *auxiliary = map(self.loss.value, sums)
+    return main + self.aux_weight * sum(auxiliary) if auxiliary else main
+
+  def mean_slopes(self, num_outputs: int) -> list[Any]:
+    """What the value of a mean changes by with its sums, but for the division by the weight."""
+    factors = (1.0, *(self.aux_weight,) * (num_outputs - 1))
+    return [{"sum": jnp.array(factor), "weight": jnp.zeros(())} for factor in factors]
+
+
 class _Part(NamedTuple):
   """A part of a batch."""
 
@@ -85,41 +112,50 @@ class _Part(NamedTuple):
 
 def _forward(
   state: TrainState, params: Any, batch_stats: Any, part: _Part
-) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Any]:
-  """What a loss is computed from, logits, labels and weights; and the statistics of BatchNorm."""
+) -> tuple[tuple[list[jax.Array], jax.Array, jax.Array], Any]:
+  """What a loss is computed from, logits, labels and weights; and the statistics of BatchNorm.
+
+  There are the main logits and, enlarged to their size, the auxiliary ones.
+  """
   logits, updates = state.apply_fn(
     {"params": params, "batch_stats": batch_stats, "batch": {"places": part.places}},
     part.images,
     train=True,
     rngs={"dropout": state.step_key},  # the same everywhere: places tell pictures apart
-    mutable=["batch_stats"],
+    mutable=["batch_stats", "auxiliary"],
   )
-  labels, weights = (center_crop(x, logits.shape[1:3]) for x in (part.labels, part.weights))
-  return (logits, labels, weights), updates.get("batch_stats", {})
+  size = logits.shape[1:3]
+  labels, weights = (center_crop(x, size) for x in (part.labels, part.weights))
+  outputs = [logits]
+  for auxiliary in jax.tree.leaves(updates.get("auxiliary", {})):
+    enlarged = upsample_bilinear(auxiliary, -(-size[0] // auxiliary.shape[1]))
+    outputs.append(center_crop(enlarged, size))
+  return (outputs, labels, weights), updates.get("batch_stats", {})
 
 
 def _whole(
-  state: TrainState, part: _Part, loss: Loss, axis_name: str
+  state: TrainState, part: _Part, outputs: _AllOutputs, axis_name: str
 ) -> tuple[jax.Array, Any, Any]:
   """The loss of the global batch, its gradient, and the statistics of BatchNorm."""
+  gathers = outputs.loss.gathers
 
   def sums_of(params):
     inputs, batch_stats = _forward(state, params, state.batch_stats, part)
-    if loss.gathers:
-      inputs = [jax.lax.all_gather(x, axis_name, tiled=True) for x in inputs]
-    return loss.sums(*inputs), batch_stats
+    if gathers:
+      inputs = jax.lax.all_gather(inputs, axis_name, tiled=True)
+    return outputs.sums(*inputs), batch_stats
 
   sums, gradient_of, batch_stats = jax.vjp(sums_of, state.params, has_aux=True)
-  total = sums if loss.gathers else jax.lax.psum(sums, axis_name)
-  value, slopes = jax.value_and_grad(loss.value)(total)
-  if loss.gathers:  # all devices have all sums, and to each logit comes the gradient of all of them
+  total = sums if gathers else jax.lax.psum(sums, axis_name)
+  value, slopes = jax.value_and_grad(outputs.value)(total)
+  if gathers:  # all devices have all sums, and to each logit comes the gradient of all of them
     slopes = jax.tree.map(lambda x: x / jax.lax.axis_size(axis_name), slopes)
   (grads,) = gradient_of(slopes)
   return value, jax.lax.psum(grads, axis_name), batch_stats
 
 
 def _in_parts(
-  num_parts: int, state: TrainState, whole: _Part, loss: Loss, axis_name: str
+  num_parts: int, state: TrainState, whole: _Part, outputs: _AllOutputs, axis_name: str
 ) -> tuple[jax.Array, Any, Any]:
   """As `_whole`, of parts of the batch one after the other, to need less memory.
 
@@ -131,25 +167,25 @@ def _in_parts(
 
   def add_sums(total, part):
     inputs, _ = _forward(state, state.params, state.batch_stats, part)
-    return jax.tree.map(jnp.add, total, loss.sums(*inputs)), None
+    return jax.tree.map(jnp.add, total, outputs.sums(*inputs)), None
 
   shapes = jax.eval_shape(
-    lambda part: loss.sums(*_forward(state, state.params, state.batch_stats, part)[0]),
+    lambda part: outputs.sums(*_forward(state, state.params, state.batch_stats, part)[0]),
     jax.tree.map(lambda x: x[0], parts),
   )
   nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-  if loss.is_mean:
-    slopes = {"sum": jnp.ones(()), "weight": jnp.zeros(())}
+  if outputs.loss.is_mean:
+    slopes = outputs.mean_slopes(len(nothing))
   else:
     total, _ = jax.lax.scan(add_sums, nothing, parts)
-    slopes = jax.grad(loss.value)(jax.lax.psum(total, axis_name))
+    slopes = jax.grad(outputs.value)(jax.lax.psum(total, axis_name))
 
   def add_gradient(carry, part):
     batch_stats, total, gradient = carry
 
     def weighted_sums(params):
       inputs, new_stats = _forward(state, params, batch_stats, part)
-      sums = loss.sums(*inputs)
+      sums = outputs.sums(*inputs)
       products = jax.tree.map(lambda x, slope: (x * slope).sum(), sums, slopes)
       return sum(jax.tree.leaves(products)), (sums, new_stats)
 
@@ -159,9 +195,9 @@ def _in_parts(
   start = (state.batch_stats, nothing, jax.tree.map(jnp.zeros_like, state.params))
   (batch_stats, total, gradient), _ = jax.lax.scan(add_gradient, start, parts)
   total, gradient = jax.lax.psum((total, gradient), axis_name)
-  if loss.is_mean:
-    gradient = jax.tree.map(lambda x: ratio(x, total["weight"]), gradient)
-  return loss.value(total), gradient, batch_stats
+  if outputs.loss.is_mean:  # all outputs have the same weights, those of the labels
+    gradient = jax.tree.map(lambda x: ratio(x, total[0]["weight"]), gradient)
+  return outputs.value(total), gradient, batch_stats
 
 
 def _places(num_pictures: int, num_processes: int, axis_name: str) -> jax.Array:

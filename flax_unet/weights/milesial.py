@@ -1,6 +1,4 @@
-"""Our U-Net's variables as a PyTorch state dict of milesial/Pytorch-UNet, and back.
-
-The names are those of https://github.com/milesial/Pytorch-UNet (`unet/unet_parts.py`):
+"""milesial/Pytorch-UNet, https://github.com/milesial/Pytorch-UNet (`unet/unet_parts.py`).
 
     inc.double_conv.{0,1,3,4}                       encoder_0: conv_1, norm_1, conv_2, norm_2
     down<i>.maxpool_conv.1.double_conv.{0,1,3,4}    encoder_<i>; the last is the bottleneck
@@ -8,139 +6,58 @@ The names are those of https://github.com/milesial/Pytorch-UNet (`unet/unet_part
     outc.conv                                       logits
 
 Both concatenate the skip first, and both pool, normalise and upsample alike, so the logits are
-equal but for rounding. The public class has width 64 and depth 4; others are named in the same way.
+equal but for rounding. The bilinear variant has no `up<i>.up`, and is `upsample="bilinear_aligned"`
+here. The public class has width 64 and depth 4; others are named in the same way. Versions before
+2021 have biases in front of the batch normalisations.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator
 
-import flax
-import numpy as np
-
+from flax_unet.models import base
 from flax_unet.models.unet import UNet
-
-_NEEDED = {"norm": "batch", "padding": "same", "upsample": "transpose"}
-_LAYERS = {"conv_1": 0, "norm_1": 1, "conv_2": 3, "norm_2": 4}
-# PyTorch's names of what a BatchNorm holds, our collection and name.
-_NORM = {
-  "weight": ("params", "scale"),
-  "bias": ("params", "bias"),
-  "running_mean": ("batch_stats", "mean"),
-  "running_var": ("batch_stats", "var"),
-}
-# Of the kernels: the axes of ours, in PyTorch's order, and the other way round.
-_CONV = (3, 2, 0, 1), (2, 3, 1, 0)  # [height, width, in, out] and [out, in, height, width]
-_TRANSPOSED = (2, 3, 0, 1), (2, 3, 0, 1)  # [height, width, in, out] and [in, out, height, width]
-_VECTOR = (0,), (0,)
-
-_Path = tuple[str, ...]
+from flax_unet.weights.dialect import TRANSPOSED, Dialect, Tensor, conv, conv_norm
 
 
-def check(model: UNet) -> None:
-  """Refuses a network that the layout has no names for, or that computes something else.
-
-  Raises:
-    ValueError: the message names the attributes.
-  """
-  differences = [
-    f"{name}='{getattr(model, name)}'"
-    for name, value in _NEEDED.items()
-    if getattr(model, name) != value
-  ]
-  if differences:
-    needed = ", ".join(f"{name}='{value}'" for name, value in _NEEDED.items())
-    raise ValueError(
-      f"a U-Net with {', '.join(differences)} is none of milesial/Pytorch-UNet, which has {needed}"
-    )
+def candidates(names: Collection[str]) -> list[Dialect]:
+  """The variant of the names."""
+  depth = sum(name.startswith("down") and name.endswith(".0.weight") for name in names)
+  bilinear = "up1.conv.double_conv.0.weight" in names and "up1.up.weight" not in names
+  return [_dialect(max(1, depth), bilinear)]
 
 
-def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-  """Arranges the variables of a network that `check` has passed as a state dict.
-
-  Args:
-    variables: `params` and `batch_stats` of `UNet`.
-
-  Returns:
-    float32 arrays by PyTorch's names, copies in C order, which PyTorch can use as they are; and
-    `num_batches_tracked`, 0, which plays no part in a BatchNorm with a momentum.
-  """
-  flat = flax.traverse_util.flatten_dict(dict(variables))
-  depth = sum(name.startswith("upsample_") for name in variables["params"])
-  state_dict = {}
-  for name, path, (axes, _) in _arrays(depth):
-    state_dict[name] = np.asarray(flat[path], np.float32).transpose(axes).copy()
-    if name.endswith("running_var"):
-      state_dict[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
-  return state_dict
+def for_model(model: base.Network) -> Dialect | None:
+  """The dialect of a network that is to be written."""
+  if type(model) is not UNet:
+    return None
+  return _dialect(model.depth, model.upsample == "bilinear_aligned")
 
 
-def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-  """Arranges a state dict as the variables of `UNet`.
-
-  Versions of the layout before 2021 have biases in front of the BatchNorms. A bias there only moves
-  the mean that is subtracted again, so it is taken off the running mean.
-
-  Args:
-    state_dict: float arrays by PyTorch's names.
-
-  Returns:
-    `params` and `batch_stats`, float32.
-
-  Raises:
-    ValueError: it has another layout; the message says what is missing or left over.
-  """
-  left = {
-    name: array for name, array in state_dict.items() if not name.endswith("num_batches_tracked")
-  }
-  depth = sum(name.startswith("down") and name.endswith(".0.weight") for name in left)
-  if "up1.conv.double_conv.0.weight" in left and "up1.up.weight" not in left:
-    raise ValueError(
-      "this is the bilinear variant of milesial/Pytorch-UNet, which has other channels than "
-      "upsample='bilinear' here and aligns corners: only the one with transposed convolutions fits"
-    )
-  flat = {}
-  for name, path, (_, axes) in _arrays(depth):
-    if name not in left:
-      raise ValueError(f"not a state dict of milesial/Pytorch-UNet: it has no '{name}'")
-    array = np.asarray(left.pop(name), np.float32)
-    if array.ndim != len(axes):
-      raise ValueError(f"not a state dict of milesial/Pytorch-UNet: '{name}' is {array.shape}")
-    flat[path] = array.transpose(axes)
-  for prefix, block in _blocks(depth):
-    for index in (1, 2):
-      bias = left.pop(f"{prefix}.{_LAYERS[f'conv_{index}']}.bias", None)
-      if bias is not None:
-        mean = ("batch_stats", block, f"norm_{index}", "mean")
-        flat[mean] = flat[mean] - np.asarray(bias, np.float32)
-  if left:
-    names = ", ".join(f"'{name}'" for name in list(left)[:3])
-    raise ValueError(
-      f"not a state dict of milesial/Pytorch-UNet: {len(left)} of its names are unknown, {names}"
-    )
-  return flax.traverse_util.unflatten_dict(flat)
+def _dialect(depth: int, bilinear: bool) -> Dialect:
+  upsample = "bilinear_aligned" if bilinear else "transpose"
+  return Dialect(
+    "milesial/Pytorch-UNet" + " (bilinear)" * bilinear,
+    tuple(_tensors(depth, bilinear)),
+    network="unet",
+    attributes={"norm": "batch", "padding": "same", "upsample": upsample},
+    normalization=None,  # images of 0 to 1 there; files written here have the run's
+  )
 
 
-def _blocks(depth: int) -> Iterator[tuple[str, str]]:
-  """PyTorch's name and ours of each pair of convolutions."""
-  yield "inc.double_conv", "encoder_0"
+def _tensors(depth: int, bilinear: bool) -> Iterator[Tensor]:
+  yield from _double_conv("inc.double_conv", "encoder_0")
   for level in range(1, depth + 1):
     block = f"encoder_{level}" if level < depth else "bottleneck"
-    yield f"down{level}.maxpool_conv.1.double_conv", block
+    yield from _double_conv(f"down{level}.maxpool_conv.1.double_conv", block)
   for level in reversed(range(depth)):
-    yield f"up{depth - level}.conv.double_conv", f"decoder_{level}"
+    up, ours = f"up{depth - level}", f"upsample_{level}"
+    yield from _double_conv(f"{up}.conv.double_conv", f"decoder_{level}")
+    if not bilinear:
+      yield Tensor(f"{up}.up.weight", ("params", ours, "kernel"), TRANSPOSED)
+      yield Tensor(f"{up}.up.bias", ("params", ours, "bias"))
+  yield from conv("outc.conv", "logits", bias=True)
 
 
-def _arrays(depth: int) -> Iterator[tuple[str, _Path, tuple[tuple[int, ...], tuple[int, ...]]]]:
-  """PyTorch's name and our path of each array, and its axes in PyTorch's order and in ours."""
-  for prefix, block in _blocks(depth):
-    for layer, place in _LAYERS.items():
-      if layer.startswith("conv"):
-        yield f"{prefix}.{place}.weight", ("params", block, layer, "kernel"), _CONV
-        continue
-      for name, (collection, ours) in _NORM.items():
-        yield f"{prefix}.{place}.{name}", (collection, block, layer, ours), _VECTOR
-  plain = {f"up{depth - level}.up": (f"upsample_{level}", _TRANSPOSED) for level in range(depth)}
-  plain["outc.conv"] = ("logits", _CONV)
-  for prefix, (layer, axes) in plain.items():
-    yield f"{prefix}.weight", ("params", layer, "kernel"), axes
-    yield f"{prefix}.bias", ("params", layer, "bias"), _VECTOR
+def _double_conv(name: str, block: str) -> Iterator[Tensor]:
+  for index, place in ((1, 0), (2, 3)):
+    layers = (f"conv_{index}", f"norm_{index}")
+    yield from conv_norm(f"{name}.{place}", f"{name}.{place + 1}", block, layers=layers)

@@ -156,9 +156,10 @@ def scores(
   def logits_of(scale: float, flipped: bool) -> jax.Array:
     x = images[:, :, ::-1] if flipped else images
     if scale != 1:
-      # Without a low-pass before shrinking, as training's augmentation does it.
+      # Without a low-pass before shrinking, and rounded, as OpenCV resamples 8-bit images in
+      # mmsegmentation and in training's augmentation.
       shape = (x.shape[0], *_scaled(outer, scale), x.shape[3])
-      x = jax.image.resize(x.astype(jnp.float32), shape, "bilinear", antialias=False)
+      x = jnp.round(jax.image.resize(x.astype(jnp.float32), shape, "bilinear", antialias=False))
     logits = _middle_logits(model, variables, x, _scaled(middle, scale))
     return resize_logits(logits[:, :, ::-1] if flipped else logits, size)
 
@@ -168,10 +169,16 @@ def scores(
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-  return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+  height, width = (max(1, int(side * scale + 0.5)) for side in size)  # halves up, as mmcv
+  return height, width
 
 
 def resize_logits(logits: jax.Array, size: tuple[int, int]) -> jax.Array:
-  """Enlarges logits `[batch, height, width, classes]` to `size`, bilinearly."""
+  """Resamples logits `[batch, height, width, classes]` to `size`, bilinearly.
+
+  Without a low-pass where that shrinks them, as in PyTorch and so in mmsegmentation.
+  """
   shape = (logits.shape[0], *size, logits.shape[3])
-  return logits if logits.shape == shape else jax.image.resize(logits, shape, "bilinear")
+  if logits.shape == shape:
+    return logits
+  return jax.image.resize(logits, shape, "bilinear", antialias=False)

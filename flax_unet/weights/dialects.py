@@ -1,0 +1,84 @@
+"""All dialects: which one a state dict is written in, and in which a network is written."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from flax_unet import errors
+from flax_unet.models import base
+from flax_unet.weights import (
+  huggingface_resnet,
+  milesial,
+  mmsegmentation,
+  smp,
+  torch_files,
+  torchvision_resnet,
+  torchvision_vgg,
+)
+from flax_unet.weights.dialect import Dialect
+
+_READ = (milesial, mmsegmentation, smp, torchvision_resnet, torchvision_vgg, huggingface_resnet)
+_WRITTEN = (milesial, mmsegmentation, smp)
+# What trainers put in front of all names: nn.DataParallel, Lightning, others.
+_PREFIXES = ("module.", "model.", "net.", "_orig_mod.")
+
+
+def read(path: pathlib.Path) -> tuple[Dialect, dict[str, Any]]:
+  """Reads a file of weights.
+
+  Returns:
+    Its dialect, and `params` and `batch_stats`.
+
+  Raises:
+    UserError: it cannot be read, or is of no dialect.
+  """
+  state_dict = without_prefixes(torch_files.read(path))
+  try:
+    dialect = recognize(state_dict)
+    return dialect, dialect.variables(state_dict)
+  except ValueError as error:
+    raise errors.UserError(f"{path}: {error}") from error
+
+
+def without_prefixes(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+  """Takes off what all names begin with, if it is one of the trainers' prefixes."""
+  names = dict(state_dict)
+  while names:
+    prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in names)), None)
+    if prefix is None:
+      break
+    names = {name.removeprefix(prefix): value for name, value in names.items()}
+  return names
+
+
+def recognize(state_dict: Mapping[str, Any]) -> Dialect:
+  """Finds the dialect whose names a state dict has, or most of them.
+
+  Raises:
+    ValueError: it has no name of any dialect.
+  """
+  found = [dialect for module in _READ for dialect in module.candidates(state_dict)]
+  best = max(found, key=lambda dialect: dialect.overlap(state_dict))
+  if not any(tensor.name in state_dict for tensor in best.tensors):
+    known = ", ".join(dict.fromkeys(module.__doc__.split(",")[0].split(":")[0] for module in _READ))
+    raise ValueError(
+      f"none of its {len(state_dict)} names, such as '{next(iter(state_dict), '')}', is known; "
+      f"there are {known}"
+    )
+  return best
+
+
+def for_model(model: base.Network) -> Dialect:
+  """Finds the dialect that a network is written in.
+
+  Raises:
+    ValueError: there is none, or it does not have such a network; the message says why.
+  """
+  for module in _WRITTEN:
+    if dialect := module.for_model(model):
+      dialect.check_to_write(model)
+      return dialect
+  raise ValueError(
+    f"{type(model).__name__} has no published names in PyTorch: written are unet, unet_s5, "
+    "unet_resnet.. and unet_vgg16"
+  )

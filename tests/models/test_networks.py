@@ -1,0 +1,170 @@
+"""Every network equals the same one in PyTorch, whose weights are carried over by their names."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flax_unet.evaluation.inference import passes
+from flax_unet.models import base, registry
+from flax_unet.weights import dialects, torchvision_vgg
+
+torch = pytest.importorskip("torch")
+
+from benchmarks import torch_networks as peers  # noqa: E402 (needs torch)
+from benchmarks import torch_smp, torch_vgg  # noqa: E402
+
+CLASSES = 5
+WIDTHS = {"width": 4, "decoder_width": 2}
+
+# The network here, its attributes, and the peer.
+NETWORKS = {
+  "unet_s5": (
+    {"width": 4, "depth": 3, "head_dropout": 0.0},
+    lambda c: peers.UNetS5(c, CLASSES, 4, 3, 0.0),
+  ),
+  "attention_unet": ({"width": 4, "depth": 2}, lambda c: peers.AttentionUNet(c, CLASSES, 4, 2)),
+  "ma_unet": (
+    {"width": 8, "depth": 2, "attention_grid": 4},
+    lambda c: peers.MAUNet(c, CLASSES, 8, 2, 4),
+  ),
+  "segnet": ({"width": 4}, lambda c: torch_vgg.SegNet(c, CLASSES, 4)),
+  "segnet_basic": ({"width": 4, "depth": 2}, lambda c: peers.SegNetBasic(c, CLASSES, 4, 2)),
+  "unet_vgg16": (WIDTHS, lambda c: torch_smp.Unet(c, CLASSES, "vgg16_bn", 4, 2)),
+  **{
+    f"unet_resnet{size}": (
+      WIDTHS,
+      functools.partial(
+        torch_smp.Unet, num_classes=CLASSES, encoder=size, width=4, decoder_width=2
+      ),
+    )
+    for size in (18, 50)
+  },
+}
+
+
+def _fcn(stride, border):
+  attributes = {"width": 4, "fc_width": 6, "stride": stride, "border": border, "dropout": 0.0}
+  return attributes, lambda c: torch_vgg.FCN(c, CLASSES, 4, 6, stride, border)
+
+
+CASES = [
+  *((name, *case) for name, case in NETWORKS.items()),
+  ("fcn", *_fcn(8, "padded")),
+  ("fcn", *_fcn(16, "padded")),
+  ("fcn", *_fcn(32, "padded")),
+  ("fcn", *_fcn(8, "same")),
+]
+IDS = [
+  f"{name}{attributes.get('stride', '')}{attributes.get('border', '')}"
+  for name, attributes, _ in CASES
+]
+
+
+def _variables(state_dict):
+  """Our variables by published names where there are any, and by ours for the other layers."""
+  theirs = {key: x for key, x in state_dict.items() if key.startswith(("features.", "classifier."))}
+  if theirs:
+    has_norm = any(key.endswith("running_mean") for key in theirs)
+    vgg = torchvision_vgg.candidates(theirs)[has_norm].variables(theirs)
+    ours = peers.by_our_names({key: x for key, x in state_dict.items() if key not in theirs})
+    return {key: {**vgg.get(key, {}), **ours.get(key, {})} for key in {*vgg, *ours}}
+  try:
+    return dialects.recognize(state_dict).variables(state_dict)
+  except ValueError:
+    return peers.by_our_names(state_dict)
+
+
+def _made(network, attributes, make_peer, channels=3):
+  """A peer with random weights and statistics, the network, and its variables."""
+  torch.manual_seed(0)
+  peer = make_peer(channels)
+  with torch.no_grad():
+    for name, tensor in peer.named_parameters():
+      if name.endswith("weight") and tensor.ndim == 1:
+        tensor.uniform_(0.5, 1.5)
+      elif name.endswith(("bias", "factor")):
+        tensor.normal_(0, 0.2)
+      elif tensor.ndim == 4:  # so that signals neither die out nor blow up
+        fan_in = tensor[0].numel() if "upscore" not in name else tensor.shape[0] * 4
+        tensor.normal_(0, (2 / fan_in) ** 0.5)
+    norms = [module for module in peer.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:  # statistics that belong to the weights, or signals would blow up
+      norm.momentum = 1.0
+    peer.train()(torch.randn(4, channels, 64, 96))
+  colours = {"mean": base.MEAN, "stddev": base.STDDEV}
+  if channels != 3:
+    colours = {"mean": (0.5,) * channels, "stddev": (0.25,) * channels}
+  model = registry.build(network, {**attributes, **colours, "axis_name": None}, CLASSES)
+  return peer, model, _variables(peers.by_torchs_names(peer))
+
+
+# conftest has networks compiled in a hurry, and they round more than the tolerance allows.
+_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3})
+
+
+def _close(got, expected, tolerance, what=""):
+  """No value differs by more than a share of the spread of what is expected."""
+  got, expected = np.asarray(got), np.asarray(expected)
+  assert got.shape == expected.shape, what
+  spread = max(expected.std() if expected.size > 1 else np.abs(expected), 1e-3)
+  assert np.abs(got - expected).max() <= tolerance * spread, what
+
+
+@pytest.mark.parametrize(("network", "attributes", "make_peer"), CASES, ids=IDS)
+def test_logits_equal_those_of_pytorch_at_any_size(network, attributes, make_peer):
+  peer, model, variables = _made(network, attributes, make_peer)
+  multiple = model.geometry.multiple
+  for height, width in ((2 * multiple, 3 * multiple), (2 * multiple - 3, 3 * multiple - 1)):
+    images = np.random.default_rng(0).integers(256, size=(2, height, width, 3), dtype=np.uint8)
+    pads = [(0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0)]
+    mirrored = np.array(base.normalize(jnp.array(np.pad(images, pads, "reflect")), model))
+    with torch.no_grad():
+      expected = peer.eval()(torch.tensor(mirrored.transpose(0, 3, 1, 2)))
+    expected = expected.permute(0, 2, 3, 1)[:, :height, :width]
+    got = _jit(functools.partial(passes.whole_picture, model, multiple=multiple))(variables, images)
+    assert np.asarray(expected).std() > 1e-3
+    _close(got, expected, 1e-4)
+
+
+@pytest.mark.parametrize(("network", "attributes", "make_peer"), CASES, ids=IDS)
+def test_gradients_equal_those_of_pytorch(network, attributes, make_peer):
+  peer, model, variables = _made(network, attributes, make_peer)
+  peer, stats = peer.double(), variables.get("batch_stats", {})
+  side = 2 * model.geometry.multiple
+  random = np.random.default_rng(0)
+  images = random.normal(size=(3, side, side, 3))
+  weights = random.normal(size=(3, side, side, CLASSES))
+
+  def loss_of(params, images):
+    logits, updates = model.apply(
+      {"params": params, "batch_stats": stats},
+      images,
+      train=True,
+      mutable=["batch_stats", "auxiliary"],
+    )
+    auxiliary = [x * weights[:, ::2, ::2] for x in jax.tree.leaves(updates.get("auxiliary", {}))]
+    return (logits * weights).sum() + sum(x.sum() for x in auxiliary), logits
+
+  with jax.enable_x64(True):  # so that ties and rounding in batch statistics play no part
+    model = model.clone(dtype=jnp.float64)
+    params = jax.tree.map(lambda x: jnp.array(x, jnp.float64), variables["params"])
+    gradient, logits = jax.jit(jax.grad(loss_of, has_aux=True))(params, jnp.array(images))
+
+  outputs = peer.train()(torch.tensor(images.transpose(0, 3, 1, 2)))
+  outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+  at = (
+    torch.tensor(weights).permute(0, 3, 1, 2),
+    torch.tensor(weights[:, ::2, ::2]).permute(0, 3, 1, 2),
+  )
+  sum((output * w).sum() for output, w in zip(outputs, at, strict=False)).backward()
+  _close(logits, outputs[0].detach().permute(0, 2, 3, 1), 1e-4)
+  expected = _variables(peers.by_torchs_names(peer, lambda x: x if x.grad is None else x.grad))[
+    "params"
+  ]
+  assert jax.tree.structure(expected) == jax.tree.structure(gradient)
+  jax.tree.map_with_path(
+    lambda path, x, y: _close(x, y, 1e-3, jax.tree_util.keystr(path)), gradient, expected
+  )
