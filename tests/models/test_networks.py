@@ -17,7 +17,7 @@ from benchmarks import torch_networks as peers  # noqa: E402 (needs torch)
 from benchmarks import torch_smp, torch_vgg  # noqa: E402
 
 CLASSES = 5
-WIDTHS = {"width": 4, "decoder_width": 2}
+WIDTHS = {"width": 8, "decoder_width": 8}
 
 # The network here, its attributes, and the peer.
 NETWORKS = {
@@ -32,12 +32,12 @@ NETWORKS = {
   ),
   "segnet": ({"width": 4}, lambda c: torch_vgg.SegNet(c, CLASSES, 4)),
   "segnet_basic": ({"width": 4, "depth": 2}, lambda c: peers.SegNetBasic(c, CLASSES, 4, 2)),
-  "unet_vgg16": (WIDTHS, lambda c: torch_smp.Unet(c, CLASSES, "vgg16_bn", 4, 2)),
+  "unet_vgg16": (WIDTHS, lambda c: torch_smp.Unet(c, CLASSES, "vgg16_bn", 8, 8)),
   **{
     f"unet_resnet{size}": (
       WIDTHS,
       functools.partial(
-        torch_smp.Unet, num_classes=CLASSES, encoder=size, width=4, decoder_width=2
+        torch_smp.Unet, num_classes=CLASSES, encoder=size, width=8, decoder_width=8
       ),
     )
     for size in (18, 50)
@@ -94,11 +94,19 @@ def _made(network, attributes, make_peer, channels=3):
     for norm in norms:  # statistics that belong to the weights, or signals would blow up
       norm.momentum = 1.0
     peer.train()(torch.randn(4, channels, 64, 96))
+    for norm in norms:  # a channel that hardly varies would be its own rounding, 300 times larger
+      norm.running_var.clamp_(min=float(norm.running_var.mean()) / 2)
   colours = {"mean": base.MEAN, "stddev": base.STDDEV}
   if channels != 3:
     colours = {"mean": (0.5,) * channels, "stddev": (0.25,) * channels}
   model = registry.build(network, {**attributes, **colours, "axis_name": None}, CLASSES)
   return peer, model, _variables(peers.by_torchs_names(peer))
+
+
+def _peer_logits(peer, images, dtype):
+  with torch.no_grad():
+    logits = peer.eval().to(dtype)(torch.tensor(images.transpose(0, 3, 1, 2), dtype=dtype))
+  return logits.permute(0, 2, 3, 1).numpy()
 
 
 # conftest has networks compiled in a hurry, and they round more than the tolerance allows.
@@ -121,12 +129,16 @@ def test_logits_equal_those_of_pytorch_at_any_size(network, attributes, make_pee
     images = np.random.default_rng(0).integers(256, size=(2, height, width, 3), dtype=np.uint8)
     pads = [(0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0)]
     mirrored = np.array(base.normalize(jnp.array(np.pad(images, pads, "reflect")), model))
-    with torch.no_grad():
-      expected = peer.eval()(torch.tensor(mirrored.transpose(0, 3, 1, 2)))
-    expected = expected.permute(0, 2, 3, 1)[:, :height, :width]
+
+    rounded, expected = (
+      _peer_logits(peer, mirrored, dtype)[:, :height, :width]
+      for dtype in (torch.float32, torch.float64)
+    )
     got = _jit(functools.partial(passes.whole_picture, model, multiple=multiple))(variables, images)
-    assert np.asarray(expected).std() > 1e-3
-    _close(got, expected, 1e-4)
+    assert expected.std() > 1e-3
+    # The deepest networks round PyTorch's own logits by more than 1e-4 of their spread.
+    rounding = np.abs(rounded - expected).max() / expected.std()
+    _close(got, expected, max(1e-4, 1.5 * rounding))
 
 
 @pytest.mark.parametrize(("network", "attributes", "make_peer"), CASES, ids=IDS)
