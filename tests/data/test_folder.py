@@ -270,5 +270,5 @@ def test_mistakes_in_the_configuration(root, overrides, message):
 
 def test_unknown_splits_are_refused(root):
   dataset = folder.FolderDataset(_data(root), THREE)
-  with pytest.raises(errors.UserError, match=r"unknown split .* 'val': there are train, valid"):
+  with pytest.raises(errors.UserError, match=r"unknown split .* 'val': choose from train, valid"):
     dataset.split("val")

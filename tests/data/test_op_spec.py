@@ -127,7 +127,7 @@ def test_malformed_examples_are_refused():
   [
     (
       "label_map|random_crp(3, 4)",
-      r"unknown preprocessing op 'random_crp'.* 'random_crop'\? there are <package.module.Name>, ",
+      r"unknown preprocessing op 'random_crp'.* 'random_crop'\? choose from <package",
     ),
     ("", "'' has an empty op"),
     ("flip_lr||label_map", "'flip_lr||label_map' has an empty op"),
