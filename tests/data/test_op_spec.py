@@ -139,10 +139,10 @@ def test_malformed_examples_are_refused():
     ("resize(**{'height': 1})", "cannot parse op"),
     (
       "random_crop(512)",
-      r"missing .* 'width'; it is random_crop\(height: int, width: int, cat_max",
+      r"missing .* 'width'; use random_crop\(height: int, width: int, cat_max",
     ),
-    ("flip_lr(0.5)", r"too many positional arguments; it is flip_lr\(\)"),
-    ("label_map(1)", r"too many positional arguments; it is label_map\(\)"),
+    ("flip_lr(0.5)", r"too many positional arguments; use flip_lr\(\)"),
+    ("label_map(1)", r"too many positional arguments; use label_map\(\)"),
     ("resize(1, w=2)", r"it is resize\(height: int, width: int\)"),
     ("resize(0.5, 2)", "height must be of type int, not 0.5"),
     ("resize(True, 2)", "height must be of type int, not True"),

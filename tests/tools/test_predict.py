@@ -177,7 +177,7 @@ def _fails(run, pictures, output, match, **arguments):
 def test_mistakes_are_told_in_one_line(run, pictures, tmp_path):
   output = tmp_path / "out"
   (tmp_path / "file").touch()
-  _fails(run, tmp_path / "*.png", output, "there is no picture")
+  _fails(run, tmp_path / "*.png", output, "there is no image")
   _fails(run, "", output, "--mode=predict needs --images")
   _fails(run, pictures, tmp_path / "file" / "out", "--output=.*: cannot be written")
   _fails(run, pictures, pictures, "choose another")

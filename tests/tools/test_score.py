@@ -79,7 +79,9 @@ def test_a_mistake_in_a_worker_process_is_one_line(folders):
   result = _score(folders)
   assert result.returncode == 1
   (line,) = result.stderr.splitlines()
-  assert line.startswith(f"error: {file}: cannot be decoded (") and line.endswith("damaged or cut")
+  assert line.startswith(f"error: {file}: cannot be decoded (") and line.endswith(
+    "damaged or truncated"
+  )
 
 
 def test_own_masks_are_scored_by_equal_names(tmp_path):
