@@ -13,19 +13,19 @@ from flax_unet.losses.base import MeanLoss, Sums, classes_of
 class CrossEntropy(MeanLoss):
   """Weighted mean of the cross-entropy, `sum w ce / sum w`, in nats.
 
-  As `torch.nn.CrossEntropyLoss(weight, ignore_index=255, label_smoothing=..)`.
+  Equal to `torch.nn.CrossEntropyLoss(weight, ignore_index=255, label_smoothing=..)`.
 
   Attributes:
     class_weights: the weight of a pixel by its true class; None: all 1.
-    label_smoothing: the share of the target that is spread evenly over all classes (Szegedy et al.
-      2016, https://arxiv.org/abs/1512.00567, section 7).
+    label_smoothing: the share of the target spread evenly over all classes (Szegedy et al. 2016,
+      https://arxiv.org/abs/1512.00567, section 7).
   """
 
   class_weights: tuple[float, ...] | None = None
   label_smoothing: float = 0.0
 
   def __post_init__(self):
-    """Refuses a share that is none."""
+    """Refuses an invalid share."""
     if not 0 <= self.label_smoothing < 1:
       raise ValueError(f"label_smoothing = {self.label_smoothing}: it must be in [0, 1)")
 
@@ -49,11 +49,11 @@ class CrossEntropy(MeanLoss):
 class Focal(MeanLoss):
   """Cross-entropy that counts less where the true class is predicted: `-(1 - p)^gamma log p`.
 
-  Lin et al. (2017), https://arxiv.org/abs/1708.02002, equation 5, with the softmax's p of the true
-  class; a mean as in `CrossEntropy`, which it is with a gamma of 0.
+  Lin et al. (2017), https://arxiv.org/abs/1708.02002, equation 5, with the softmax probability p of
+  the true class; a mean as in `CrossEntropy`, which it equals for a gamma of 0.
 
   Attributes:
-    gamma: how much less.
+    gamma: the exponent; larger counts well-predicted pixels less.
     class_weights: the paper's alpha, by true class; None: all 1.
   """
 
@@ -61,7 +61,7 @@ class Focal(MeanLoss):
   class_weights: tuple[float, ...] | None = None
 
   def __post_init__(self):
-    """Refuses what turns the loss around."""
+    """Refuses an exponent that would focus on well-predicted pixels."""
     if self.gamma < 0:
       raise ValueError(f"gamma = {self.gamma}: it must be at least 0")
 
@@ -70,12 +70,12 @@ class Focal(MeanLoss):
     classes = classes_of(labels)
     weights = weights * _of_class(self.class_weights, classes)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
-    # 1 - p as -expm1(log p), which keeps its digits where p is near 1; its power has no gradient at
-    # 0, where gamma is below 1.
+    # 1 - p as -expm1(log p), which stays accurate for p near 1; above 0, since its power has no
+    # gradient at 0 for a gamma below 1.
     missing = jnp.maximum(-jnp.expm1(-losses), jnp.finfo(jnp.float32).tiny)
     return {"sum": (missing**self.gamma * losses * weights).sum(), "weight": weights.sum()}
 
 
 def _of_class(class_weights: tuple[float, ...] | None, classes: jax.Array) -> jax.Array | float:
-  """The weight of each pixel's class."""
+  """Returns the weight of each pixel's class."""
   return 1.0 if class_weights is None else jnp.array(class_weights, jnp.float32)[classes]

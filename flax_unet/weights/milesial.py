@@ -1,4 +1,4 @@
-"""Our U-Net's variables as a PyTorch state dict of milesial/Pytorch-UNet, and back.
+"""Converts our U-Net's variables to a PyTorch state dict of milesial/Pytorch-UNet, and back.
 
 The names are those of https://github.com/milesial/Pytorch-UNet (`unet/unet_parts.py`):
 
@@ -7,8 +7,9 @@ The names are those of https://github.com/milesial/Pytorch-UNet (`unet/unet_part
     up<i>.up, up<i>.conv.double_conv.{0,1,3,4}      upsample_<depth - i>, decoder_<depth - i>
     outc.conv                                       logits
 
-Both concatenate the skip first, and both pool, normalise and upsample alike, so the logits are
-equal but for rounding. The public class has width 64 and depth 4; others are named in the same way.
+Both concatenate the skip first, and both pool, normalise and upsample in the same way, so the
+logits are equal up to rounding. The public class has width 64 and depth 4; names for other sizes
+follow the same scheme.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,14 +22,14 @@ from flax_unet.models.unet import UNet
 
 _NEEDED = {"norm": "batch", "padding": "same", "upsample": "transpose"}
 _LAYERS = {"conv_1": 0, "norm_1": 1, "conv_2": 3, "norm_2": 4}
-# PyTorch's names of what a BatchNorm holds, our collection and name.
+# PyTorch's names of a BatchNorm's arrays; our collection and name.
 _NORM = {
   "weight": ("params", "scale"),
   "bias": ("params", "bias"),
   "running_mean": ("batch_stats", "mean"),
   "running_var": ("batch_stats", "var"),
 }
-# Of the kernels: the axes of ours, in PyTorch's order, and the other way round.
+# Axes to transpose a kernel of ours to PyTorch's order, and back.
 _CONV = (3, 2, 0, 1), (2, 3, 1, 0)  # [height, width, in, out] and [out, in, height, width]
 _TRANSPOSED = (2, 3, 0, 1), (2, 3, 0, 1)  # [height, width, in, out] and [in, out, height, width]
 _VECTOR = (0,), (0,)
@@ -37,7 +38,7 @@ _Path = tuple[str, ...]
 
 
 def check(model: UNet) -> None:
-  """Refuses a network that the layout has no names for, or that computes something else.
+  """Refuses a network for which the layout has no names, or which computes something else.
 
   Raises:
     ValueError: the message names the attributes.
@@ -50,19 +51,20 @@ def check(model: UNet) -> None:
   if differences:
     needed = ", ".join(f"{name}='{value}'" for name, value in _NEEDED.items())
     raise ValueError(
-      f"a U-Net with {', '.join(differences)} is none of milesial/Pytorch-UNet, which has {needed}"
+      f"a U-Net with {', '.join(differences)} does not fit milesial/Pytorch-UNet, which has "
+      f"{needed}"
     )
 
 
 def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-  """Arranges the variables of a network that `check` has passed as a state dict.
+  """Converts the variables of a network that passed `check` to a state dict.
 
   Args:
     variables: `params` and `batch_stats` of `UNet`.
 
   Returns:
-    float32 arrays by PyTorch's names, copies in C order, which PyTorch can use as they are; and
-    `num_batches_tracked`, 0, which plays no part in a BatchNorm with a momentum.
+    float32 arrays by PyTorch's names, copied in C order so that PyTorch can use them directly; and
+    `num_batches_tracked`, 0, which is unused in a BatchNorm with a momentum.
   """
   flat = flax.traverse_util.flatten_dict(dict(variables))
   depth = sum(name.startswith("upsample_") for name in variables["params"])
@@ -75,10 +77,10 @@ def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-  """Arranges a state dict as the variables of `UNet`.
+  """Converts a state dict to the variables of `UNet`.
 
-  Versions of the layout before 2021 have biases in front of the BatchNorms. A bias there only moves
-  the mean that is subtracted again, so it is taken off the running mean.
+  Versions of the layout before 2021 have biases before the BatchNorms. Such a bias only shifts the
+  mean that is then subtracted, so it is subtracted from the running mean here.
 
   Args:
     state_dict: float arrays by PyTorch's names.
@@ -121,7 +123,7 @@ def from_torch(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _blocks(depth: int) -> Iterator[tuple[str, str]]:
-  """PyTorch's name and ours of each pair of convolutions."""
+  """Yields PyTorch's name and ours of each pair of convolutions."""
   yield "inc.double_conv", "encoder_0"
   for level in range(1, depth + 1):
     block = f"encoder_{level}" if level < depth else "bottleneck"
@@ -131,7 +133,7 @@ def _blocks(depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _arrays(depth: int) -> Iterator[tuple[str, _Path, tuple[tuple[int, ...], tuple[int, ...]]]]:
-  """PyTorch's name and our path of each array, and its axes in PyTorch's order and in ours."""
+  """Yields PyTorch's name and our path of each array, and its axes in PyTorch's order and ours."""
   for prefix, block in _blocks(depth):
     for layer, place in _LAYERS.items():
       if layer.startswith("conv"):

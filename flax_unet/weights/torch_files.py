@@ -1,6 +1,6 @@
-"""PyTorch's files of weights: `.pth` and `.pt`, and `.safetensors`.
+"""Reads and writes PyTorch weights: `.pth`, `.pt` and `.safetensors`.
 
-PyTorch and safetensors are needed for this alone, so they are imported where a file is opened.
+PyTorch and safetensors are only needed here, so they are imported when a file is opened.
 """
 
 import importlib
@@ -16,20 +16,20 @@ SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 def check_suffix(path: pathlib.Path) -> None:
-  """Refuses a name that does not tell the format.
+  """Refuses a name that does not indicate the format.
 
   Raises:
     UserError: it ends with none of `SUFFIXES`.
   """
   if path.suffix not in SUFFIXES:
-    raise errors.UserError(f"{path}: a file of weights ends with {', '.join(SUFFIXES)}")
+    raise errors.UserError(f"{path}: a weights file must end with {', '.join(SUFFIXES)}")
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """Reads a state dict: float32 arrays by name. Nothing in the file is executed.
+  """Reads a state dict: float32 arrays by name. No code in the file is executed.
 
   Raises:
-    UserError: the file is missing or damaged, no state dict, or its package is not installed.
+    UserError: the file is missing, damaged or not a state dict, or its package is not installed.
   """
   check_suffix(path)
   if not path.is_file():
@@ -43,18 +43,18 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
       state_dict = {
         name: value.float().numpy()
         for name, value in state_dict.items()
-        if isinstance(value, library.Tensor)  # training programs add settings of theirs
+        if isinstance(value, library.Tensor)  # training programs may add their settings
       }
-  except Exception as error:  # of a dozen types, from a zip's to those of pickle
+  except Exception as error:  # may have many types, from zipfile's to pickle's
     raise errors.UserError(
-      f"{path}: cannot be read as a state dict ({_first_sentence(error)}); write one with "
+      f"{path}: cannot be read as a state dict ({_first_sentence(error)}); save one with "
       "torch.save(model.state_dict(), FILE)"
     ) from error
   return {name: np.asarray(array, np.float32) for name, array in state_dict.items()}
 
 
 def write(path: pathlib.Path, state_dict: Mapping[str, np.ndarray]) -> None:
-  """Writes a state dict, all or nothing.
+  """Writes a state dict atomically.
 
   Raises:
     UserError: the file cannot be written, or its package is not installed.
@@ -74,7 +74,7 @@ def write(path: pathlib.Path, state_dict: Mapping[str, np.ndarray]) -> None:
 
 
 def _import(path: pathlib.Path) -> ModuleType:
-  """Imports what reads and writes a file of this name."""
+  """Imports the package that reads and writes a file of this name."""
   name = "safetensors.numpy" if path.suffix == ".safetensors" else "torch"
   try:
     return importlib.import_module(name)

@@ -172,7 +172,7 @@ def _one_class(root):
     (_no_image, r"^/.*/labels/p3.png: has no image /.*/images/p3\.\*; add images, "),
     (
       _other_size,
-      r"/images/p3.jpg: is 20 x 13 pixels, but its mask /.*/labels/p3.png is 13 x 20: resample ",
+      r"/images/p3.jpg: is 20 x 13 pixels, but its mask /.*/labels/p3.png is 13 x 20: resize ",
     ),
     (
       _out_of_range,

@@ -143,7 +143,7 @@ def test_malformed_examples_are_refused():
     ),
     ("flip_lr(0.5)", r"too many positional arguments; use flip_lr\(\)"),
     ("label_map(1)", r"too many positional arguments; use label_map\(\)"),
-    ("resize(1, w=2)", r"it is resize\(height: int, width: int\)"),
+    ("resize(1, w=2)", r"use resize\(height: int, width: int\)"),
     ("resize(0.5, 2)", "height must be of type int, not 0.5"),
     ("resize(True, 2)", "height must be of type int, not True"),
     ("resize(0, 2)", "at least 1, not 0 and 2"),
