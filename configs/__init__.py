@@ -1,1 +1,1 @@
-"""Experiments, one a file: `python main.py --config=configs/NAME.py[:ARGUMENTS]`."""
+"""One file per experiment: `python main.py --config=configs/NAME.py[:ARGUMENTS]`."""

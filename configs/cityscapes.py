@@ -2,21 +2,21 @@ r"""U-Net on Cityscapes.
 
     python main.py --config=configs/cityscapes.py --config.input.data.manual_dir=DIR
 
-DIR holds the official archives leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip; they are
-prepared on first use (about 12 GB in `data_dir`).
+DIR contains the official archives leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip. They
+are prepared on first use (about 12 GB in `data_dir`).
 
 The default follows mmsegmentation's `unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024`, which reaches
-69.10 % mean IoU (71.05 % with several scales and flips). It differs in that it has transposed
-convolutions for upsampling and no auxiliary head, and keeps a moving average of the parameters. The
-batch of 16 crops takes 8 devices with 16 GB each. Not run here in full: no accelerator was at hand.
+69.10 % mean IoU (71.05 % with several scales and flips), but upsamples with transposed
+convolutions, has no auxiliary head, and keeps a moving average of the parameters. The batch of 16
+crops needs 8 devices with 16 GB each. Not run here in full: no accelerator was available.
 
 Arguments after the colon:
 
-    paper          The report "Image Segmentation using U-Net Model": 10 epochs on whole pictures,
-                   no normalisation. What the report does not say is marked as assumed below.
+    paper          The report "Image Segmentation using U-Net Model": 10 epochs on whole images, no
+                   normalisation. What the report does not say is marked as assumed below.
     runlocal       A few steps of a tiny network, for debugging.
-    res=256x512    Height and width of the training crops (with `paper`: of the whole pictures).
-    width=32       Channels of the first level.
+    res=256x512    Height and width of the training crops (with `paper`: of the whole images).
+    width=32       Channels at the first level.
 """
 
 from ml_collections.config_dict import placeholder
@@ -67,8 +67,8 @@ def get_config(arg=None):
     config.schedule.decay_type = "constant"  # assumed
     config.schedule.warmup_steps = 100  # assumed
     config.ema_decay = None
-    config.evals.val.pp = f"label_map|resize_image({size})"  # scored at 1024 x 2048 all the same
-    config.evals.val.log_steps = 372  # an epoch
+    config.evals.val.pp = f"label_map|resize_image({size})"  # still scored at 1024 x 2048
+    config.evals.val.log_steps = 372  # one epoch
 
   if arg.runlocal:
     config.total_steps, config.total_epochs = 10, placeholder(int)

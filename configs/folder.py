@@ -1,41 +1,41 @@
-r"""One's own pictures: a folder of images and a folder of masks, without a line of code.
+r"""Your own images: a folder of images and a folder of masks, without writing any code.
 
     python main.py --config=configs/folder.py:images=DIR,labels=DIR,num_classes=3
     python main.py --config=configs/folder.py:images=DIR,labels=DIR,classes=FILE.csv
 
-An image and its mask have the same name but for the ending: `images/day/7.jpg`, `labels/day/7.png`.
-Images are JPEG, PNG, TIFF, BMP or WebP with 8 bits a channel, gray or RGB. Masks are PNG, TIFF or
-BMP of class indices (0 to `num_classes - 1`, and 255 for pixels to ignore), or of the colours in a
-classes file:
+An image and its mask have the same name except for the extension: `images/day/7.jpg`,
+`labels/day/7.png`. Images are JPEG, PNG, TIFF, BMP or WebP with 8 bits per channel, gray or RGB.
+Masks are PNG, TIFF or BMP files with class indices (0 to `num_classes - 1`, and 255 for pixels to
+ignore), or with the colours of a classes file:
 
     name,r,g,b
     background,0,0,0
     cell,255,128,0
 
-Its columns `id` and `ignored`, for masks with other numbers, are told in
-`flax_unet/data/classes_file.py`. Pictures may be of different sizes: training cuts out crops, and
-evaluation scores every picture as a whole. All files are checked before the training begins.
+`flax_unet/data/classes_file.py` documents its optional columns `id` and `ignored`, for masks with
+other numbers. Images may have different sizes: training uses crops, and evaluation scores each
+whole image. All files are checked before training starts.
 
 Arguments after the colon:
 
     images=DIR          The images.
     labels=DIR          The masks.
     num_classes=3       The number of classes; their names are their indices.
-    ignore=11           A value of the masks that is ignored, as 255 is, and is no class. Or:
+    ignore=11           A mask value to ignore, like 255, rather than a class. Or:
     classes=FILE.csv    Names and colours of the classes.
-    suffix=_mask        What masks have at the end of their names: 7.jpg and 7_mask.png.
-    image_suffix=_sat   The same for images: 7_sat.jpg. Either may hold the ending, as _sat.jpg, and
-                        then images and masks may lie in one folder.
-    train_list=FILE     The training pictures, one a line: the id (`day/7`), the path of the image,
+    suffix=_mask        What mask names end with: 7.jpg and 7_mask.png.
+    image_suffix=_sat   The same for images: 7_sat.jpg. Either may include the extension, as in
+                        _sat.jpg; images and masks can then share a folder.
+    train_list=FILE     The training images, one per line: the id (`day/7`), the path of the image,
                         or the paths of image and mask.
-    val_list=FILE       Those for validation, and
-    test_list=FILE      those that are scored once, at the end.
-    train_dir=train     Instead of lists, the folder of each split: `images/train/7.jpg` and
+    val_list=FILE       The validation images.
+    test_list=FILE      The test images, scored once, at the end.
+    train_dir=train     Instead of lists, one folder per split: `images/train/7.jpg` and
     val_dir=val         `labels/train/7.png`, or `train/images/7.jpg` and `train/labels/7.png`.
-    test_dir=test       Where masks lie elsewhere, train_dir=train:trainannot names both.
-    val_share=0.2       Without lists and folders, the share that is drawn for validation.
+    test_dir=test       If masks are elsewhere, train_dir=train:trainannot names both.
+    val_share=0.2       Without lists and folders, the share drawn for validation.
     res=256x256         Height and width of the training crops; multiples of 16.
-    width=32            Channels of the first level.
+    width=32            Channels at the first level.
 """
 
 from flax_unet import base_config, config_arg, errors
@@ -70,7 +70,7 @@ def get_config(arg=None):
   if arg.ignore and not (arg.ignore.isdecimal() and arg.num_classes):
     raise errors.UserError(
       f"configs/folder.py, ignore={arg.ignore}: give a number from 0 to 255, with num_classes=N; "
-      "in a classes file, the column 'ignored' says so"
+      "in a classes file, use the column 'ignored' instead"
     )
   if any((arg.train_dir, arg.val_dir, arg.test_dir)) and not (arg.train_dir and arg.val_dir):
     raise errors.UserError("configs/folder.py: give train_dir=DIR and val_dir=DIR, or neither")

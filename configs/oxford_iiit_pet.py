@@ -1,15 +1,15 @@
-r"""U-Net on the Oxford-IIIT pets: pet, background and the border between them.
+r"""U-Net on the Oxford-IIIT Pet data set: pet, background and the border between them.
 
     python main.py --config=configs/oxford_iiit_pet.py
 
-TFDS downloads the data on first use (about 800 MB). The official training split, 3,680 pictures, is
-divided nine to one into training and validation; the official test split, 3,669 pictures, is scored
-at the end. Not run here: this machine downloads nothing.
+TFDS downloads the data on first use (about 800 MB). The official training split (3,680 images) is
+divided 9:1 into training and validation; the official test split (3,669 images) is scored at the
+end. Not run here: this machine cannot download data.
 
 Arguments after the colon:
 
     res=256x256    Height and width of the training crops.
-    width=32       Channels of the first level.
+    width=32       Channels at the first level.
 """
 
 from flax_unet import base_config, config_arg
@@ -24,13 +24,13 @@ def get_config(arg=None):
   config.total_epochs = 50
   config.input.data.name = "oxford_iiit_pet"
   config.input.data.split = "train[:90%]"
-  config.input.on_bad_example = "skip"  # some JPEGs of the official archive are damaged
+  config.input.on_bad_example = "skip"  # some JPEGs in the official archive are damaged
   config.input.pp = config.input.pp.replace("256, 256", arg.res.replace("x", ", "))
   config.input.batch_size = 16
   config.input.workers = 8
   config.model.width = arg.width
   config.evals.val.split = "train[90%:]"
-  # A few pictures are much larger than the rest; multiples of 256 keep the compilations few.
+  # A few images are much larger than the rest; multiples of 256 keep compilations few.
   config.evals.val.pp = "label_map|pad_to_multiple(256)"
   config.evals.val.log_steps = 2000
   config.evals = {"val": config.evals.val, "test": base_config.test_evaluation(config.evals.val)}

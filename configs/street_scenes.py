@@ -1,9 +1,9 @@
-"""Street scenes that the program draws itself: the whole job in minutes, without any download.
+"""Synthetic street scenes, drawn by the program: a complete run in minutes, without any download.
 
     python main.py --config=configs/street_scenes.py
 
-The scenes have the classes and label ids of Cityscapes, so everything behind the data is the same
-code. Needs nothing.
+The scenes have the classes and label ids of Cityscapes, so all code after the data is the same.
+Nothing needs to be prepared.
 
 Arguments after the colon: `runlocal` (a few steps, for debugging), `res=256x512`, `width=32`.
 """
@@ -20,24 +20,24 @@ def get_config(arg=None):
   config.total_steps = 1500
   config.input.data.name = f"street_scenes/{arg.res}"
   config.input.pp = "label_map|flip_lr"
-  config.input.batch_size = 2  # many small steps learn more in five minutes than few large ones
+  config.input.batch_size = 2  # in five minutes, many small steps learn more than a few large ones
   config.input.workers = 0
   config.input.prefetch = 4
 
   config.model.width = arg.width
 
-  # One a class: (1 / log(1.02 + share)) ** 0.5, after ENet (Paszke et al. 2016) but milder. Rare
-  # classes would otherwise need more steps than a few minutes have.
+  # One per class: (1 / log(1.02 + share)) ** 0.5, after ENet (Paszke et al. 2016) but milder.
+  # Without them, rare classes need more steps than fit into a few minutes.
   config.class_weights = (
     *(0.60, 1.23, 0.77, 1.89, 1.86),  # road, sidewalk, building, wall, fence
     *(1.62, 2.20, 1.92, 0.79, 1.74),  # pole, traffic light, traffic sign, vegetation, terrain
     *(1.15, 1.89, 2.17, 1.01, 1.92),  # sky, person, rider, car, truck
     *(2.18, 2.05, 2.11, 2.03),  # bus, train, motorcycle, bicycle
   )
-  config.optax.b2 = 0.99  # 0.999 would remember the first steps up to the last
+  config.optax.b2 = 0.99  # 0.999 would still remember the first steps at the end
   config.lr = 3e-3
   config.schedule.decay_type = "polynomial"
-  config.schedule.power = 1.0  # linear, which learns more than a cosine in so few steps
+  config.schedule.power = 1.0  # linear: in so few steps it learns more than a cosine
 
   config.evals.val.pp = "label_map"
   config.evals.val.batch_size = 4

@@ -1,18 +1,18 @@
-r"""U-Net on PASCAL VOC 2012: 20 classes and background, the border of every object ignored.
+r"""U-Net on PASCAL VOC 2012: 20 classes and background; object borders are ignored.
 
     python main.py --config=configs/voc.py --config.input.data.data_dir=DIR
 
 DIR is the folder `VOCdevkit/VOC2012` of the official archive VOCtrainval_11-May-2012.tar: images
 in `JPEGImages`, palette PNGs in `SegmentationClass`, lists in `ImageSets/Segmentation` (1,464
-pictures for training, 1,449 for validation). Not run here in full: neither the data nor an
-accelerator was at hand.
+images for training, 1,449 for validation). Not run here in full: neither the data nor an
+accelerator was available.
 
 Arguments after the colon:
 
-    aug            The 10,582 training pictures of Hariharan et al. (2011) that most papers take:
-                   masks in `SegmentationClassAug`, their list in `train_aug.txt`.
-    res=512x512    Height and width of the training crops. No picture is larger than 500 x 500.
-    width=64       Channels of the first level.
+    aug            The 10,582 training images of Hariharan et al. (2011) that most papers use:
+                   masks in `SegmentationClassAug`, list in `train_aug.txt`.
+    res=512x512    Height and width of the training crops. No image is larger than 500 x 500.
+    width=64       Channels at the first level.
 """
 
 from flax_unet import base_config, config_arg

@@ -5,8 +5,8 @@
     found = flax_unet.load("runs/street_scenes")
     labels = found.predict(image)  # uint8 [height, width, 3] to uint8 [height, width]
 
-`load`, `train`, `evaluate` and `score` are told in `flax_unet/api.py`, and in `docs/python.md` with
-examples. They are imported when they are first used, and `load` and `score` without TensorFlow.
+`flax_unet/api.py` documents `load`, `train`, `evaluate` and `score`; `docs/python.md` has examples.
+They are imported on first use, `load` and `score` without TensorFlow.
 """
 
 import os
@@ -15,14 +15,14 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = ["Model", "UserError", "evaluate", "load", "score", "train"]
 
-# Before anything imports TensorFlow, which is chatty and here only reads and writes files.
+# Set before anything imports TensorFlow, which logs a lot and here only reads and writes files.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # it names no file; our errors do
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # its messages name no file; our errors do
 
 
 def __getattr__(name: str) -> Any:
-  """Imports what is used; see the module's docstring."""
+  """Imports a name on first use; see the module's docstring."""
   if name not in __all__:
     raise AttributeError(f"module 'flax_unet' has no attribute '{name}'")
   if name == "UserError":

@@ -1,4 +1,4 @@
-"""What `import flax_unet` offers: train, load, predict, evaluate and score from Python."""
+"""The Python API behind `import flax_unet`: train, load, predict, evaluate and score."""
 
 import functools
 import os
@@ -25,7 +25,7 @@ Path = str | os.PathLike[str]
 
 
 class Model:
-  """A trained network, from `load`.
+  """A trained network, as returned by `load`.
 
   Attributes:
     model: the Flax module. It takes normalised images, see `flax_unet.models.base.normalize`.
@@ -35,7 +35,7 @@ class Model:
   """
 
   def __init__(self, found: trained.TrainedModel):
-    self.model: nn.Module = found.model.clone(axis_name=None)  # no axis outside of a training
+    self.model: nn.Module = found.model.clone(axis_name=None)  # no axis outside of training
     self.variables: dict[str, Any] = found.variables
     self.label_space: LabelSpace = found.label_space
     self.step: int = found.step
@@ -54,14 +54,15 @@ class Model:
     """Predicts the class of each pixel, as evaluation and `--mode=predict` do.
 
     Args:
-      images: one image uint8 `[height, width, channels]`, RGB, of any size; several of one size as
+      images: one RGB image of any size, uint8 `[height, width, channels]`; several of equal size,
         `[images, height, width, channels]`; or a sequence of images of any sizes.
 
     Returns:
-      uint8 class indices: `[height, width]`, `[images, height, width]`, or a list of the first.
+      uint8 class indices: `[height, width]`, `[images, height, width]`, or a list of
+      `[height, width]`.
 
     Raises:
-      UserError: an image is of another type or shape; the message says what to do.
+      UserError: an image has the wrong type or shape; the message says what to do.
     """
     single = isinstance(images, np.ndarray | jax.Array) and np.ndim(images) <= 3
     checked = [self._check(image) for image in ([images] if single else images)]
@@ -71,7 +72,7 @@ class Model:
     return np.stack(masks) if isinstance(images, np.ndarray | jax.Array) and masks else masks
 
   def probabilities(self, image: np.ndarray) -> np.ndarray:
-    """Predicts the probability of each class, whose largest is the one of `predict`.
+    """Predicts the probability of each class; `predict` returns the most probable one.
 
     Args:
       image: uint8 `[height, width, channels]`, RGB.
@@ -80,7 +81,7 @@ class Model:
       float32 `[height, width, classes]`.
 
     Raises:
-      UserError: the image is of another type or shape.
+      UserError: the image has the wrong type or shape.
     """
     image = self._check(image)
     size = image.shape[:2]
@@ -93,11 +94,11 @@ class Model:
     return found
 
   def _check(self, image: Any) -> np.ndarray:
-    """Refuses what is no image of the network's."""
+    """Returns the image as an array; refuses types and shapes that the network does not take."""
     image, channels = np.asarray(image), self.model.channels
-    wanted = f"give uint8 [height, width, {channels}], 0 to 255"
+    wanted = f"give uint8 [height, width, {channels}] with values 0 to 255"
     if image.ndim == 2:
-      hint = f" (of a gray image, np.dstack([image] * {channels}))"
+      hint = f" (for a gray image, np.dstack([image] * {channels}))"
       raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
     if image.ndim == 3 and image.shape[0] == channels != image.shape[2]:
       hint = " (np.moveaxis(image, 0, -1) puts the channels last)"
@@ -105,7 +106,7 @@ class Model:
     if image.ndim != 3 or image.shape[2] != channels or not image.size:
       raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}")
     if image.dtype != np.uint8:
-      hint = " (of floats in 0..1, np.rint(255 * image).astype(np.uint8))"
+      hint = " (for floats in 0..1, np.rint(255 * image).astype(np.uint8))"
       raise errors.UserError(f"an image of {image.dtype}: {wanted}{hint}")
     return image
 
@@ -114,7 +115,7 @@ def load(workdir: Path, checkpoint: str = "newest") -> Model:
   """Loads the network of a run.
 
   Args:
-    workdir: the run's folder. Neither its data nor its configuration's file need be at hand.
+    workdir: the run folder. Neither the data nor the configuration file is needed.
     checkpoint: "newest" or "best".
 
   Raises:
@@ -126,17 +127,17 @@ def load(workdir: Path, checkpoint: str = "newest") -> Model:
 
 
 def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
-  """Trains, or resumes the run in a folder; see `main.py`.
+  """Trains a network, or resumes the run in a folder; see `main.py`.
 
   Args:
     config: the configuration, such as `configs.street_scenes.get_config()`.
-    workdir: the run's folder.
+    workdir: the run folder.
 
   Returns:
-    0, or 128 and the number of the signal that stopped it.
+    0, or 128 plus the number of the signal that stopped it.
 
   Raises:
-    UserError: the configuration or the data cannot be used, or a step has failed.
+    UserError: the configuration or the data cannot be used, or a step failed.
   """
   from flax_unet.run import loop
 
@@ -150,15 +151,15 @@ def evaluate(
   """Evaluates a run, and writes a report to `evaluations` in its folder.
 
   Args:
-    workdir: the run's folder.
+    workdir: the run folder.
     checkpoint: "newest" or "best".
     config: the run's configuration with other `evals`; None: the one it was trained with.
 
   Returns:
-    The scores of each evaluation, as `flax_unet.evaluation.metrics.segmentation.scores` has them.
+    The scores of each evaluation, see `flax_unet.evaluation.metrics.segmentation.scores`.
 
   Raises:
-    UserError: there is no such run, or the configuration is of another model.
+    UserError: there is no such run, or the configuration describes another model.
   """
   from flax_unet.run import reporting
 
@@ -178,24 +179,26 @@ def score(
 
   Args:
     predictions: class indices uint8 `[images, height, width]`, or a sequence of `[height, width]`.
-    labels: likewise, and 255 where a pixel is ignored.
-    label_space: of the classes, or its name.
+    labels: likewise, with 255 for ignored pixels.
+    label_space: the classes, or the name of their label space.
 
   Returns:
     See `flax_unet.evaluation.metrics.segmentation.scores`.
 
   Raises:
-    UserError: the arrays do not fit each other, or hold what is no class.
+    UserError: predictions and labels do not match, or a value is not a class.
   """
   space = label_spaces.get(label_space) if isinstance(label_space, str) else label_space
   if len(predictions) != len(labels) or not len(labels):
-    raise errors.UserError(f"{len(predictions)} predictions of {len(labels)} labels: give pairs")
+    raise errors.UserError(
+      f"{len(predictions)} predictions for {len(labels)} labels: give one of each per image"
+    )
   pairs = zip(_maps("prediction", predictions), _maps("label", labels), strict=True)
   confusion = np.zeros((space.num_classes, space.num_classes + 1), np.int64)
   for index, (prediction, label) in enumerate(pairs):
     if prediction.shape != label.shape:
       raise errors.UserError(
-        f"prediction {index} is of shape {list(prediction.shape)}, its label {list(label.shape)}"
+        f"prediction {index} has shape {list(prediction.shape)}, but its label {list(label.shape)}"
       )
     _check_classes(f"prediction {index}", prediction, space.num_classes)
     _check_classes(f"label {index}", label, space.num_classes, or_ignored=True)
@@ -210,8 +213,8 @@ def _maps(what: str, arrays: Any) -> Iterator[np.ndarray]:
     array = np.asarray(array)
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
       raise errors.UserError(
-        f"{what} {index} is {array.dtype} {list(array.shape)}: give integers [height, width], and "
-        "several of them as [images, height, width] or a list"
+        f"{what} {index} is {array.dtype} {list(array.shape)}: give integer arrays "
+        "[height, width], as a list or stacked to [images, height, width]"
       )
     yield array
 
@@ -225,11 +228,11 @@ def _check_classes(
   if wrong.any():
     also = f" or {IGNORED} for ignored pixels" if or_ignored else ""
     raise errors.UserError(
-      f"{what} holds {array[wrong][0]}: give class indices below {num_classes}{also}"
+      f"{what} contains {array[wrong][0]}: give class indices below {num_classes}{also}"
     )
 
 
 def _parse_no_flags() -> None:
-  """Libraries read flags, which a program that is not ours has none of."""
+  """Marks flags as parsed: libraries read them, but the caller may not use absl flags."""
   if not flags.FLAGS.is_parsed():
     flags.FLAGS.mark_as_parsed()

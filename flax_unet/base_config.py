@@ -1,6 +1,6 @@
-"""Every setting with its default: what all configurations start from.
+"""Every setting with its default, the starting point of all configurations.
 
-A configuration takes this one, and says what it changes:
+A configuration takes these defaults and changes some:
 
     from flax_unet import base_config
 
@@ -9,8 +9,8 @@ A configuration takes this one, and says what it changes:
       config.lr = 3e-3
       return config
 
-The defaults suit small data sets of one's own. The configuration is locked, so that a setting that
-does not exist is an error here as on the command line; groups whose settings depend on a name
+The defaults suit small data sets of your own. The configuration is locked, so a setting that does
+not exist is an error, here and on the command line. Groups whose settings depend on a name
 (`input.data`, `model`, `optax`, `evals`) can be replaced as a whole.
 `python -m flax_unet.tools.show_config --config=FILE` shows what a configuration changes.
 """
@@ -24,25 +24,25 @@ def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
 
   config.seed = 0
-  config.deterministic = False  # True: on GPUs, the same bits in every run, at some cost in speed
+  config.deterministic = False  # True: runs on GPUs repeat bit for bit, at some cost in speed
   config.label_space = ""  # the classes: a name, N_classes, or a classes file
   config.total_steps = placeholder(int)  # either this or total_epochs
   config.total_epochs = placeholder(int)
 
   config.input = {
     "data": {
-      "name": "",  # of tensorflow-datasets, "folder", or package.module.Source
+      "name": "",  # of a TFDS data set, "folder", or package.module.Dataset
       "split": "train",
-      "data_dir": placeholder(str),  # where prepared data lies; None: ~/tensorflow_datasets
-      "manual_dir": placeholder(str),  # where archives lie; None: downloads/manual in data_dir
+      "data_dir": placeholder(str),  # folder of prepared data; None: ~/tensorflow_datasets
+      "manual_dir": placeholder(str),  # folder of archives; None: downloads/manual in data_dir
     },
     "pp": "label_map|random_scale(0.5, 2.0)|random_crop(256, 256)|flip_lr|photometric",
     "batch_size": 8,  # over all devices
-    "on_bad_example": "raise",  # or "skip": the next one takes its place
-    "cache": "none",  # or "disk": keep decoded pictures, which takes room but no time to decode
+    "on_bad_example": "raise",  # or "skip": use the next example instead
+    "cache": "none",  # or "disk": keep decoded images, which takes space but saves decoding
     "cache_dir": placeholder(str),  # where to keep them; None: ~/.cache/flax_unet_decoded
-    "workers": 4,  # processes that prepare batches; 0: threads of this one
-    "timeout": 300,  # seconds after which a batch that does not come ends the run
+    "workers": 4,  # processes that prepare batches; 0: use threads instead
+    "timeout": 300,  # seconds to wait for a batch before the run fails
     "prefetch": 2,  # batches prepared ahead (by each worker)
     "prefetch_to_device": 1,  # batches sent to the devices ahead
   }
@@ -50,28 +50,28 @@ def get_config() -> ml_collections.ConfigDict:
   config.model_name = "unet"  # or package.module.Network
   config.model = {
     "width": 32,  # channels of the first level
-    "depth": 4,  # how often the resolution is halved
+    "depth": 4,  # number of times the resolution is halved
     "norm": "batch",  # or group, none
     "padding": "same",  # or valid: unpadded convolutions, as in the original U-Net
     "upsample": "transpose",  # or bilinear
     "dropout": 0.0,
     "dtype": "float32",  # or bfloat16; parameters are float32 in any case
-    "conv": "auto",  # on CPUs our own convolutions, which are faster; or "xla"
+    "conv": "auto",  # our own, faster convolutions on CPUs; or "xla"
     "remat": False,  # True: less memory, about a third more computation
-    "mean": (0.485, 0.456, 0.406),  # of each channel of the pictures, in units of 0..1: ImageNet's
+    "mean": (0.485, 0.456, 0.406),  # of each image channel, in units of 0..1: ImageNet's
     "stddev": (0.229, 0.224, 0.225),
   }
-  config.init_from = ""  # weights to start with: a run, a checkpoint of one, .pth, .safetensors
+  config.init_from = ""  # weights to start from: a run, a checkpoint, .pth or .safetensors
 
   config.loss = "cross_entropy_dice"  # or dice, focal(gamma=2.0), tversky, .., a + 0.5 * b
-  config.class_weights = placeholder(tuple)  # one a class; None: all 1
+  config.class_weights = placeholder(tuple)  # one per class; None: all 1
 
   config.optax_name = "adamw"  # any optimizer of optax, or package.module.function
   config.optax = {"b1": 0.9, "b2": 0.999}  # its arguments
   config.lr = 1e-3
   config.wd = 1e-4
   config.wd_on = "kernels"  # or "all": biases and normalisations too
-  config.lr_mult = ()  # by parameter, the first that matches, such as (("encoder_.*", 0.1),)
+  config.lr_mult = ()  # by parameter, the first match counts, such as (("encoder_.*", 0.1),)
   config.grad_clip_norm = 1.0  # None: no clipping
   config.schedule = {
     "decay_type": "cosine",  # or constant, polynomial, cosine_restarts, steps, one_cycle
@@ -79,13 +79,13 @@ def get_config() -> ml_collections.ConfigDict:
     "power": 0.9,  # of a polynomial decay
     "end_lr": 0.0,
   }
-  config.accumulate_steps = 1  # parts of a batch worked on one after the other, to save memory
-  config.skip_nonfinite = 0  # steps in a row that may be skipped for a loss that is not finite
+  config.accumulate_steps = 1  # process a batch in this many parts, one by one, to save memory
+  config.skip_nonfinite = 0  # consecutive steps that may be skipped if the loss is not finite
   config.ema_decay = placeholder(float)  # of the parameters' moving average, such as 0.999
 
   config.evals = {"val": evaluation()}
-  config.best = "val/mean_iou"  # the score that tells which checkpoint is the best
-  config.early_stopping = 0  # stop after so many evaluations in which `best` does not improve
+  config.best = "val/mean_iou"  # the score that selects the best checkpoint
+  config.early_stopping = 0  # stop after this many evaluations without improvement of `best`
 
   config.log_training_steps = 50
   config.ckpt_steps = 500
@@ -97,7 +97,7 @@ def evaluation(split: str = "validation") -> ml_collections.ConfigDict:
   """Returns the defaults of an evaluation, `config.evals.<name>`.
 
   Args:
-    split: of the data set.
+    split: the split of the data set to evaluate.
   """
   config = ml_collections.ConfigDict()
   config.type = "segmentation"  # or boundary, or package.module.Evaluator
@@ -107,17 +107,17 @@ def evaluation(split: str = "validation") -> ml_collections.ConfigDict:
   config.log_steps = 500
   config.num_pictures = 6  # in the report and TensorBoard
   config.inference = {
-    "mode": "whole",  # or "tiles": windows that overlap, for pictures of any size
+    "mode": "whole",  # or "tiles": overlapping windows, for images of any size
     "tile": (512, 512),  # height and width of a window
     "overlap": 128,  # pixels that neighbouring windows share
     "scales": (1.0,),  # probabilities are averaged over these, for example (0.75, 1.0, 1.25)
-    "flip": False,  # whether to average over the mirrored picture too
+    "flip": False,  # whether to average over the mirrored image too
   }
   return config
 
 
 def test_evaluation(val: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """Returns an evaluation like another one, of the split "test" and at the end only."""
+  """Returns a copy of an evaluation for the split "test" that runs only at the end."""
   config = val.copy_and_resolve_references()
   config.split = "test"
   config.log_steps = 1_000_000
@@ -134,13 +134,13 @@ def folder_data(images: str, labels: str) -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.name = "folder"
   config.split = "train"
-  config.data_dir = placeholder(str)  # where the paths below start; None: the current folder
+  config.data_dir = placeholder(str)  # the paths below are relative to it; None: the current folder
   config.images = images
   config.labels = labels
-  config.image_suffix = ""  # what images' names end with; may hold the ending: _sat.jpg
+  config.image_suffix = ""  # what image names end with; may include the extension: _sat.jpg
   config.label_suffix = ""  # the same for masks
-  config.lists = {"train": "", "validation": "", "test": ""}  # files, a picture a line
-  config.folders = {"train": "", "validation": "", "test": ""}  # or a folder for each split
-  config.validation_share = 0.2  # where there are neither lists nor folders
-  config.validation_seed = 0  # the draw depends on it and on the pictures' names only
+  config.lists = {"train": "", "validation": "", "test": ""}  # files, one image per line
+  config.folders = {"train": "", "validation": "", "test": ""}  # or a folder per split
+  config.validation_share = 0.2  # if there are neither lists nor folders
+  config.validation_seed = 0  # the draw depends only on it and on the image names
   return config

@@ -1,4 +1,4 @@
-"""The user's cache folder: a convenience, which need not be there."""
+"""The user's cache folder, which is optional."""
 
 import os
 import pathlib
@@ -7,19 +7,19 @@ from absl import logging
 
 
 def folder(name: str) -> pathlib.Path | None:
-  """The folder of that name in `XDG_CACHE_HOME` or `~/.cache`, made where it is missing.
+  """Returns the folder of that name in `XDG_CACHE_HOME` or `~/.cache`, created if missing.
 
   Returns:
-    None where there is no home folder, or the folder cannot be written.
+    The folder; None if there is no home folder, or the folder is not writable.
   """
   try:
     home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path("~/.cache").expanduser()
     path = pathlib.Path(home) / name
     path.mkdir(parents=True, exist_ok=True)
-  except (OSError, RuntimeError) as error:  # the latter: nobody knows where home is
+  except (OSError, RuntimeError) as error:  # the latter: the home folder is unknown
     logging.info("Continuing without the cache folder %s (%s)", name, error)
     return None
   if not os.access(path, os.W_OK):
-    logging.info("Continuing without the cache folder %s, which cannot be written", path)
+    logging.info("Continuing without the cache folder %s, which is not writable", path)
     return None
   return path

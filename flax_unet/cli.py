@@ -5,24 +5,24 @@ import sys
 
 from flax_unet import errors, terminal
 
-# Command: module in `flax_unet.tools`, arguments that it implies, and what it does.
+# Command: module in `flax_unet.tools`, implied arguments, and what it does.
 _COMMANDS = {
   "train": ("train", (), "train a network, or resume a run"),
   "evaluate": ("train", ("--mode=evaluate",), "score a run's checkpoint"),
-  "predict": ("train", ("--mode=predict",), "predict masks of pictures"),
-  "score": ("score", (), "score the masks of any program"),
-  "compare": ("compare", (), "put runs side by side"),
-  "inspect": ("inspect_data", (), "look at the data of a configuration"),
-  "convert": ("convert", (), "weights from and to PyTorch"),
-  "export": ("export", (), "write a network to one file"),
-  "run-exported": ("run_exported", (), "predict with such a file"),
-  "plan": ("plan", (), "tell whether training fits a device"),
+  "predict": ("train", ("--mode=predict",), "predict masks for images"),
+  "score": ("score", (), "score masks predicted by any program"),
+  "compare": ("compare", (), "compare runs side by side"),
+  "inspect": ("inspect_data", (), "inspect the data of a configuration"),
+  "convert": ("convert", (), "convert weights from and to PyTorch"),
+  "export": ("export", (), "export a network to one file"),
+  "run-exported": ("run_exported", (), "predict with an exported file"),
+  "plan": ("plan", (), "check whether training fits on a device"),
   "show-config": ("show_config", (), "list the settings of a configuration"),
 }
 
 
 def main() -> None:
-  """Runs the program that the first argument names."""
+  """Runs the command named by the first argument."""
   name = sys.argv[1] if len(sys.argv) > 1 else "--help"
   if name in ("--help", "-h", "help"):
     print("Usage: flax-unet COMMAND [FLAGS]; flax-unet COMMAND --help shows its flags.\n")

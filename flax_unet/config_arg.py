@@ -1,4 +1,4 @@
-"""The arguments of a configuration: what stands after the colon of `--config=FILE:ARGUMENTS`."""
+"""The arguments of a configuration: what follows the colon in `--config=FILE:ARGUMENTS`."""
 
 import ast
 from typing import Any
@@ -11,15 +11,15 @@ from flax_unet import errors
 def parse(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
   """Parses the arguments of a configuration.
 
-  `"paper,width=32"` sets the switch `paper` and the field `width`; a value is read as the type of
-  its default.
+  `"paper,width=32"` sets the switch `paper` and the field `width`; a value gets the type of its
+  default.
 
   Args:
-    arg: comma-separated names of switches, and `name=value` pairs; or None.
-    **defaults: every argument that the configuration knows, False for a switch.
+    arg: comma-separated switches and `name=value` pairs; or None.
+    **defaults: every argument of the configuration with its default, False for a switch.
 
   Raises:
-    UserError: an unknown argument or a value of another type; names those there are.
+    UserError: an argument is unknown (the message lists the known ones) or has the wrong type.
   """
   values = dict(defaults)
   for item in (arg or "").split(","):
@@ -27,7 +27,7 @@ def parse(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
     if not name:
       continue
     if name not in defaults:
-      hint = " (commas divide arguments: a path with a comma goes into a setting, such as "
+      hint = " (commas separate arguments: give a path with a comma as a setting, such as "
       hint += "--config.input.data.images=DIR)"
       error = errors.unknown("argument of the configuration", name, defaults)
       is_path = "/" in name or (not is_pair and "/" in arg)

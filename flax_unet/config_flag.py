@@ -1,4 +1,4 @@
-"""The flag `--config`, and `--config.KEY=VALUE` for what differs from the file."""
+"""The flag `--config`, and `--config.KEY=VALUE` to override settings of the file."""
 
 import ast
 import itertools
@@ -12,11 +12,11 @@ from ml_collections import config_dict, config_flags
 
 from flax_unet import base_config, errors, files
 
-CONFIG = "config.json"  # of a run, in its folder
+CONFIG = "config.json"  # in a run folder
 
 
 class _OrNone(flags.ArgumentParser):
-  """Parses "None" as None, and all else as another parser does."""
+  """Parses "None" as None, and anything else with another parser."""
 
   def __init__(self, parser: flags.ArgumentParser):
     super().__init__()
@@ -30,7 +30,7 @@ class _OrNone(flags.ArgumentParser):
 
 
 class _Literal(flags.ArgumentParser):
-  """Parses a value whose type no value tells, as Python reads it; or else as a string."""
+  """Parses a value of unknown type as a Python literal, or else as a string."""
 
   def parse(self, argument: Any) -> Any:
     try:
@@ -43,14 +43,14 @@ class _Literal(flags.ArgumentParser):
 
 
 def from_json(content: Any) -> Any:
-  """A configuration as it was before it became JSON: sequences are tuples."""
+  """Restores a configuration from JSON; sequences become tuples again."""
   if isinstance(content, dict):
     return ml_collections.ConfigDict({key: from_json(value) for key, value in content.items()})
   return tuple(map(from_json, content)) if isinstance(content, list) else content
 
 
 def complete(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-  """Adds settings that the configuration of a run lacks, as its version did not have them yet."""
+  """Adds settings that a run's configuration lacks because an earlier version wrote it."""
   groups = [(config, base_config.get_config())]
   groups += [(group, base_config.evaluation()) for group in config.get("evals", {}).values()]
   for group, defaults in groups:
@@ -61,14 +61,14 @@ def complete(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 
 def of_run(arguments: list[str]) -> list[str]:
-  """Adds the configuration of the run to a command line that names its folder alone.
+  """Adds the run's configuration to a command line that only names the run folder.
 
   Args:
-    arguments: of a program with the flags `config`, `mode` and `workdir`.
+    arguments: the command line of a program with the flags `config`, `mode` and `workdir`.
 
   Returns:
-    The same, or with `--config=<workdir>/config.json`, which settings may follow, where a run is to
-    be evaluated or predicted with.
+    The same arguments; to evaluate or predict, with `--config=<workdir>/config.json` in front, so
+    that settings can follow it.
   """
   given = {}
   for argument, following in itertools.pairwise([*arguments[1:], ""]):
@@ -84,9 +84,9 @@ def of_run(arguments: list[str]) -> list[str]:
 class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
   """Loads a configuration, wherever the program is started.
 
-  `configs/NAME.py` is the one of that name that comes with the program, where there is no such file
-  below the current folder. A configuration can import others of its package, and the `config.json`
-  of a run is a configuration, too.
+  `configs/NAME.py` is the file that ships with the program, unless the current folder has its own.
+  A configuration can import others from its package. The `config.json` of a run is a configuration,
+  too.
   """
 
   def parse(self, path: str) -> Any:
@@ -112,15 +112,15 @@ class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
 
 
 def settle_length(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-  """Gives a run the length that the command line says, in steps or epochs; the file's is void.
+  """Lets a length on the command line, in steps or epochs, override the one in the file.
 
-  A warm-up that would then be longer than the run shrinks in proportion.
+  If the warm-up would then be longer than the run, it shrinks in proportion.
   """
   flag = flag_values["config"]
   config, given = flag.value, config_flags.get_override_values(flag)
   lengths = [key for key in ("total_steps", "total_epochs") if given.get(key) is not None]
   if len(lengths) != 1 or not hasattr(config, "total_steps"):
-    return  # of two, the checks say what is wrong
+    return  # if both are given, a later check says what is wrong
   (key,) = lengths
   file = flag.parser.parse(config_flags.get_config_filename(flag))
   for other in {"total_steps", "total_epochs"} - {key} - set(given):

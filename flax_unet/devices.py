@@ -1,4 +1,4 @@
-"""Where arrays lie: the shardings that the program uses, and what all processes have together."""
+"""The shardings that the program uses, and arrays gathered from all processes."""
 
 from typing import Any
 
@@ -9,24 +9,24 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 
 def split_locally() -> NamedSharding:
-  """Splits the first axis over this process's devices, as `pmap` takes its batches."""
+  """Splits the first axis over this process's devices, as `pmap` expects its batches."""
   return NamedSharding(Mesh(np.array(jax.local_devices()), ("batch",)), PartitionSpec("batch"))
 
 
 def replicated_locally() -> NamedSharding:
-  """The same on each of this process's devices."""
+  """Replicates on each of this process's devices."""
   return NamedSharding(Mesh(np.array(jax.local_devices()), ("batch",)), PartitionSpec())
 
 
 def replicated() -> NamedSharding:
-  """The same on every device of all processes."""
+  """Replicates on every device of all processes."""
   return NamedSharding(Mesh(np.array(jax.devices()), ("batch",)), PartitionSpec())
 
 
 def to_global(tree: Any) -> Any:
-  """Takes what each process has on all its devices as one array on the devices of all.
+  """Turns arrays replicated on each process's devices into arrays on the devices of all.
 
-  `pmap` returns arrays of this process alone, but orbax writes those of all processes.
+  `pmap` returns arrays of this process alone, but orbax writes arrays of all processes.
   """
 
   def convert(x: jax.Array) -> jax.Array:
@@ -37,7 +37,7 @@ def to_global(tree: Any) -> Any:
 
 
 def gather_rows(rows: np.ndarray) -> np.ndarray:
-  """Concatenates `[n, ...]` arrays of all processes, whose `n` and length of strings may differ."""
+  """Concatenates `[n, ...]` arrays of all processes; `n` and string lengths may differ."""
   if jax.process_count() == 1:
     return rows
   if rows.dtype.kind == "U":
@@ -46,7 +46,7 @@ def gather_rows(rows: np.ndarray) -> np.ndarray:
   counts = multihost_utils.process_allgather(np.array([len(rows)])).reshape(-1)
   padded = np.zeros((counts.max(), *rows.shape[1:]), rows.dtype)
   padded[: len(rows)] = rows
-  # As bytes, because jax would make 32 bits of 64 and has no strings.
+  # As bytes, because jax would turn 64 bits into 32 and has no strings.
   gathered = multihost_utils.process_allgather(np.frombuffer(padded.tobytes(), np.uint8))
   return np.concatenate(
     [

@@ -1,4 +1,4 @@
-"""How a failure that the user can mend is reported: one line, and a non-zero exit code."""
+"""Reports failures that the user can fix: one line and a non-zero exit code."""
 
 import difflib
 import functools
@@ -17,21 +17,21 @@ from absl import app, flags
 
 from flax_unet import nested
 
-_SHUTDOWN_SECONDS = 5  # for threads to end, once a save under way has had its time
+_SHUTDOWN_SECONDS = 5  # for threads to end, after a save in progress has finished
 
 _HELP = ("--help", "-help", "-h", "--helpshort")
 
 
 class UserError(ValueError):
-  """A mistake that the user can mend. Its text is all that they see: what, where, what to do."""
+  """A mistake that the user can fix. Its text is all they see: what, where, and what to do."""
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
-  """The error for a name that is none of the choices: names the nearest and all there are."""
+  """Returns the error for an unknown name; it suggests the closest choice and lists all."""
   choices = sorted(choices)
   near = difflib.get_close_matches(name, choices, n=1)
   hint = f"did you mean '{near[0]}'? " if near else ""
-  return UserError(f"unknown {kind} '{name}': {hint}there are {', '.join(choices)}")
+  return UserError(f"unknown {kind} '{name}': {hint}choose from {', '.join(choices)}")
 
 
 class _Terminated(BaseException):
@@ -39,11 +39,11 @@ class _Terminated(BaseException):
 
 
 def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
-  """Parses flags and runs a command, as `absl.app.run` does, but for how it ends.
+  """Parses flags and runs a command like `absl.app.run`, but ends it differently.
 
-  Where flags are malformed, `main` raises a `UserError`, the system refuses a file or memory runs
-  out, prints `error: ` and the message to stderr and exits with code 1. After Ctrl-C and SIGTERM,
-  says so and exits with 130 and 143. Other exceptions are ours, and keep their traceback. Whatever
+  If flags are malformed, `main` raises a `UserError`, the system refuses a file or memory runs out,
+  prints `error: ` and the message to stderr and exits with code 1. After Ctrl-C or SIGTERM, says so
+  and exits with 130 or 143. Any other exception is a bug of ours and keeps its traceback. Whatever
   fails, the process is gone within seconds.
   """
   signal.signal(signal.SIGTERM, _terminate)
@@ -51,8 +51,8 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
     app.run(main, flags_parser=functools.partial(_parse_flags, main.__module__), **kwargs)
   except SystemExit as error:
     _exit(error.code)
-  except BrokenPipeError:  # what reads our output has seen enough
-    sys.stdout = None  # nor is there anything to flush on the way out
+  except BrokenPipeError:  # the reader of our output has closed it
+    sys.stdout = None  # leaves nothing to flush at exit
     _exit(0)
   except (UserError, OSError) as error:
     _exit(f"error: {_one_line(error)}")
@@ -60,13 +60,13 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
     _stop(signal.SIGINT)
   except _Terminated:
     _stop(signal.SIGTERM)
-  except (MemoryError, RuntimeError) as error:  # XLA's error is a RuntimeError
+  except (MemoryError, RuntimeError) as error:  # XLA raises a RuntimeError
     if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
       _watch_shutdown(1)
       raise
     _exit(
       f"error: out of memory ({str(error).splitlines()[0]}). Use a smaller "
-      "config.input.batch_size, config.accumulate_steps=K, config.model.remat=True or "
+      "config.input.batch_size, or set config.accumulate_steps=K, config.model.remat=True or "
       "config.model.dtype=bfloat16"
     )
   except BaseException:
@@ -76,13 +76,13 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
 
 def _terminate(signum: int, frame: types.FrameType | None) -> NoReturn:
   del frame
-  if multiprocessing.parent_process() is not None:  # a process that a pool has forked
+  if multiprocessing.parent_process() is not None:  # a process forked by a pool
     os._exit(128 + signum)
   raise _Terminated
 
 
 def _stop(signum: signal.Signals) -> NoReturn:
-  for number in (signal.SIGINT, signal.SIGTERM):  # it is ending
+  for number in (signal.SIGINT, signal.SIGTERM):  # we are already stopping
     signal.signal(number, signal.SIG_IGN)
   print(f"Stopped by {signum.name}.", file=sys.stderr)
   _exit(128 + signum)
@@ -96,7 +96,7 @@ def _exit(code: int | str | None) -> NoReturn:
 
 
 def _watch_shutdown(code: int) -> None:
-  """Ends the process some seconds after the main thread: libraries may leave threads that hang."""
+  """Ends the process a few seconds after the main thread: threads of libraries may hang."""
 
   def watch() -> None:
     threading.main_thread().join()
@@ -107,18 +107,18 @@ def _watch_shutdown(code: int) -> None:
 
 
 def _parse_flags(program: str, arguments: list[str]) -> list[str]:
-  """Parses flags, among them `--config` with its settings.
+  """Parses flags, including `--config` with its settings.
 
   Args:
-    program: the module whose flags are its own.
-    arguments: of the command line.
+    program: the module that defines the program's own flags.
+    arguments: the command line.
 
   Returns:
-    What is left of the arguments.
+    The remaining arguments.
 
   Raises:
-    UserError: a flag or a setting is unknown, a value malformed, or the configuration refuses its
-      arguments or imports a module that is not there.
+    UserError: a flag or a setting is unknown, a value is malformed, or the configuration refuses
+      its arguments or imports a missing module.
   """
   if any(argument in _HELP for argument in arguments[1:]):
     print(_help(sys.modules[program]))
@@ -129,20 +129,20 @@ def _parse_flags(program: str, arguments: list[str]) -> list[str]:
     raise UserError(_unknown_setting(error)) from error
   except ModuleNotFoundError as error:
     raise UserError(
-      f"the configuration imports what is not there ({error}): install it, or start the program in "
-      "the folder that holds it"
+      f"the configuration imports a missing module ({error}): install it, or start the program in "
+      "the folder that contains it"
     ) from error
   except flags.Error as error:
     if isinstance(error.__context__, UserError):
       raise error.__context__ from None
     if "Error whilst parsing config file" in str(error):
-      # What `get_config` raised; ml_collections and absl have wrapped it once each.
+      # What `get_config` raised; ml_collections and absl each wrapped it once.
       raise error.__context__.__context__ from None
     raise UserError(str(error)) from error
 
 
 def _help(program: types.ModuleType) -> str:
-  """What the program does, and its own flags."""
+  """Describes the program and its own flags."""
   own = {flag.name: flag for flag in flags.FLAGS.get_key_flags_for_module(program.__name__)}
   for module, defined in flags.FLAGS.flags_by_module_dict().items():
     if module in (sys.argv[0], "__main__") or module.startswith("flax_unet"):
@@ -155,17 +155,17 @@ def _help(program: types.ModuleType) -> str:
 
 
 def _unknown_setting(error: AttributeError | KeyError) -> str:
-  """Takes the name, and the nearest one, out of what ml_collections raises for an unknown key."""
+  """Extracts the unknown key, and the closest known one, from ml_collections' error."""
   (reason,) = error.args
   reason = reason.args[0] if isinstance(reason, KeyError) else reason
   if match := re.match(r'Key "(\w+)" does not exist and cannot be added', reason):
-    # A configuration sets it; ml_collections would list all settings with their values.
+    # Set by a configuration: ml_collections' own message lists all settings with their values.
     from flax_unet import base_config
 
     known = [key.split(".")[-1] for key in nested.flatten(base_config.get_config().to_dict())]
     near = difflib.get_close_matches(match[1], known, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else "flax_unet/base_config.py has all there are"
-    return f"the configuration sets '{match[1]}', which is no setting: {hint}"
+    hint = f"did you mean '{near[0]}'?" if near else "flax_unet/base_config.py has all settings"
+    return f"the configuration sets '{match[1]}', which is not a setting: {hint}"
   name, _, hint = reason.partition("\n")
   if not name.startswith("'"):
     return reason
@@ -173,6 +173,6 @@ def _unknown_setting(error: AttributeError | KeyError) -> str:
 
 
 def _one_line(error: Exception) -> str:
-  """The message; of several lines the last, which ml_collections says the reason in."""
+  """Returns the message, or its last line, where ml_collections gives the reason."""
   lines = str(error).splitlines() or [type(error).__name__]
   return re.sub(r"^\[Errno \d+\] ", "", lines[-1].strip())

@@ -1,4 +1,4 @@
-"""Files that are never seen half-written, and JSON that may be damaged all the same."""
+"""Writes files atomically, and reads JSON that may be damaged nevertheless."""
 
 import contextlib
 import json
@@ -13,8 +13,8 @@ from flax_unet import errors, nested
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yields a path to write to; when the block ends without error, the file becomes `path`."""
-  # No two threads or machines may write to one; the ending stays, since writers look at it.
+  """Yields a path to write to; if the block ends without error, the file becomes `path`."""
+  # Unique among threads and machines; keeps the extension, which tells writers the format.
   temporary = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
   try:
     yield temporary
@@ -24,14 +24,14 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
-  """Writes JSON, indented, all or nothing; NaN becomes null."""
+  """Writes indented JSON atomically; NaN becomes null."""
   text = json.dumps(nested.nan_to_none(content), indent=2, allow_nan=False)
   with replacing(path) as temporary:
     temporary.write_text(text + "\n")
 
 
 def write_output(name: str, content: Any) -> None:
-  """Writes JSON to a file that the user has named.
+  """Writes JSON to a file named by the user.
 
   Raises:
     UserError: the file cannot be written.
@@ -46,7 +46,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
   """Reads a JSON object.
 
   Raises:
-    UserError: the file is missing, cannot be read, or holds something else.
+    UserError: the file is missing, cannot be read, or contains something else.
   """
   try:
     content = json.loads(path.read_bytes())
@@ -57,5 +57,5 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     reason = "is empty" if not size else f"is not JSON, or was cut off ({error})"
     raise errors.UserError(f"{path}: {reason}; restore it, or delete the run") from error
   if not isinstance(content, dict):
-    raise errors.UserError(f"{path}: does not hold a JSON object, so flax_unet did not write it")
+    raise errors.UserError(f"{path}: is not a JSON object, so flax_unet did not write it")
   return content

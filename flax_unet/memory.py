@@ -1,4 +1,4 @@
-"""Has freed memory stay with the process, in large pages: training on CPUs is faster so."""
+"""Keeps freed memory in the process, in huge pages, which makes training on CPUs faster."""
 
 import ctypes
 import importlib.metadata
@@ -15,13 +15,13 @@ _OPTIONS = {
 
 
 def keep() -> None:
-  """Has glibc keep freed memory, on machines without GPU or TPU; does nothing on others.
+  """Makes glibc keep freed memory on machines without GPU or TPU; does nothing on others.
 
-  XLA's CPU backend allocates what a step needs anew in every step. The C library would give that
-  back to the system each time, which then clears every page again: a fifth of a step's time.
+  XLA's CPU backend allocates the memory of a step anew in every step. The C library would return it
+  to the system each time, which then clears every page again: a fifth of a step's time.
 
-  Call it before the first thread starts, so before importing numpy or jax: the number of heaps is
-  fixed by then.
+  Call it before the first thread starts, which fixes the number of heaps: before importing numpy or
+  jax.
   """
   c_library = ctypes.CDLL(None)
   other_devices = importlib.metadata.entry_points(group="jax_plugins") or importlib.util.find_spec(
@@ -34,15 +34,15 @@ def keep() -> None:
 
 
 def _ask_for_huge_pages(c_library: ctypes.CDLL) -> None:
-  """Asks Linux for pages of 2 MiB instead of 4 KiB, of which a processor must look up fewer.
+  """Asks Linux for pages of 2 MiB instead of 4 KiB, so that the processor looks up fewer.
 
-  Unless they are the machine's default, they have to be asked for by address. So the heap grows at
-  once to a quarter of the machine's memory, which takes nothing until it is used.
+  Unless they are the machine's default, they must be requested by address. So the heap grows at
+  once to a quarter of the machine's memory, which costs nothing until it is used.
   """
   c_library.malloc.restype = ctypes.c_void_p
   size = os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE // 4
   address = c_library.malloc(ctypes.c_size_t(size))
-  if address:  # there may be a limit; then pages stay small
+  if address:  # null under a memory limit: pages then stay small
     inside = address + -address % mmap.PAGESIZE
     c_library.madvise(
       ctypes.c_void_p(inside), ctypes.c_size_t(size - mmap.PAGESIZE), mmap.MADV_HUGEPAGE

@@ -1,4 +1,4 @@
-"""What names in configurations stand for: something of a table, or with a dot, an import."""
+"""Resolves names in configurations: entries of a table or, with a dot, imports."""
 
 import ast
 import dataclasses
@@ -10,15 +10,15 @@ from flax_unet import errors
 
 
 def resolve(kind: str, name: str, table: Mapping[str, Any]) -> Any:
-  """Returns what a name stands for.
+  """Returns the object that a name stands for.
 
   Args:
     kind: what error messages call it, such as "loss in config.loss".
-    name: one of the table's; or `package.module.Name`, which is imported.
-    table: what there is, by name. A string of it is itself such a dotted name.
+    name: a key of the table, or `package.module.Name`, which is imported.
+    table: the known objects by name; a string is itself such a dotted name.
 
   Raises:
-    UserError: there is none of that name, or it cannot be imported; the message says why.
+    UserError: the name does not exist, or cannot be imported; the message says why.
   """
   if "." not in name:
     if name not in table:
@@ -40,7 +40,7 @@ def resolve(kind: str, name: str, table: Mapping[str, Any]) -> Any:
 
 
 def parse_call(kind: str, text: str) -> tuple[str, dict[str, Any]]:
-  """Divides `name` or `name(argument=value, ..)` into name and arguments.
+  """Splits `name` or `name(argument=value, ..)` into name and arguments.
 
   Raises:
     UserError: it is neither.
@@ -54,10 +54,10 @@ def parse_call(kind: str, text: str) -> tuple[str, dict[str, Any]]:
 
 
 def call_of(node: ast.expr) -> tuple[str, dict[str, Any]]:
-  """Name and arguments of an expression as `parse_call` takes it.
+  """Returns name and arguments of an expression; see `parse_call`.
 
   Raises:
-    ValueError: it is another expression.
+    ValueError: it is a different kind of expression.
   """
   if not isinstance(node, ast.Call):
     return dotted(node), {}
@@ -69,10 +69,10 @@ def call_of(node: ast.expr) -> tuple[str, dict[str, Any]]:
 
 
 def dotted(node: ast.expr) -> str:
-  """A name, perhaps with dots, of an expression.
+  """Returns the name, possibly dotted, that an expression consists of.
 
   Raises:
-    ValueError: it is another expression.
+    ValueError: it is a different kind of expression.
   """
   if isinstance(node, ast.Attribute):
     return f"{dotted(node.value)}.{node.attr}"
@@ -90,16 +90,16 @@ def build_dataclass(
   base: type,
   **defaults: Any,
 ) -> Any:
-  """Builds a frozen dataclass that a name stands for, such as a loss.
+  """Builds the frozen dataclass that a name stands for, such as a loss.
 
   Args:
     kind: what error messages call it: "loss".
-    where: the key of the configuration: "config.loss".
+    where: the configuration key: "config.loss".
     name: see `resolve`.
-    arguments: for its fields.
+    arguments: values of its fields.
     table: see `resolve`.
     base: the class that it must extend.
-    **defaults: for those of its fields that it has and that `arguments` does not give.
+    **defaults: used for fields that it has and `arguments` lacks.
 
   Raises:
     UserError: there is no such class, or it does not take the arguments.
@@ -120,7 +120,7 @@ def build_dataclass(
 
 
 def build(kind: str, function: Any, arguments: Mapping[str, Any]) -> Any:
-  """Calls what a name stands for with arguments of the configuration.
+  """Calls what a name stands for with arguments from the configuration.
 
   Raises:
     UserError: it does not take them; the message says which.

@@ -6,14 +6,14 @@ import numpy as np
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-  """Aligns cells in columns, those of numbers to the right, under a ruled header."""
+  """Aligns cells in columns under a ruled header; columns of numbers are right-aligned."""
   columns = [_aligned(name, cells) for name, *cells in zip(header, *rows, strict=True)]
   title, *lines = ("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
   return "\n".join([title, "  ".join("-" * len(cells[0]) for cells in columns), *lines])
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-  """The same as a Markdown table."""
+  """Formats the same as a Markdown table."""
   lines = [header, ["---"] * len(header), *rows]
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -26,5 +26,5 @@ def _aligned(name: str, cells: Sequence[str]) -> list[str]:
 
 
 def cell(value: float | None) -> str:
-  """A score with four digits; `-` where there is none."""
+  """Formats a score with four decimals; `-` if there is none."""
   return "-" if value is None or np.isnan(value) else f"{value:.4f}"

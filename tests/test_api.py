@@ -49,8 +49,8 @@ def test_the_network_is_a_plain_module(found):
 @pytest.mark.parametrize(
   ("image", "message"),
   [
-    (IMAGE / 255, r"an image of float64: give uint8 .* 0 to 255 \(of floats in 0..1, np.rint"),
-    (IMAGE[..., 0], r"an image of shape \[30, 50\]: .* \(of a gray image, np.dstack"),
+    (IMAGE / 255, r"an image of float64: give uint8 .* 0 to 255 \(for floats in 0..1, np.rint"),
+    (IMAGE[..., 0], r"an image of shape \[30, 50\]: .* \(for a gray image, np.dstack"),
     (
       IMAGE.transpose(2, 0, 1),
       r"an image of shape \[3, 30, 50\]: .* \(np.moveaxis",
@@ -79,20 +79,24 @@ def test_scores_by_hand():
 @pytest.mark.parametrize(
   ("predictions", "labels", "message"),
   [
-    ([], [], "0 predictions of 0 labels: give pairs"),
-    ([np.zeros((2, 2), int)], [], "1 predictions of 0 labels"),
-    (np.zeros((2, 2), int), np.zeros((2, 2), int), r"prediction 0 is int64 \[2\]: give integers"),
+    ([], [], "0 predictions for 0 labels: give one of each"),
+    ([np.zeros((2, 2), int)], [], "1 predictions for 0 labels"),
+    (
+      np.zeros((2, 2), int),
+      np.zeros((2, 2), int),
+      r"prediction 0 is int64 \[2\]: give integer arrays",
+    ),
     ([np.zeros((2, 2))], [np.zeros((2, 2), int)], "prediction 0 is float64"),
-    ([np.zeros((2, 2), int)], [np.zeros((2, 3), int)], r"prediction 0 is of shape \[2, 2\], its"),
+    ([np.zeros((2, 2), int)], [np.zeros((2, 3), int)], r"prediction 0 has shape \[2, 2\], but"),
     (
       [np.full((2, 2), 2)],
       [np.zeros((2, 2), int)],
-      "prediction 0 holds 2: give class indices",
+      "prediction 0 contains 2: give class indices",
     ),
     (
       [np.zeros((2, 2), int)],
       [np.full((2, 2), 7)],
-      "label 0 holds 7: .* or 255 for ignored",
+      "label 0 contains 7: .* or 255 for ignored",
     ),
   ],
 )

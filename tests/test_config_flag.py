@@ -165,8 +165,8 @@ def get_config(arg=None):
   ("line", "message"),
   [
     ("config.warmup_step = 3", "the configuration sets 'warmup_step', .* did you mean 'warmup_st"),
-    ("config.schedule.warmup = 3", "sets 'warmup', which is no setting: did you mean"),
-    ("config.qqq = 3", "sets 'qqq', which is no setting: flax_unet/base_config.py has all"),
+    ("config.schedule.warmup = 3", "sets 'warmup', which is not a setting: did you mean"),
+    ("config.qqq = 3", "sets 'qqq', which is not a setting: flax_unet/base_config.py has all"),
   ],
 )
 def test_a_setting_that_no_configuration_has_is_refused_in_one_line(parse, tmp_path, line, message):

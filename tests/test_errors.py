@@ -63,7 +63,7 @@ def test_mistakes_of_ours_keep_their_traceback(monkeypatch):
 
 
 @pytest.mark.parametrize(
-  ("name", "hint"), [("dise", "did you mean 'dice'? there are"), ("focal", "there are")]
+  ("name", "hint"), [("dise", "did you mean 'dice'? choose from"), ("focal", "choose from")]
 )
 def test_an_unknown_name_comes_with_the_nearest(name, hint):
   message = f"unknown loss '{name}': {hint} cross_entropy, dice"

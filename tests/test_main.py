@@ -53,7 +53,7 @@ def _error(*arguments):
       "configs/folder.py needs images=DIR,labels=DIR and either num_classes=N or classes=",
     ),
     ([f"{FOLDER}:images=a,labels=b,num_classes=2,classes=c.csv"], "and either num_classes=N or"),
-    ([f"{FOLDER}:images=a/b, c,labels=b"], "'c': .*commas divide arguments"),
+    ([f"{FOLDER}:images=a/b, c,labels=b"], "'c': .*commas separate arguments"),
   ],
 )
 def test_a_command_line_that_is_not_understood_is_refused_in_one_line(arguments, message):

@@ -15,7 +15,7 @@ def test_names_stand_for_what_a_table_or_a_module_has():
 @pytest.mark.parametrize(
   ("name", "message"),
   [
-    ("pat", "^unknown thing 'pat': did you mean 'path'. there are <package.module.Name>, path$"),
+    ("pat", "^unknown thing 'pat': did you mean 'path'. choose from <package.module.Name>, path$"),
     (
       "nowhere.Net",
       r"^thing 'nowhere.Net': nowhere cannot be imported \(ModuleNotFoundError: No m",

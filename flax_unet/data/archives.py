@@ -1,4 +1,4 @@
-"""Checks archives that people fetch by hand, before they are unpacked."""
+"""Checks manually downloaded archives before they are unpacked."""
 
 import pathlib
 import re
@@ -17,25 +17,25 @@ def check_cityscapes(
   label_suffix: str | None,
   splits: Iterable[str],
 ) -> None:
-  """Checks that the archives of Cityscapes are whole, as far as their tables of contents tell.
+  """Checks that the archives of Cityscapes are complete, according to their tables of contents.
 
   Args:
-    folder: where they lie.
-    roots: archive, and the folder in it, of each kind of file, as in TFDS's `CityscapesConfig`:
-      `images_left`, and where there are any `segmentation_labels`.
-    label_suffix: what labels have behind the id, `gtFine_labelIds`; None without labels.
+    folder: contains the archives.
+    roots: archive, and folder in it, of each kind of file, as in TFDS's `CityscapesConfig`:
+      `images_left`, and `segmentation_labels` if there are any.
+    label_suffix: what follows the id in label names, `gtFine_labelIds`; None without labels.
     splits: their folders.
 
   Raises:
-    UserError: an archive is missing or is none, or holds an image without its label.
+    UserError: an archive is missing or invalid, or has an image without its label.
   """
   archives = list(dict.fromkeys(archive for archive, _ in roots.values()))
   missing = [name for name in archives if not (folder / name).is_file()]
   if missing:
     raise errors.UserError(
       f"Cityscapes: {' and '.join(missing)} not found in {folder}. Get {' and '.join(archives)} "
-      "from https://www.cityscapes-dataset.com/downloads (after registration), put them there or "
-      "name their folder with --config.input.data.manual_dir=DIR. To try without them: "
+      "from https://www.cityscapes-dataset.com/downloads (after registration) and put them there, "
+      "or name their folder with --config.input.data.manual_dir=DIR. To try without them: "
       "python main.py --config=configs/street_scenes.py"
     )
   members = {name: read_names(folder / name) for name in archives}
@@ -49,13 +49,12 @@ def check_cityscapes(
       label = f"{label_root}/{split}/{city}/{image_id}_{label_suffix}.png"
       if label not in members[label_archive]:
         raise errors.UserError(
-          f"{folder / label_archive}: holds no {label}, which the image in {archive} needs; "
-          f"{_AGAIN}"
+          f"{folder / label_archive}: lacks {label}, which the image in {archive} needs; {_AGAIN}"
         )
 
 
 def _images_of(archive: pathlib.Path, members: set[str], root: str) -> list[tuple[str, str]]:
-  """City and id of each image in a split's folder."""
+  """Returns city and id of each image in a split's folder."""
   images = []
   for name in sorted(members):
     if not name.startswith(root) or name.endswith("/"):
@@ -65,18 +64,18 @@ def _images_of(archive: pathlib.Path, members: set[str], root: str) -> list[tupl
       continue
     match = _CITYSCAPES_IMAGE.fullmatch(file)
     if not match:
-      raise errors.UserError(f"{archive}: {name} is no image of Cityscapes; {_AGAIN}")
+      raise errors.UserError(f"{archive}: {name} is not a Cityscapes image; {_AGAIN}")
     images.append((city, match[1]))
   if not images:
-    raise errors.UserError(f"{archive}: holds no image in {root}; {_AGAIN}")
+    raise errors.UserError(f"{archive}: has no image in {root}; {_AGAIN}")
   return images
 
 
 def read_names(archive: pathlib.Path) -> set[str]:
-  """Reads which files a zip archive holds.
+  """Returns the names of the files in a zip archive.
 
   Raises:
-    UserError: it is none, or is cut off.
+    UserError: it is not a zip archive, or is cut off.
   """
   try:
     with zipfile.ZipFile(archive) as file:
@@ -85,11 +84,11 @@ def read_names(archive: pathlib.Path) -> set[str]:
     with open(archive, "rb") as content:
       start = content.read(100).lstrip()
     if start.startswith(b"<"):
-      reason = "is a web page and no zip archive (of a download without login, perhaps)"
+      reason = "is a web page, not a zip archive (perhaps downloaded without logging in)"
     elif start.startswith(b"PK"):
-      reason = "is a zip archive that breaks off"
+      reason = "is a zip archive that is cut off"
     else:
-      reason = "is no zip archive"
+      reason = "is not a zip archive"
     raise errors.UserError(f"{archive}: {reason}; {_AGAIN}") from error
   except OSError as error:
     raise errors.UserError(f"{archive}: cannot be read ({error.strerror})") from error

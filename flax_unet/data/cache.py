@@ -1,8 +1,8 @@
-"""Decoded examples kept on disk, so that a picture is decoded once and not in every epoch.
+"""Keeps decoded examples on disk, so that an image is decoded once instead of in every epoch.
 
-One file an example, not compressed. What was read before lies in the page cache of the operating
-system, which all worker processes and all runs share: with enough memory, a disk serves as quickly
-as memory would, and without, at the speed of the disk.
+One uncompressed file per example. The operating system's page cache keeps what was read before and
+is shared by all worker processes and runs: with enough memory, reading is as fast as from memory;
+otherwise, as fast as the disk.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from flax_unet.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class CachedSource:
-  """The examples of a source, see `datasets.Source`; those read before come from a folder."""
+  """The examples of a source, see `datasets.Source`; those read before come from the cache."""
 
   source: Source
   folder: pathlib.Path
@@ -36,11 +36,11 @@ class CachedSource:
     return len(self.source)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    """Reads one example, or decodes and keeps it.
+    """Reads one example from the cache, or decodes and keeps it.
 
     Raises:
       UserError: the example cannot be decoded.
-      OSError: it cannot be written. Not a `UserError`, which would be the example's fault.
+      OSError: it cannot be written. Not a `UserError`, which would blame the example.
     """
     path = self.folder / f"{index}.npy"
     try:
@@ -62,19 +62,19 @@ def _write(path: pathlib.Path, example: Mapping[str, Any]) -> None:
     for key in ("image", "label", "id"):
       np.save(file, example[key])
     file.flush()
-    os.fsync(file.fileno())  # or, after a power cut, the name could be on disk without the content
+    os.fsync(file.fileno())  # otherwise a power cut could leave the name without the content
 
 
 def on_disk(source: Source, folder: pathlib.Path, facts: Mapping[str, Any]) -> CachedSource:
-  """Keeps the decoded examples of a source; says beforehand how much room they take.
+  """Keeps the decoded examples of a source; logs beforehand how much space they take.
 
   Args:
     source: what to read from.
-    folder: the examples go to a folder in it, one for each source.
-    facts: what the examples follow from. Others mean other examples, and another folder.
+    folder: the examples go to a subfolder of it, one for each source.
+    facts: determine the examples. Different facts mean different examples and another subfolder.
 
   Raises:
-    UserError: the disk has not enough room for all examples.
+    UserError: the disk does not have enough space for all examples, or is not writable.
   """
   facts = {**facts, "examples": len(source), "opencv": cv2.__version__}
   digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -83,32 +83,32 @@ def on_disk(source: Source, folder: pathlib.Path, facts: Mapping[str, Any]) -> C
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:
     raise UserError(
-      f"config.input.cache = 'disk' cannot write to {folder} ({error.strerror}): name another one "
-      "with --config.input.cache_dir=DIR"
+      f"config.input.cache = 'disk' cannot write to {folder} ({error.strerror}): choose another "
+      "folder with --config.input.cache_dir=DIR"
     ) from error
   cached = CachedSource(source, folder)
   size = _size(source)
   there = len(list(folder.glob("[0-9]*.npy")))
   logging.info(
-    "Keeping decoded pictures in %s: %d of about %.3g MB, %.3g GB in all, %d of them there",
+    "Keeping decoded images in %s: %d of about %.3g MB, %.3g GB in all, %d already there",
     *(folder, len(source), size / 1e6, len(source) * size / 1e9, there),
   )
   missing, free = (len(source) - there) * size, shutil.disk_usage(folder).free
   if missing > free:
     raise UserError(
       f"config.input.cache = 'disk' needs {missing / 1e9:.3g} GB more in {folder}, where "
-      f"{free / 1e9:.3g} GB are free: name another folder with --config.input.cache_dir=DIR, or "
+      f"{free / 1e9:.3g} GB are free: choose another folder with --config.input.cache_dir=DIR, or "
       "decode in every epoch with --config.input.cache=none"
     )
   return cached
 
 
 def _size(source: Source) -> int:
-  """Bytes of the first example that can be decoded."""
+  """Returns the bytes of the first example that can be decoded."""
   for index in range(len(source)):
     try:
       example = source[index]
-    except UserError:  # training tells, or skips it
+    except UserError:  # training reports or skips it
       continue
     return math.prod(example["image"].shape) + example["label"].nbytes
   return 0

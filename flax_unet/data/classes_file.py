@@ -1,16 +1,16 @@
-"""Reads the classes of one's own data from a CSV file.
+"""Reads the classes of your own data from a CSV file.
 
-The first line names the columns, and every other line is a class:
+The first line names the columns; each other line is a class:
 
     name,r,g,b
     background,0,0,0
     cell,255,128,0
 
-That is the `class_dict.csv` which comes with many data sets. Two more columns may follow where they
-are needed: `id`, the value of the class in masks of ids (the first class is 0 without it), and
-`ignored`, 1 for what counts neither in the loss nor in any score. A mask's value 255 is ignored
-unless a class has it as its id. Lines of the same name are one class with several ids or colours,
-and the first line's colour is the one it is painted in:
+This is the format of the `class_dict.csv` that comes with many data sets. Two more columns are
+optional: `id`, the value of the class in masks of ids (by default counted from 0), and `ignored`, 1
+for pixels that count neither in the loss nor in any score. The mask value 255 is ignored unless it
+is the id of a class. Lines with the same name are one class with several ids or colours, painted in
+the colour of the first line:
 
     name,r,g,b,id
     animal,255,0,0,1
@@ -35,11 +35,11 @@ def read(path: str | os.PathLike[str]) -> LabelSpace:
   """Reads a classes file.
 
   Args:
-    path: the file, which gives the label space its name.
+    path: the file, whose path becomes the name of the label space.
 
   Returns:
-    A label space whose classes are the names that are not ignored, in their order; each is a
-    category of its own.
+    A label space whose classes are the names that are not ignored, in the order of the file; each
+    is a category of its own.
 
   Raises:
     UserError: the file is missing or malformed; the message names the line.
@@ -69,14 +69,14 @@ def read(path: str | os.PathLike[str]) -> LabelSpace:
 
 
 def _read_rows(path: pathlib.Path) -> list[dict]:
-  """The lines as `name`, `color`, `id` and `ignored`."""
+  """Returns the lines as `name`, `color`, `id` and `ignored`."""
   lines = text_files.read_lines(path, "classes file")
   reader = csv.DictReader(lines, skipinitialspace=True)
   columns = [(name or "").strip().lower() for name in reader.fieldnames or []]
   reader.fieldnames = columns
   if not set(_NEEDED) <= set(columns) <= {*_NEEDED, *_OPTIONAL}:
     raise errors.UserError(
-      f"{path}: its first line is '{','.join(columns)}', but must be name,r,g,b (and perhaps "
+      f"{path}: its first line is '{','.join(columns)}', but must be name,r,g,b (optionally "
       "id,ignored)"
     )
   rows: list[dict] = []
@@ -96,7 +96,7 @@ def _read_rows(path: pathlib.Path) -> list[dict]:
 
 
 def _check_against(rows: list[dict], row: dict, where: str, may_merge: bool) -> None:
-  """Refuses a line that contradicts the ones before."""
+  """Refuses a line that contradicts an earlier one."""
   for other in rows:
     same_class = may_merge and row["name"] == other["name"]
     for key in ("id",) if same_class else ("name", "color", "id"):

@@ -1,4 +1,4 @@
-"""What a run can be trained on: data sets with splits, whatever they are stored as."""
+"""The data sets that a run can train on, however they are stored."""
 
 import re
 from typing import Any, Protocol
@@ -21,8 +21,8 @@ class Source(Protocol):
 
     Returns:
       `image` uint8 `[height, width, 3]`, RGB, as an array or an `images.EncodedImage`; `label`
-      `[height, width]`, label ids; `id` str. Image and label are as they were stored:
-      `ops.check_example` says whether they fit together.
+      `[height, width]`, label ids; `id` str. Image and label are returned as stored:
+      `ops.check_example` checks whether they fit together.
 
     Raises:
       UserError: the example cannot be decoded.
@@ -36,17 +36,17 @@ class Dataset(Protocol):
     """Opens a split.
 
     Raises:
-      UserError: there is no such split, it is empty, or its files are not what they should be.
+      UserError: there is no such split, it is empty, or its files cannot be used.
     """
 
   def fingerprint(self) -> dict[str, Any]:
-    """What identifies the data a run has seen: `name`, and facts about each of the `splits`.
+    """Identifies the data that a run has seen: `name`, and facts about each of the `splits`.
 
-    Of each, `examples`, their number; perhaps `bytes`, their size, and other facts.
+    For each split, the number of `examples`; possibly their size in `bytes`, and other facts.
     """
 
   def digests(self) -> dict[str, dict[str, str]]:
-    """A digest of each example by split and id, where examples may change; else empty."""
+    """Returns a digest of each example by split and id; empty if examples cannot change."""
 
 
 def open_dataset(
@@ -55,11 +55,11 @@ def open_dataset(
   """Opens a data set.
 
   Args:
-    data: `config.input.data`. Its `name` is "folder", for one's own pictures (`FolderDataset`);
-      that of a data set in TFDS (`tfds_source.open_builder`); or `package.module.Name` of a
+    data: `config.input.data`. Its `name` is "folder" for your own images (`FolderDataset`), the
+      name of a TFDS data set (`tfds_source.open_builder`), or `package.module.Name` of a
       `Dataset`, which is called with `data` and `label_space`.
-    label_space: what the labels hold.
-    skip_bad_examples: whether a folder with some of them can be opened.
+    label_space: the classes of the labels.
+    skip_bad_examples: whether a folder with some bad examples can be opened.
 
   Raises:
     UserError: there is no such data set, or its files cannot be used.

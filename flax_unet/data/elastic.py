@@ -1,4 +1,4 @@
-"""Elastic deformation: the preprocessing op that bends a picture, label and image alike."""
+"""Elastic deformation: the preprocessing op that warps image and label together."""
 
 import dataclasses
 import math
@@ -12,11 +12,11 @@ from flax_unet.data.ops import Example, Op, on_weights
 
 @dataclasses.dataclass(frozen=True)
 class Elastic(Op):
-  """Warps smoothly at random (Ronneberger et al. 2015, section 3.1).
+  """Applies a smooth random warp (Ronneberger et al. 2015, section 3.1).
 
   The nodes of a coarse grid, at the centres of `grid` x `grid` equal cells, get normally
-  distributed displacements; those of all pixels follow by bicubic interpolation. Where a pixel
-  comes from outside the picture, the image is mirrored at the border and the label is `IGNORED`.
+  distributed displacements, which are interpolated bicubically for all pixels. Pixels from outside
+  are mirrored at the border in the image, and `IGNORED` in the label.
 
   Attributes:
     sigma: standard deviation of the displacements along each axis, in pixels.

@@ -1,4 +1,4 @@
-"""How training and evaluation take their batches: how long they wait, and what was left out."""
+"""Feeds batches to training and evaluation: measures waiting, and reports skipped examples."""
 
 import multiprocessing
 import signal
@@ -14,19 +14,19 @@ from flax_unet.errors import UserError
 
 
 def timed_next(batches: Iterator[Batch], timeout: int) -> tuple[Batch, float]:
-  """Takes the next batch; also returns the seconds that it was waited for. In the main thread only.
+  """Returns the next batch and the seconds spent waiting for it. In the main thread only.
 
   Raises:
-    UserError: a worker process died, or there was no batch within `timeout` seconds.
+    UserError: a worker process died, or no batch came within `timeout` seconds.
   """
 
   def give_up(signum: int, frame: types.FrameType | None) -> NoReturn:
     del signum, frame
     for worker in multiprocessing.active_children():
-      worker.kill()  # or closing the pipeline would wait for them
+      worker.kill()  # otherwise closing the pipeline would wait for them
     raise UserError(
       f"no batch came within config.input.timeout = {timeout} seconds: a worker process, or the "
-      "disk that it reads, hangs. The same command resumes from the last checkpoint"
+      "disk it reads from, hangs. The same command resumes from the last checkpoint"
     )
 
   asked = time.monotonic()
@@ -48,7 +48,7 @@ def timed_next(batches: Iterator[Batch], timeout: int) -> tuple[Batch, float]:
 
 
 def timed(batches: Iterator[Batch], timeout: int) -> Iterator[Batch]:
-  """Yields batches; raises what `timed_next` does. In the main thread only."""
+  """Yields batches; raises the same errors as `timed_next`. In the main thread only."""
   while True:
     try:
       batch, _ = timed_next(batches, timeout)
@@ -58,7 +58,7 @@ def timed(batches: Iterator[Batch], timeout: int) -> Iterator[Batch]:
 
 
 def newly_skipped(batch: Batch, known: Collection[str]) -> set[str]:
-  """The errors of examples that a batch had to do without; warns of those not known yet."""
+  """Returns the errors of the examples that a batch skipped; warns about new ones."""
   errors = {line for text in batch["skipped"].flat for line in text.split("\n") if line}
   for error in sorted(errors - set(known)):
     logging.warning("Left out: %s", error)

@@ -1,7 +1,7 @@
-"""Finds files below a folder: the one way for training, prediction and scoring.
+"""Finds files below a folder, for training, prediction and scoring alike.
 
-Links to folders are followed. Hidden files and folders are left out, and the folders that systems
-put beside people's files.
+Links to folders are followed. Hidden files and folders are skipped, and so are those that operating
+systems add.
 """
 
 import os
@@ -22,37 +22,37 @@ def walk(
 ) -> Iterator[tuple[str, pathlib.Path]]:
   """Finds the files below a folder.
 
-  A link that leads nowhere counts as a file: whoever reads it learns that it is gone.
+  A broken link counts as a file: reading it then fails with an error.
 
   Args:
-    folder: where to look, through all levels.
-    leave_out: folders in it that are not searched.
+    folder: searched recursively.
+    leave_out: subfolders that are not searched.
 
   Yields:
-    The path of each file below the folder, with `/` between its parts, and its whole path; sorted.
+    The path of each file relative to the folder, separated by `/`, and its full path; sorted.
 
   Raises:
-    UserError: there is no such folder, or one in it cannot be read.
+    UserError: there is no such folder, or a subfolder cannot be read.
   """
   if not folder.is_dir():
-    raise errors.UserError(f"{folder}: {'is no folder' if folder.exists() else 'no such folder'}")
+    raise errors.UserError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
   excluded = {_identity(path) for path in leave_out if path.is_dir()}
   found = _walk(str(folder), "", excluded, (_identity(folder),))
   return iter(sorted((name, pathlib.Path(path)) for name, path in found))
 
 
 def is_left_out(path: pathlib.PurePath) -> bool:
-  """Whether a path leads through something hidden, or that a system has put there."""
+  """Whether a path leads through something hidden, or added by the operating system."""
   return any(_is_hidden(part) or part in _SYSTEM_FOLDERS for part in path.parts)
 
 
 def unify(name: str) -> str:
-  """One form for names that look the same: systems write an accented letter as one sign or two."""
+  """Normalises names that look the same: some systems store accented letters as two characters."""
   return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def split_ending(name: str, endings: Sequence[str]) -> tuple[str, str] | None:
-  """Divides a name from its ending, in capitals or not; None where it has none of them."""
+  """Splits off one of the endings, ignoring case; None if the name has none of them."""
   lowered = name.lower()
   for ending in endings:
     if lowered.endswith(ending.lower()) and len(name) > len(ending):
@@ -61,7 +61,7 @@ def split_ending(name: str, endings: Sequence[str]) -> tuple[str, str] | None:
 
 
 def printable(text: str) -> str:
-  r"""A file's name that any file and terminal can hold: bytes that are no UTF-8 as `\xe9`."""
+  r"""Makes a file name safe to write anywhere: bytes that are not UTF-8 become `\xe9`."""
   try:
     text.encode()
   except UnicodeEncodeError:
@@ -72,7 +72,7 @@ def printable(text: str) -> str:
 def _walk(
   folder: str, prefix: str, excluded: set[tuple[int, int]], above: tuple[tuple[int, int], ...]
 ) -> Iterator[tuple[str, str]]:
-  """See `walk`; `above` are the folders that lead here, so that no link leads round in a circle."""
+  """See `walk`; `above` are the parent folders, so that links cannot lead in a circle."""
   try:
     entries = list(os.scandir(folder))
   except OSError as error:

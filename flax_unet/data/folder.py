@@ -1,8 +1,7 @@
-"""One's own data: a folder of images and a folder of masks.
+"""Your own data: a folder of images and a folder of masks.
 
-Which files belong together is told in `folder_pairs.py`, what masks hold in `masks.py`. Every file
-of a split is read when the split is opened, on all cores: a mistake in the last one is then known
-before the training has begun.
+`folder_pairs.py` pairs the files, and `masks.py` reads the masks. Opening a split reads all of its
+files, on all cores, so that even a mistake in the last one is found before training starts.
 """
 
 import concurrent.futures
@@ -23,11 +22,11 @@ from flax_unet.data import folder_pairs, image_headers, images, masks
 from flax_unet.data.label_space import IGNORED, LabelSpace
 from flax_unet.data.pair_files import Pair
 
-_MOST_MISTAKES = 10  # that are told of one split
+_MOST_MISTAKES = 10  # reported for one split
 
 
 class _Facts(NamedTuple):
-  """What is found out about a pair of files: a digest, their size, and the pixels of each id."""
+  """Facts about a pair of files: a digest, their size, and the number of pixels by id."""
 
   sha256: bytes
   bytes: int
@@ -48,7 +47,7 @@ class FolderSource:
     """Reads and decodes one example.
 
     Raises:
-      UserError: a file is missing or damaged, or the mask holds what it must not.
+      UserError: a file is missing or damaged, or the mask has invalid values.
     """
     pair = self.pairs[index]
     return self._decode(pair, _read(pair.image), _read(pair.label))
@@ -64,7 +63,7 @@ class FolderSource:
     """Reads and checks one example.
 
     Raises:
-      UserError: as when it is read; or image and mask differ in size.
+      UserError: as in `__getitem__`, or image and mask differ in size.
     """
     pair = self.pairs[index]
     image, label = _read(pair.image), _read(pair.label)
@@ -82,18 +81,18 @@ class FolderSource:
 def _different_sizes(
   pair: Pair, size: tuple[int, int], label_size: tuple[int, int], image: bytes
 ) -> str:
-  """What is wrong with a pair of different sizes (height, width), and what to do."""
+  """Says what is wrong with a pair of different sizes (height, width), and what to do."""
   (height, width), (label_height, label_width) = size, label_size
   complaint = (
     f"{pair.image}: is {width} x {height} pixels, but its mask {pair.label} is {label_width} x "
     f"{label_height}"
   )
-  if size == label_size[::-1] and image_headers.orientation(image) > 4:  # these exchange the sides
+  if size == label_size[::-1] and image_headers.orientation(image) > 4:  # height and width swap
     return (
-      f"{complaint}: the picture is turned as its EXIF data say, and the mask was drawn on the "
-      "pixels as they are stored; turn the mask, or take the EXIF orientation off the picture"
+      f"{complaint}: the image is rotated by its EXIF orientation, but the mask was drawn on the "
+      "pixels as stored; rotate the mask, or remove the EXIF orientation from the image"
     )
-  return f"{complaint}: resample one of them (a mask by nearest neighbour)"
+  return f"{complaint}: resize one of them (a mask with nearest neighbour)"
 
 
 def _read(path: pathlib.Path) -> bytes:
@@ -104,7 +103,7 @@ def _read(path: pathlib.Path) -> bytes:
 
 
 def _inspect(source: FolderSource, index: int) -> _Facts | errors.UserError:
-  """Reads and checks one example; returns what is wrong with it, if anything is."""
+  """Reads and checks one example; returns the error if something is wrong with it."""
   try:
     return source.inspect(index)
   except errors.UserError as error:
@@ -123,12 +122,12 @@ class FolderDataset:
     """Finds the files.
 
     Args:
-      data: `split`, the one to train on; the rest see `folder_pairs.find`.
-      label_space: what the masks hold.
-      skip_bad_examples: whether to warn of examples that cannot be used, and no more.
+      data: `split`, the one to train on; for the rest see `folder_pairs.find`.
+      label_space: the classes of the masks.
+      skip_bad_examples: whether to only warn about examples that cannot be used.
 
     Raises:
-      UserError: a file has no partner, or a list cannot be used.
+      UserError: an image or mask has no partner, or a list cannot be used.
     """
     self._pairs = folder_pairs.find(data)
     self._train_split = data.split
@@ -138,7 +137,7 @@ class FolderDataset:
     self._digests: dict[str, dict[str, str]] = {}
 
   def split(self, name: str) -> FolderSource:
-    """Opens a split; the first time, checks all its files.
+    """Opens a split; checks all its files the first time.
 
     Raises:
       UserError: there is no such split, or something is wrong with a file.
@@ -152,13 +151,13 @@ class FolderDataset:
 
   def _check(self, name: str, source: FolderSource) -> dict[str, Any]:
     """Reads every file of a split, and returns what identifies it."""
-    logging.info("Checking %s of %s", terminal.counted(len(source), "picture"), name)
+    logging.info("Checking %s of %s", terminal.counted(len(source), "image"), name)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
       found = list(pool.map(functools.partial(_inspect, source), range(len(source))))
     mistakes = [item for item in found if isinstance(item, errors.UserError)]
     if mistakes and not self._skip_bad_examples:
       others = (
-        f" (and {len(mistakes) - 1} more pictures of {name} cannot be used, the next are above)"
+        f" (and {len(mistakes) - 1} more images of {name} cannot be used, the next are above)"
       )
       for mistake in mistakes[1:_MOST_MISTAKES]:
         logging.error("%s", mistake)
@@ -168,7 +167,7 @@ class FolderDataset:
     facts = [item for item in found if isinstance(item, _Facts)]
     if not facts:
       raise errors.UserError(
-        f"no picture of {name} can be used, all {len(mistakes):,} are left out: {mistakes[0]}"
+        f"no image of {name} can be used, all {len(mistakes):,} are left out: {mistakes[0]}"
       )
     self._check_classes(name, sum(item.pixels for item in facts))
     self._digests[name] = {
@@ -183,7 +182,7 @@ class FolderDataset:
     }
 
   def _check_classes(self, name: str, pixels: np.ndarray) -> None:
-    """Refuses a split from which nothing can be learnt or scored, by its pixels by id `[256]`."""
+    """Refuses a split with too few classes to learn or score; `pixels` by id, `[256]`."""
     space = self._label_space
     present = np.unique(space.lookup_table[np.flatnonzero(pixels)])
     present = present[present < space.num_classes]
@@ -191,7 +190,7 @@ class FolderDataset:
       return
     names = [f"'{space.class_names[index]}'" for index in present]
     complaint = (
-      f"the masks of {name} hold no class of label space '{space.name}' but {names[0]}"
+      f"the masks of {name} hold only one class of label space '{space.name}', {names[0]}"
       if names
       else f"the masks of {name} hold no pixel of a class, only ignored ones"
     )
@@ -202,13 +201,13 @@ class FolderDataset:
         f"object,255,255,255,{IGNORED}"
       )
     else:
-      complaint += ": do the ids or colours of its classes fit the masks?"
+      complaint += ": do the ids or colours of its classes match the masks?"
     raise errors.UserError(complaint)
 
   def fingerprint(self) -> dict[str, Any]:
-    """What identifies the data that were opened: the size and content of each split."""
+    """Identifies the data that were opened: the size and content of each split."""
     return {"name": "folder", "splits": dict(sorted(self._fingerprints.items()))}
 
   def digests(self) -> dict[str, dict[str, str]]:
-    """A digest of each example that was opened, by split and id."""
+    """Returns a digest of each example that was opened, by split and id."""
     return dict(sorted(self._digests.items()))

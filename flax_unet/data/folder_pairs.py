@@ -1,14 +1,14 @@
-"""Finds the pairs of image and mask in two folders, and the splits they belong to.
+"""Finds pairs of image and mask in two folders, and the splits that they belong to.
 
     images/a.jpg          labels/a.png
     images/day/b.jpg      labels/day/b.png
 
-A pair's id is the path of its image below the folder, without ending: `a`, `day/b`. Names may be
-longer: `a_sat.jpg` and `a_mask.png`, with `image_suffix="_sat"` and `label_suffix="_mask"`. So
-told apart, images and masks may lie in one folder.
+A pair's id is the path of its image relative to the folder, without extension: `a`, `day/b`. Names
+may have suffixes: `a_sat.jpg` and `a_mask.png`, with `image_suffix="_sat"` and
+`label_suffix="_mask"`. Images and masks can then share a folder.
 
-A split is a folder below these two, or a list (see `split_lists.py`). Where there is neither, a
-share of all pairs is drawn for validation, and the others are for training.
+A split is a subfolder of these two, or a list (see `split_lists.py`). Without either, a share of
+all pairs is drawn for validation, and the rest is for training.
 """
 
 import hashlib
@@ -27,20 +27,20 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
   """Finds the pairs of each split.
 
   Args:
-    data: `images` and `labels`, the folders; `label_suffix` and perhaps `image_suffix`, what the
-      names of masks and images have more than the id; `lists`, that of each split, or None for all
-      of them; perhaps `folders`, that of each split below these two, or `images:labels` where they
-      differ; `validation_share` and `validation_seed`, for the draw where there are neither;
-      `data_dir`, where these paths start (None: the current folder).
+    data: `images` and `labels`, the folders; `label_suffix` and optionally `image_suffix`, what
+      follows the id in the names of masks and images; `lists`, one per split, or None for all of
+      them; optionally `folders`, the subfolder of each split, or `images:labels` if the two differ;
+      `validation_share` and `validation_seed`, for the draw without lists and folders; `data_dir`,
+      which these paths are relative to (None: the current folder).
 
   Raises:
-    UserError: a file has no partner, or a list cannot be used.
+    UserError: an image or mask has no partner, or a list cannot be used.
   """
   root = pathlib.Path(data.data_dir or "").expanduser()
   folders = {split: name for split, name in (data.get("folders") or {}).items() if name}
   lists = {split: root / _expand(name) for split, name in data.lists.items() if name}
   if folders and lists:
-    raise errors.UserError("config.input.data has lists and folders of splits: give one of them")
+    raise errors.UserError("config.input.data has both lists and folders of splits: give one kind")
   if folders:
     return {
       split: all_pairs(*_files(data, root, name), prefix=f"{name.partition(':')[0]}/")
@@ -64,7 +64,7 @@ def _expand(name: str) -> pathlib.Path:
 def _files(
   data: ml_collections.ConfigDict, root: pathlib.Path, split: str = ""
 ) -> tuple[Files, Files]:
-  """The images and the masks, of all splits or of one that has a folder."""
+  """Returns the images and the masks, of all splits or of one split that has a folder."""
   of_images, _, of_labels = split.partition(":")
   images = root / _below(root, data.images, of_images)
   labels = root / _below(root, data.labels, of_labels or of_images)
@@ -73,7 +73,7 @@ def _files(
   leave_out = () if is_one else (images, labels)
   if is_one and not data.label_suffix and not any(data.lists.values()):
     raise errors.UserError(
-      f"{images}: holds images and masks; say what the names of masks end with, such as "
+      f"{images}: holds images and masks; say what the names of masks end with, for example "
       "suffix=_mask, or image_suffix=.jpg,suffix=.png"
     )
   return (
@@ -89,31 +89,31 @@ def _files(
       masks.ENDINGS,
       suffix=data.label_suffix,
       leave_out=leave_out,
-      about_jpeg="; JPEG does not keep ids, so draw the masks anew as PNG",
+      about_jpeg="; JPEG does not keep ids, so export the masks again as PNG",
     ),
   )
 
 
 def _below(root: pathlib.Path, folder: str, split: str) -> pathlib.Path:
-  """The folder of a split: `images/train`, or `train/images` where only that exists."""
+  """Returns the folder of a split: `images/train`, or `train/images` if only that exists."""
   outer = _expand(folder)
   below, above = outer / split, pathlib.Path(split) / outer
   return above if not (root / below).is_dir() and (root / above).is_dir() else below
 
 
 def _draw(pairs: Sequence[Pair], share: float, seed: int) -> dict[str, list[Pair]]:
-  """Draws a share for validation. It depends on the ids only, so few move when some are added."""
+  """Draws a share for validation, by ids only: adding pairs moves few others between splits."""
   number = round(share * len(pairs))
   if not 0 < number < len(pairs):
     raise errors.UserError(
-      f"config.input.data.validation_share = {share} of {len(pairs)} pictures is {number}: "
+      f"config.input.data.validation_share = {share} of {len(pairs)} images is {number}: "
       "training and validation need at least one each"
     )
   logging.info(
     "Drew %s of %s for validation (config.input.data.validation_share and validation_seed, or "
     "lists)",
     f"{number:,}",
-    terminal.counted(len(pairs), "picture"),
+    terminal.counted(len(pairs), "image"),
   )
 
   def by_hash(pair: Pair) -> bytes:

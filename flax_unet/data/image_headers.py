@@ -1,4 +1,4 @@
-"""What the header of an image file says, before any pixel is decoded."""
+"""Reads the header of an image file, before any pixel is decoded."""
 
 import io
 import logging
@@ -20,27 +20,27 @@ PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
 
-_PNG_BANDS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the kind of colour; 3 is a palette
+_PNG_BANDS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type; 3 is a palette
 _PILLOW_MODES = {
   "1": (1, 1), "L": (1, 8), "P": (1, 8), "LA": (2, 8), "PA": (2, 8), "RGB": (3, 8), "RGBX": (3, 8),
   "RGBA": (4, 8), "CMYK": (4, 8), "I;16": (1, 16), "I": (1, 32), "F": (1, 32),
 }  # fmt: skip
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it complains of, it raises too
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it also raises what it logs
 
 
 class Header(NamedTuple):
-  """What a file says that it holds.
+  """The contents of a file according to its header.
 
   Attributes:
-    format: as Pillow calls it, for example "PNG".
+    format: Pillow's name for it, for example "PNG".
     height: in pixels.
     width: in pixels.
-    bands: numbers a pixel has.
-    bits: of each number.
-    is_float: whether the numbers are floating-point.
+    bands: values per pixel.
+    bits: per value.
+    is_float: whether the values are floating-point.
     has_alpha: whether the last band is transparency.
-    pages: how many pictures there are.
+    pages: number of images in the file.
   """
 
   format: str
@@ -61,7 +61,7 @@ def read(content: bytes, where: str) -> Header:
     where: what the error message calls it.
 
   Raises:
-    UserError: it is no image, its header is damaged, or it has more than `MAX_PIXELS`.
+    UserError: it is not an image, its header is damaged, or it has more than `MAX_PIXELS`.
   """
   if content.startswith(PNG):
     read_format = _read_png
@@ -75,7 +75,7 @@ def read(content: bytes, where: str) -> Header:
     header = read_format(content)
   except Image.DecompressionBombError as error:
     raise errors.UserError(f"{where} is too large: {_TOO_LARGE}") from error
-  except Exception as error:  # of damaged files, libraries raise whatever they stumble over
+  except Exception as error:  # for damaged files, libraries may raise anything
     raise errors.UserError(f"{where} cannot be decoded ({len(content):,} bytes)") from error
   if header.height * header.width > MAX_PIXELS:
     raise errors.UserError(
@@ -85,13 +85,13 @@ def read(content: bytes, where: str) -> Header:
 
 
 def orientation(content: bytes) -> int:
-  """How the EXIF data of an image say that it is to be turned, 1 to 8; 1 is not at all."""
+  """Returns the EXIF orientation of an image, 1 to 8; 1 means no rotation."""
   if b"Exif\0" not in content[: content.find(b"\xff\xda")] and b"eXIf" not in content:
     return 1
   try:
     with Image.open(io.BytesIO(content)) as image:
       return image.getexif().get(ExifTags.Base.Orientation, 1)
-  except Exception:  # as when a header is read
+  except Exception:  # see `read`
     return 1
 
 
@@ -131,7 +131,7 @@ def _read_tiff(content: bytes) -> Header:
 
 def _read_any(content: bytes) -> Header:
   with warnings.catch_warnings():
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # half as many are fine
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # warns at half the limit
     with Image.open(io.BytesIO(content)) as image:
       width, height = image.size
       bands, bits = _PILLOW_MODES[image.mode]

@@ -1,14 +1,14 @@
 """Decodes images: the one reader for training, evaluation, prediction, inspection and export.
 
-Networks take three channels of 8 bits. What these cannot hold is refused and not cut down to them;
+Networks take three 8-bit channels. Images that do not fit are refused rather than reduced;
 `_check_fits` has the rules.
 
-Three libraries decode to the same pixels. OpenCV reads every format. Decoding is most of the time
-that an example of Cityscapes takes, so plain PNG goes to imagecodecs, whose libpng uses the
-processor's vector instructions: 34 ms for a frame of 1024 x 2048 where OpenCV's takes 45, one core.
-JPEG goes to simplejpeg, which raises where libjpeg and OpenCV fill in what is missing.
+Three libraries decode to the same pixels. OpenCV reads every format. Decoding takes most of the
+time for a Cityscapes example, so plain PNG goes to imagecodecs, whose libpng uses vector
+instructions: 34 ms for a frame of 1024 x 2048 on one core, against 45 ms in OpenCV. JPEG goes to
+simplejpeg, which raises an error where libjpeg and OpenCV fill in missing data.
 
-A crop needs no more than the rows down to its end: a plain PNG can wait as an `EncodedImage`.
+A crop only needs the rows down to its lower edge, so a plain PNG can wait as an `EncodedImage`.
 """
 
 import dataclasses
@@ -25,28 +25,28 @@ from flax_unet import errors
 from flax_unet.data import image_headers
 from flax_unet.data.image_headers import Header
 
-# The header's bits a channel, kind of colour (0 grey, 2 RGB), compression, filters and interlacing.
+# In the header: bits per channel, colour type (0 grey, 2 RGB), compression, filters, interlacing.
 _RGB, _GREY = b"\x08\x02\0\0\0", b"\x08\0\0\0\0"
 
 
 _NETWORK_TAKES = "networks here take three 8-bit channels"
-# 16-bit numbers that stay below come from 14 bits or fewer: 8 bits leave them 64 levels or fewer.
+# 16-bit values below this come from 14 bits or fewer: scaled to 8 bits, at most 64 levels remain.
 _SMALL_PART = 2**14
 
 
 def decode(encoded: bytes, where: str) -> np.ndarray:
-  """Decodes a picture.
+  """Decodes an image.
 
   Args:
     encoded: the content of a file, of any format that OpenCV knows.
     where: what error messages call it.
 
   Returns:
-    uint8 `[height, width, 3]`, RGB, turned as its EXIF data say. Gray becomes RGB, transparency is
-    left out, and 16 bits become 8 by division by 256.
+    uint8 `[height, width, 3]`, RGB, rotated by its EXIF orientation. Gray becomes RGB, transparency
+    is dropped, and 16 bits become 8 by division by 256.
 
   Raises:
-    UserError: it is damaged or incomplete, too large, or cannot be told with three 8-bit channels.
+    UserError: it is damaged or incomplete, too large, or does not fit into three 8-bit channels.
   """
   decoded = _decode_plain_png(encoded, _RGB)
   if decoded is not None:
@@ -65,7 +65,7 @@ def decode(encoded: bytes, where: str) -> np.ndarray:
 
 
 def decode_ids(encoded: bytes, where: str) -> np.ndarray:
-  """Decodes an image of numbers as it is stored, for data sets whose masks are known to be such.
+  """Decodes an image of numbers as stored, for data sets whose masks are known to be numbers.
 
   Args:
     encoded: the content of a file.
@@ -95,11 +95,11 @@ def _check_fits(header: Header, where: str) -> None:
   colors = header.bands - header.has_alpha
   is_cmyk = header.format == "JPEG" and colors == 4
   if header.pages > 1:
-    reason = f"holds {header.pages:,} pages or frames; save each as a file of its own"
+    reason = f"has {header.pages:,} pages or frames; save each as a file of its own"
   elif header.is_float:
-    reason = f"holds floating-point numbers, but {_NETWORK_TAKES}; scale them to 0..255"
+    reason = f"has floating-point values, but {_NETWORK_TAKES}; scale them to 0..255"
   elif header.bits > 16:
-    reason = f"has {header.bits} bits a channel, but {_NETWORK_TAKES}; scale them to 0..255"
+    reason = f"has {header.bits} bits per channel, but {_NETWORK_TAKES}; scale them to 0..255"
   elif colors not in (1, 3) and not is_cmyk:
     reason = f"has {colors} bands, but {_NETWORK_TAKES}; save three of them, or one"
   else:
@@ -108,21 +108,21 @@ def _check_fits(header: Header, where: str) -> None:
 
 
 def _check_range(pixels: np.ndarray, where: str) -> None:
-  """Refuses 16-bit numbers that would be lost by division by 256, and says so of the others."""
+  """Refuses 16-bit values that division by 256 would ruin, and logs the conversion of others."""
   largest = int(pixels.max())
   if 0 < largest < _SMALL_PART:
     raise errors.UserError(
-      f"{where} has 16 bits a channel but no value above {largest:,}: with three 8-bit channels, "
-      f"which is what networks here take, {largest // 256 + 1} levels would be left of it; scale "
-      "the pictures, all by one factor, to 0..65,535 or 0..255"
+      f"{where} has 16 bits per channel but no value above {largest:,}: in the 8 bits that "
+      f"networks here take, only {largest // 256 + 1} levels would be left; scale all images by "
+      "the same factor to 0..65,535 or 0..255"
     )
   logging.log_first_n(
-    logging.INFO, "%s has 16 bits a channel: such pictures are scaled to 8 bits", 1, where
+    logging.INFO, "%s has 16 bits per channel: such images are scaled to 8 bits", 1, where
   )
 
 
 def check_png(encoded: bytes, where: str) -> None:
-  """Checks the checksums of a PNG, since decoders fill in what is missing or write to the terminal.
+  """Verifies a PNG's checksums, since decoders fill in missing data or write to the terminal.
 
   Raises:
     UserError: it is damaged or incomplete.
@@ -134,53 +134,55 @@ def check_png(encoded: bytes, where: str) -> None:
     checked = content[position + 4 : position + 8 + length]
     checksum = content[position + 8 + length : position + 12 + length]
     if len(checksum) < 4 or zlib.crc32(checked) != int.from_bytes(checksum):
-      raise errors.UserError(f"{where} cannot be decoded ({len(encoded):,} bytes): damaged or cut")
+      raise errors.UserError(
+        f"{where} cannot be decoded ({len(encoded):,} bytes): damaged or truncated"
+      )
     position, kind = position + 12 + length, bytes(checked[:4])
 
 
 def _decode_jpeg(encoded: bytes, header: Header, where: str) -> np.ndarray | None:
-  """Decodes a JPEG; None for what is whole and has to be turned, or has other colours than RGB."""
+  """Decodes a JPEG; None for an intact one that is CMYK or has to be rotated."""
   try:
     pixels = simplejpeg.decode_jpeg(encoded, "CMYK" if header.bands == 4 else "RGB")
   except ValueError as error:
     reason = str(error).removeprefix("Corrupt JPEG data: ")
     raise errors.UserError(
-      f"{where} cannot be decoded ({len(encoded):,} bytes): {reason}, so part of the picture is "
+      f"{where} cannot be decoded ({len(encoded):,} bytes): {reason}, so part of the image is "
       "missing"
     ) from error
   return None if header.bands == 4 or image_headers.orientation(encoded) > 1 else pixels
 
 
 def _decode_plain_png(encoded: bytes, kind: bytes) -> np.ndarray | None:
-  """Decodes a PNG of a kind that needs no conversion; None for others and what is wrong."""
+  """Decodes a PNG of a kind that needs no conversion; None for others and for damaged ones."""
   if not _is_plain(encoded, kind):
     return None
   try:
     return imagecodecs.png_decode(encoded)
-  except (imagecodecs.PngError, ValueError):  # of what it cannot put in words, the second
+  except (imagecodecs.PngError, ValueError):  # the latter if it cannot word the error
     return None
 
 
 def is_plain_gray(encoded: bytes) -> bool:
-  """Whether it is a PNG of one 8-bit channel and nothing else."""
+  """Whether it is a plain PNG with a single 8-bit channel."""
   return _is_plain(encoded, _GREY)
 
 
 def _is_plain(encoded: bytes, kind: bytes) -> bool:
-  """Whether it is a PNG of this kind, neither turned, transparent, animated nor too large."""
+  """Whether it is a PNG of this kind, and not rotated, transparent, animated or too large."""
   if not encoded.startswith(image_headers.PNG) or encoded[24:29] != kind:
     return False
   width, height = struct.unpack(">II", encoded[16:24])
   if width * height > image_headers.MAX_PIXELS:
     return False
-  # What says so stands before the pixels or after them; to search them as well takes 1.5 ms.
+  # These chunks come before or after the pixels; searching the pixels too would take 1.5 ms.
   before, after = encoded[: encoded.find(b"IDAT")], encoded[encoded.rfind(b"IDAT") :]
   return not any(chunk in part for chunk in (b"eXIf", b"tRNS", b"acTL") for part in (before, after))
 
 
 @dataclasses.dataclass(frozen=True)
 class EncodedImage:
-  """An RGB image kept as a plain PNG file; stands for its array until pixels are needed.
+  """An RGB image kept as a plain PNG file; stands in for its array until pixels are needed.
 
   Attributes:
     content: the file.
@@ -195,23 +197,22 @@ class EncodedImage:
 
   @property
   def shape(self) -> tuple[int, int, int]:
-    """As the header says: height, width, 3."""
+    """Height, width and 3, from the header."""
     width, height = struct.unpack(">II", self.content[16:24])
     return height, width, 3
 
   def decode(self, rows: int | None = None) -> np.ndarray:
     """Decodes the first rows, or all: uint8 `[rows, width, 3]`.
 
-    What lies below is not looked at. Damage there goes unnoticed, and so it may from the start of
-    the PNG chunk that the rows end in, whose checksum comes after it. (Data sets of TFDS have
-    checksums of their own, on each record.)
+    The rest is not read. Damage there goes unnoticed, and so may damage in the PNG chunk in which
+    the rows end, because its checksum comes after it. (TFDS has its own checksum on each record.)
 
     Raises:
       UserError: it cannot be decoded.
     """
     if rows is None or rows >= self.shape[0]:
       return decode(self.content, self.where)
-    # libspng stops where the header has the image end. libpng would inflate the rest all the same.
+    # libspng stops at the height in the header; libpng would inflate the rest as well.
     header = self.content[12:20] + struct.pack(">I", rows) + self.content[24:29]
     checksum = struct.pack(">I", zlib.crc32(header))
     shortened = self.content[:12] + header + checksum + self.content[33:]
@@ -222,7 +223,7 @@ class EncodedImage:
 
 
 def decode_later(encoded: bytes, where: str) -> EncodedImage | np.ndarray:
-  """Leaves a plain PNG for later, and decodes anything else; see `decode`."""
+  """Leaves a plain PNG encoded for now, and decodes anything else; see `decode`."""
   intact = zlib.crc32(encoded[12:29]) == int.from_bytes(encoded[29:33])
   if intact and _is_plain(encoded, _RGB):
     return EncodedImage(encoded, where)
@@ -230,7 +231,7 @@ def decode_later(encoded: bytes, where: str) -> EncodedImage | np.ndarray:
 
 
 def decoded(image: EncodedImage | np.ndarray, rows: int | None = None) -> np.ndarray:
-  """The pixels of an image: at least its first `rows`, by default all of them.
+  """Returns the pixels of an image: at least its first `rows`, by default all.
 
   Raises:
     UserError: it cannot be decoded.

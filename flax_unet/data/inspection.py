@@ -1,4 +1,4 @@
-"""Finds out what is in a split: sizes, class shares, and what cannot be used."""
+"""Inspects a split: image sizes, class shares, and unusable examples."""
 
 import collections
 import concurrent.futures
@@ -17,13 +17,13 @@ from flax_unet.data.ops import check_example
 
 @dataclasses.dataclass
 class SplitFacts:
-  """What a split holds.
+  """The contents of a split.
 
   Attributes:
-    examples: number of examples, those that cannot be used too.
-    sizes: number of pictures by (height, width) in pixels.
-    ids: int64 `[256]`, pixels by label id.
-    strays: ids of the examples that hold a label value which is not in the label space, by value.
+    examples: number of examples, including unusable ones.
+    sizes: number of images by (height, width) in pixels.
+    ids: int64 `[256]`, number of pixels by label id.
+    strays: for each label value outside the label space, the ids of the examples that contain it.
     broken: what is wrong with each example that cannot be read.
   """
 
@@ -36,13 +36,13 @@ class SplitFacts:
   broken: list[str] = dataclasses.field(default_factory=list)
 
   def add(self, example_id: str, size: tuple[int, int], ids: np.ndarray, known: set[int]) -> None:
-    """Adds a picture.
+    """Adds an example.
 
     Args:
       example_id: its id.
       size: height and width.
-      ids: int64 `[256]`, its pixels by label id.
-      known: the ids that the label space has.
+      ids: int64 `[256]`, its number of pixels by label id.
+      known: the ids of the label space.
     """
     self.sizes[size] += 1
     self.ids += ids
@@ -51,11 +51,11 @@ class SplitFacts:
 
   @property
   def unusable(self) -> int:
-    """Number of examples that training or evaluation would stop at."""
+    """Number of examples that would stop training or evaluation."""
     return len(self.broken) + len(set().union(*self.strays.values()))
 
   def class_shares(self, label_space: LabelSpace) -> np.ndarray:
-    """float64 `[classes]`, of the pixels that belong to a class; NaN where none does."""
+    """float64 `[classes]`, shares of the pixels that belong to a class; NaN if none does."""
     pixels = np.bincount(label_space.lookup_table, weights=self.ids, minlength=256)
     pixels = pixels[: label_space.num_classes]
     return pixels / pixels.sum() if pixels.any() else np.full(len(pixels), np.nan)
@@ -75,8 +75,8 @@ def inspect_split(
 
   Args:
     source: the split.
-    label_space: which label ids there may be.
-    progress: wraps the iteration over examples, to show how far it is.
+    label_space: the valid label ids.
+    progress: wraps the iteration over examples, to show the progress.
   """
   facts = SplitFacts(examples=len(source))
   known = set(label_space.id_to_index)
@@ -91,7 +91,7 @@ def inspect_split(
     label = example["label"]
     return example["id"], label.shape, np.bincount(label.reshape(-1), minlength=256)
 
-  # Threads are enough: decoding, which takes the time, is done outside Python's lock.
+  # Threads are enough: decoding takes most of the time and releases Python's lock.
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     for found in progress(pool.map(read, range(len(source)))):
       if isinstance(found, str):

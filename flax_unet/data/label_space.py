@@ -1,12 +1,12 @@
 """Label spaces: which classes are scored, and how a data set's ids map to them.
 
-Three numberings meet in semantic segmentation, and most silent mistakes confuse two of them:
+Semantic segmentation involves three numberings, and most silent mistakes confuse two of them:
 
-*   *label ids*: what the data set's PNGs hold (Cityscapes: 0..33);
+*   *label ids*: the values in the data set's PNGs (Cityscapes: 0..33);
 *   *class indices*: what the model learns, `0..num_classes - 1`, or `IGNORED` (255);
-*   what a server expects back, which for Cityscapes are label ids again.
+*   what a benchmark server expects, which for Cityscapes are label ids again.
 
-A `LabelSpace` holds the maps between them. `label_spaces.py` has those with a name.
+A `LabelSpace` maps between them. `label_spaces.py` has the named ones.
 """
 
 import dataclasses
@@ -31,15 +31,15 @@ class LabelSpace:
 
   Attributes:
     name: the name under which configurations refer to it.
-    class_names: one name a class; its position is the class index.
+    class_names: one name per class; its position is the class index.
     colors: uint8 `[num_classes, 3]`, RGB.
-    id_to_index: mapping from every label id that the data set may hold to a class index, or to
-      `IGNORED`. Ids that are not in it are mistakes in the data.
+    id_to_index: mapping from every label id that the data set may contain to a class index, or to
+      `IGNORED`. Any other id is a mistake in the data.
     index_to_id: uint8 `[num_classes]`, the label id to write for each class.
     categories: mapping from a category's name to the class indices it merges.
     instance_classes: indices of the classes whose instances are labelled.
-    color_to_id: the label id of every colour that an RGB mask may hold; empty where masks hold ids
-      only.
+    color_to_id: the label id of every colour that an RGB mask may contain; empty if masks only hold
+      ids.
   """
 
   name: str
@@ -53,7 +53,7 @@ class LabelSpace:
 
   @property
   def num_classes(self) -> int:
-    """How many classes there are."""
+    """The number of classes."""
     return len(self.class_names)
 
   @functools.cached_property
@@ -72,7 +72,7 @@ class LabelSpace:
     return known
 
   def unknown_ids(self, label_ids: np.ndarray) -> list[int]:
-    """Returns the values in an integer array that are no label id of this space, in order."""
+    """Returns the values in an integer array that are not label ids of this space, sorted."""
     present = np.flatnonzero(count_values(np.asarray(label_ids, np.uint8)))
     return [int(value) for value in present if int(value) not in self.id_to_index]
 
@@ -86,7 +86,7 @@ class LabelSpace:
       uint8 array of the same shape: class indices, or `IGNORED`.
 
     Raises:
-      ValueError: a value is no label id of this space; the message holds the values.
+      ValueError: a value is not a label id of this space; the message lists such values.
     """
     if unknown := self.unknown_ids(label_ids):
       values = ", ".join(map(str, unknown))

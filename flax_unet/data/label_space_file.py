@@ -1,4 +1,4 @@
-"""A label space as JSON: a run keeps its classes, whatever becomes of the file they came from."""
+"""A label space as JSON, so that a run keeps its classes even if their file changes."""
 
 import pathlib
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ import numpy as np
 from flax_unet import errors, files
 from flax_unet.data.label_space import IGNORED, LabelSpace
 
-NAME = "label_space.json"  # in a run's folder
+NAME = "label_space.json"  # in a run folder
 
 
 def write(path: pathlib.Path, space: LabelSpace) -> None:
-  """Writes a label space, all or nothing."""
+  """Writes a label space atomically."""
   content = {
     "name": space.name,
     "classes": [
@@ -41,7 +41,7 @@ def read(path: pathlib.Path) -> LabelSpace:
     return _from_json(content)
   except (KeyError, TypeError, ValueError) as error:
     raise errors.UserError(
-      f"{path}: holds no label space of this version of flax_unet ({type(error).__name__}: {error})"
+      f"{path}: is not a label space of this flax_unet version ({type(error).__name__}: {error})"
     ) from error
 
 
@@ -60,7 +60,7 @@ def _from_json(content: dict[str, Any]) -> LabelSpace:
 
 
 def difference(before: LabelSpace, now: LabelSpace) -> str | None:
-  """Says how the classes of a run differ from those of today; None where they do not."""
+  """Describes how the current classes differ from those of a run; None if they do not."""
   return next(_differences(before, now), None)
 
 
@@ -78,10 +78,10 @@ def _differences(before: LabelSpace, now: LabelSpace) -> Iterator[str]:
   for label_id in sorted(before.id_to_index | now.id_to_index):
     old, new = (_meaning(space, space.id_to_index.get(label_id)) for space in (before, now))
     if old != new:
-      yield f"a mask's value {label_id} was {old} and is {new} now"
+      yield f"the mask value {label_id} was {old} and is {new} now"
   for color in sorted(before.color_to_id | now.color_to_id):
     if before.color_to_id.get(color) != now.color_to_id.get(color):
-      yield f"a mask's colour {color} meant another class"
+      yield f"the mask colour {color} meant another class"
 
 
 def _meaning(space: LabelSpace, index: int | None) -> str:

@@ -1,7 +1,7 @@
 """The label spaces that configurations can name, and those of classes files.
 
-The Cityscapes table is that of cityscapesScripts, `helpers/labels.py`; the colours of PASCAL VOC
-are those of its development kit, `VOCcode/VOClabelcolormap.m`.
+The Cityscapes table comes from cityscapesScripts, `helpers/labels.py`; the colours of PASCAL VOC
+come from its development kit, `VOCcode/VOClabelcolormap.m`.
 """
 
 import colorsys
@@ -66,7 +66,7 @@ def _group_by(rows: Sequence[tuple], category_of) -> dict[str, tuple[int, ...]]:
 
 
 def _cityscapes(name: str, rows: Sequence[tuple]) -> LabelSpace:
-  """A label space with one class for each of the given rows of the Cityscapes table."""
+  """Returns a label space with one class for each given row of the Cityscapes table."""
   ids = [row[1] for row in rows]
   index_of = {label_id: index for index, label_id in enumerate(ids)}
   return LabelSpace(
@@ -81,9 +81,9 @@ def _cityscapes(name: str, rows: Sequence[tuple]) -> LabelSpace:
 
 
 def _cityscapes_categories(classes: LabelSpace) -> LabelSpace:
-  """The categories of the given classes as classes of their own; the rest stays ignored.
+  """Makes classes of the categories of the given classes; the rest stays ignored.
 
-  A category is written as the label id, and painted in the colour, of its first class.
+  A category takes the label id and the colour of its first class.
   """
   members = list(classes.categories.values())
   first = [indices[0] for indices in members]
@@ -106,14 +106,14 @@ def _cityscapes_categories(classes: LabelSpace) -> LabelSpace:
 
 CITYSCAPES_19 = _cityscapes("cityscapes_19", [row for row in _CITYSCAPES if row[2] != IGNORED])
 CITYSCAPES_CATEGORIES = _cityscapes_categories(CITYSCAPES_19)
-# The 30 classes of the Cityscapes paper, figure 1: all but the four that only mark the recording.
+# The 30 classes of the Cityscapes paper, figure 1: all but four that only mark the recording.
 CITYSCAPES_30 = _cityscapes("cityscapes_30", [row for row in _CITYSCAPES if row[1] > 3])
 
 
 def _voc_colors(number: int) -> np.ndarray:
-  """The first colours of PASCAL VOC, uint8 `[number, 3]`: far apart from each other, black first.
+  """Returns the first colours of PASCAL VOC, uint8 `[number, 3]`: far apart, black first.
 
-  The bits of an index, from the lowest on, become the highest bits of red, green and blue in turn.
+  The bits of an index, lowest first, become the highest bits of red, green and blue in turn.
   """
   indices = np.arange(number)
   channels = [
@@ -124,12 +124,12 @@ def _voc_colors(number: int) -> np.ndarray:
 
 
 def _spread_colors(number: int) -> np.ndarray:
-  """Colours for classes that have none, uint8 `[number, 3]`: neighbours are far apart, none black.
+  """Returns colours for classes without, uint8 `[number, 3]`: neighbours differ, none is black.
 
-  Hues a golden angle apart divide the circle evenly, however many there are.
+  Hues a golden angle apart divide the circle evenly for any number of classes.
   """
   hues = (0.58 + 0.618034 * np.arange(number)) % 1
-  # Saturation and value. Hues come close to each other after 8, 13, 21.. steps: 5 divides none.
+  # Saturation and value. Hues nearly repeat after 8, 13, 21 and 34 steps, none a multiple of 5.
   tones = itertools.cycle(((0.62, 0.88), (0.78, 0.60), (0.38, 0.74), (0.70, 0.75), (0.50, 0.50)))
   rgb = [colorsys.hsv_to_rgb(hue, *tone) for hue, tone in zip(hues, tones, strict=False)]
   return np.rint(255 * np.array(rgb)).astype(np.uint8)
@@ -138,7 +138,7 @@ def _spread_colors(number: int) -> np.ndarray:
 def _plain(
   name: str, class_names: Sequence[str], colors: np.ndarray, ids: Sequence[int]
 ) -> LabelSpace:
-  """A label space of classes with an id each; 255 is ignored."""
+  """Returns a label space with one id per class; 255 is ignored."""
   return LabelSpace(
     name=name,
     class_names=tuple(class_names),
@@ -149,7 +149,7 @@ def _plain(
   )
 
 
-# The border of every object is 255.
+# Object borders are 255.
 VOC_21 = _plain(
   "voc_21",
   (
@@ -181,12 +181,12 @@ def get(name: str) -> LabelSpace:
 
   Args:
     name: of a label space; the path of a classes file, which ends with `.csv` (see
-      `classes_file.read`); `<N>_classes`, for classes that have only their id as name; or
-      `<N>_classes_ignore_<I>`, where masks hold the value I besides, which is ignored. The classes
-      are then the other values from 0 on, N of them.
+      `classes_file.read`); `<N>_classes`, for classes named by their ids; or
+      `<N>_classes_ignore_<I>`, if masks also hold the value I, which is ignored. The classes are
+      then the first N other values from 0 on.
 
   Raises:
-    UserError: there is none of that name, and the message names those there are; or the classes
+    UserError: there is no such label space (the message lists those that exist), or the classes
       file cannot be used.
   """
   if name.endswith(".csv"):
@@ -203,9 +203,9 @@ def get(name: str) -> LabelSpace:
 
 
 def _numbered(name: str, number: int, ignored: int | None) -> LabelSpace:
-  """A label space of so many classes, which have their ids as names."""
+  """Returns a label space of `number` classes, named by their ids."""
   if ignored is not None and ignored > IGNORED:
-    raise errors.UserError(f"label space '{name}': masks hold values up to {IGNORED}")
+    raise errors.UserError(f"label space '{name}': mask values go up to {IGNORED}")
   ids = [label_id for label_id in range(IGNORED) if label_id != ignored][:number]
   if len(ids) < number:
     raise errors.UserError(f"label space '{name}': there can be {len(ids)} classes at most")

@@ -1,9 +1,8 @@
-"""Reads masks: images that hold label ids, or colours from a table.
+"""Reads masks: image files with label ids, or with colours from a table.
 
-Gray and palette images hold label ids; a palette, as PASCAL VOC has it, is for the eye only. RGB
-images hold colours, or ids in three equal channels. PNG, TIFF and BMP keep what was drawn; JPEG
-does not, and GIF numbers its colours anew. Pillow reads them, since OpenCV turns palettes into
-colours.
+Gray and palette masks hold label ids; a palette, as in PASCAL VOC, is only for viewing. RGB masks
+hold colours, or ids in three equal channels. PNG, TIFF and BMP are lossless; JPEG is not, and GIF
+renumbers its colours. Pillow reads them, since OpenCV turns palettes into colours.
 """
 
 import io
@@ -17,7 +16,7 @@ from flax_unet.data.label_space import LabelSpace
 
 ENDINGS = (".png", ".tif", ".tiff", ".bmp")
 _FORMATS = ("PNG", "TIFF", "BMP")
-_STRETCHED = {"1": 255, "L;2": 85, "L;4": 17}  # what Pillow multiplies such PNGs' values with
+_STRETCHED = {"1": 255, "L;2": 85, "L;4": 17}  # Pillow's factors for the values of such PNGs
 
 
 def decode(encoded: bytes, label_space: LabelSpace, where: str) -> np.ndarray:
@@ -25,7 +24,7 @@ def decode(encoded: bytes, label_space: LabelSpace, where: str) -> np.ndarray:
 
   Args:
     encoded: the content of a file.
-    label_space: which ids and colours there may be.
+    label_space: the valid ids and colours.
     where: what error messages call the mask, for example its path.
 
   Returns:
@@ -33,7 +32,7 @@ def decode(encoded: bytes, label_space: LabelSpace, where: str) -> np.ndarray:
 
   Raises:
     UserError: it is damaged, of a kind that holds neither ids nor colours, or has a value or colour
-      that the label space does not know; the message holds the first one and its place.
+      that is not in the label space; the message gives the first one and its position.
   """
   pixels, palette = _decode(encoded, where)
   if pixels.ndim == 3:
@@ -48,7 +47,7 @@ def decode(encoded: bytes, label_space: LabelSpace, where: str) -> np.ndarray:
 
 
 def decode_numbers(encoded: bytes, where: str) -> np.ndarray:
-  """Decodes a mask of any numbers: integers `[height, width]`; else see `decode`."""
+  """Decodes a mask with any numbers to integers `[height, width]`; otherwise like `decode`."""
   pixels, _ = _decode(encoded, where)
   return _equal_channels(pixels, where) if pixels.ndim == 3 else pixels
 
@@ -61,8 +60,8 @@ def _decode(encoded: bytes, where: str) -> tuple[np.ndarray, list[int] | None]:
     where: what error messages call the mask.
 
   Returns:
-    Integers `[height, width]`, or uint8 colours `[height, width, 3]`; and the palette, 3 numbers a
-    colour, where it has one.
+    Integers `[height, width]`, or uint8 colours `[height, width, 3]`; and the palette, if it has
+    one, with 3 numbers per colour.
 
   Raises:
     UserError: it is damaged, too large, or of a kind that holds neither ids nor colours.
@@ -70,15 +69,15 @@ def _decode(encoded: bytes, where: str) -> tuple[np.ndarray, list[int] | None]:
   header = image_headers.read(encoded, f"{where}:")
   if header.format == "JPEG":
     raise errors.UserError(
-      f"{where}: is a JPEG, which does not keep ids: it smooths them along edges; save the mask as "
+      f"{where}: is a JPEG, which does not keep ids: it blurs them along edges; save the mask as "
       "PNG"
     )
   if header.format not in _FORMATS:
-    raise errors.UserError(f"{where}: is {header.format}; masks are {', '.join(_FORMATS)}")
+    raise errors.UserError(f"{where}: is {header.format}; masks must be {', '.join(_FORMATS)}")
   if header.format == "PNG":
     images.check_png(encoded, f"{where}:")
   if header.pages > 1:
-    raise errors.UserError(f"{where}: holds {header.pages:,} pages or frames; a mask is one")
+    raise errors.UserError(f"{where}: has {header.pages:,} pages or frames; a mask has one")
   try:
     with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
       stored_as = str(image.tile[0].args) if image.tile and header.format == "PNG" else ""
@@ -93,34 +92,34 @@ def _decode(encoded: bytes, where: str) -> tuple[np.ndarray, list[int] | None]:
     return np.asarray(image).astype(np.uint8), None
   if image.mode not in ("L", "P", "I", "I;16", "I;16B", "I;16L"):
     raise errors.UserError(
-      f"{where}: is of Pillow's mode '{image.mode}'; write ids as 8-bit gray, or colours as RGB"
+      f"{where}: has Pillow's mode '{image.mode}'; save ids as 8-bit gray, or colours as RGB"
     )
   pixels = np.asarray(image) // _STRETCHED.get(stored_as, 1)
   return pixels, image.getpalette("RGB") if image.mode == "P" else None
 
 
 def _without_transparency(image: Image.Image, where: str) -> Image.Image:
-  """Takes off a channel that says nothing; refuses one that does."""
+  """Drops an alpha channel that is opaque everywhere; refuses any other."""
   if image.getchannel("A").getextrema() != (255, 255):
     raise errors.UserError(
-      f"{where}: has transparent pixels (Pillow's mode '{image.mode}'), which are no class; write "
+      f"{where}: has transparent pixels (Pillow's mode '{image.mode}'), which are no class; save "
       "ids as 8-bit gray, or colours as RGB"
     )
   return image.convert({"RGBA": "RGB", "LA": "L", "PA": "RGB"}[image.mode])
 
 
 def _equal_channels(colors: np.ndarray, where: str) -> np.ndarray:
-  """Takes ids out of three equal channels `[height, width, 3]`."""
+  """Returns the ids of three equal channels `[height, width, 3]`."""
   if (colors == colors[..., :1]).all():
     return colors[..., 0]
   raise errors.UserError(
-    f"{where}: is an RGB picture, but the label space has no table of colours; give one, "
+    f"{where}: is an RGB image, but the label space has no table of colours; give one with "
     "classes=FILE.csv or config.label_space=FILE.csv"
   )
 
 
 def _check_ids(ids: np.ndarray, label_space: LabelSpace, where: str) -> None:
-  """Refuses values that are no label id."""
+  """Refuses values that are not label ids."""
   if ids.dtype == np.uint8:
     known = label_space.known_ids[ids]
   else:
@@ -130,23 +129,23 @@ def _check_ids(ids: np.ndarray, label_space: LabelSpace, where: str) -> None:
     valid = ", ".join(map(str, sorted(label_space.id_to_index)))
     raise errors.UserError(
       f"{where}: value {ids[y, x]} at x={x}, y={y} is not in label space '{label_space.name}', "
-      f"which has {valid}; fix the mask, or name all classes with num_classes= or classes=FILE.csv"
+      f"which has {valid}; fix the mask, or list all classes with num_classes= or classes=FILE.csv"
     )
 
 
 def _check_palette(
   ids: np.ndarray, palette: list[int], label_space: LabelSpace, where: str
 ) -> None:
-  """Refuses a palette that paints an id as another class.
+  """Refuses a palette that paints an id in the colour of another class.
 
-  Programs that shrink PNGs turn colours into palettes in any order: then the numbers mean nothing.
+  PNG optimisers turn colours into palettes in arbitrary order, so the numbers lose their meaning.
   """
   for used in np.flatnonzero(np.bincount(ids.reshape(-1))).tolist():
     color = tuple(palette[3 * used : 3 * used + 3])
     if label_space.color_to_id.get(color, used) != used:
       raise errors.UserError(
         f"{where}: its palette paints {used} in the colour {color}, which is "
-        f"{label_space.color_to_id[color]} in '{label_space.name}'; write RGB or 8-bit gray instead"
+        f"{label_space.color_to_id[color]} in '{label_space.name}'; save it as RGB or 8-bit gray"
       )
 
 
@@ -167,6 +166,6 @@ def _ids_of_colors(colors: np.ndarray, label_space: LabelSpace, where: str) -> n
 
 
 def _pack(colors: np.ndarray) -> np.ndarray:
-  """One number for each colour `[..., 3]`."""
+  """Packs each colour `[..., 3]` into one number."""
   red, green, blue = np.moveaxis(colors.astype(np.int32), -1, 0)
   return red << 16 | green << 8 | blue

@@ -1,8 +1,8 @@
 """Parses preprocessing strings such as `"label_map|random_crop(512, 1024)|flip_lr"`.
 
-Grammar: ops separated by `|`; an op is a name, or a name with numbers in parentheses, positional or
-by keyword, as in a Python call. `registry` has the names; the arguments are the ops' attributes. A
-name with a dot, `my_package.my_module.MyOp`, is imported.
+Grammar: ops separated by `|`; an op is a name, optionally with numbers in parentheses, positional
+or by keyword, as in a Python call. `registry` has the names; the arguments are the ops' attributes.
+A name with a dot, `my_package.my_module.MyOp`, is imported.
 """
 
 import ast
@@ -24,7 +24,7 @@ from flax_unet.errors import UserError
 
 
 def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
-  """What makes an op from its arguments, by the op's name in configurations."""
+  """Returns the factory of each op by its name in configurations."""
   return {
     "label_map": functools.partial(ops.LabelMap, label_space),
     "resize": ops.Resize,
@@ -40,7 +40,7 @@ def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
 
 @dataclasses.dataclass(frozen=True)
 class Chain(Op):
-  """Checks an example, then applies ops in order; decodes its image for the first that needs it."""
+  """Checks an example, then applies ops in order; decodes the image when an op needs it."""
 
   ops: tuple[Op, ...]
 
@@ -79,8 +79,8 @@ def parse(spec: str, label_space: LabelSpace) -> Chain:
     A picklable callable `(example, rng) -> example` that applies the ops from left to right.
 
   Raises:
-    UserError: the string is malformed, names an unknown op, or gives an op arguments it does not
-      take. One line, which holds the op and what it would take.
+    UserError: the string is malformed, names an unknown op, or gives an op wrong arguments. The
+      message is one line with the op and the arguments that it takes.
   """
   factories = registry(label_space)
   return Chain(
@@ -95,7 +95,7 @@ def _parse_op(text: str, spec: str, factories: dict[str, Callable[..., Op]]) -> 
   factory = plugins.resolve("preprocessing op", name, factories)
   if "." in name and not (isinstance(factory, type) and issubclass(factory, Op)):
     raise UserError(
-      f"'{name}' is not a preprocessing op, a frozen dataclass that extends flax_unet.data.ops.Op"
+      f"'{name}' is not a preprocessing op (a frozen dataclass that extends flax_unet.data.ops.Op)"
     )
   signature = inspect.signature(factory)
   try:
@@ -105,7 +105,7 @@ def _parse_op(text: str, spec: str, factories: dict[str, Callable[..., Op]]) -> 
     return factory(*args, **kwargs)
   except (TypeError, ValueError) as error:
     takes = ", ".join(str(parameter) for parameter in signature.parameters.values())
-    raise UserError(f"bad arguments in '{text}': {error}; it is {name}({takes})") from error
+    raise UserError(f"bad arguments in '{text}': {error}; use {name}({takes})") from error
 
 
 def _parse_call(text: str) -> tuple[str, list, dict]:
@@ -121,7 +121,7 @@ def _parse_call(text: str) -> tuple[str, list, dict]:
     return plugins.dotted(node.func), args, kwargs
   except (SyntaxError, ValueError, TypeError) as error:
     raise UserError(
-      f"cannot parse op '{text}': write a name, or a name and numbers, as in random_crop(512, 1024)"
+      f"cannot parse op '{text}': write a name, or a name with numbers: random_crop(512, 1024)"
     ) from error
 
 

@@ -1,15 +1,15 @@
-"""Preprocessing ops: what happens to one example on the host, between source and batch.
+"""Preprocessing ops: transform one example on the host, between source and batch.
 
-An op is a callable `(example, rng) -> example`. It returns a new dict and never writes into the
-arrays it was given; whatever is random comes from `rng`, so the same generator state gives the same
-result. Ops are frozen dataclasses rather than closures, because they travel to worker processes.
+An op is a callable `(example, rng) -> example`. It returns a new dict and never writes into its
+input arrays; all randomness comes from `rng`, so the same generator state gives the same result.
+Ops are frozen dataclasses rather than closures, because they are pickled for worker processes.
 
-Image and label always move together: images are resampled bilinearly, labels by nearest neighbour,
-both with pixel centres at half-integers. As in mmsegmentation, nothing is low-passed before it is
-shrunk, so thin things alias at small ratios.
+Image and label are always transformed together: images are resampled bilinearly, labels by nearest
+neighbour, both with pixel centres at half-integers. As in mmsegmentation, there is no low-pass
+filter before downscaling, so thin structures alias at small ratios.
 
-Configurations name ops in a string, see `op_spec.py`; colours are distorted in `photometric.py`,
-shapes in `elastic.py`.
+Configurations name ops in a string, see `op_spec.py`; `photometric.py` distorts colours and
+`elastic.py` shapes.
 """
 
 import abc
@@ -26,11 +26,11 @@ from flax_unet.data.label_space import IGNORED, LabelSpace, count_values
 from flax_unet.errors import UserError
 
 # `image`: uint8 [height, width, 3], RGB; `label`: uint8 [height, width]; `id`: str. An op may add
-# `weights`: float32 [height, width], what each pixel counts in the loss; ops that follow move them
-# with the label.
+# `weights`: float32 [height, width], the weight of each pixel in the loss; later ops transform them
+# together with the label.
 Example = Mapping[str, Any]
 
-# ImageNet's mean, RGB: about 0 once normalised, which is what mmsegmentation pads with.
+# ImageNet's mean, RGB: about 0 after normalisation, which is what mmsegmentation pads with.
 PAD_COLOR = (124, 116, 104)
 
 
@@ -38,7 +38,7 @@ def check_example(example: Example) -> None:
   """Checks that image and label have the dtypes and shapes that ops rely on.
 
   Raises:
-    UserError: they do not; the message names the example's id and what was found.
+    UserError: they do not; the message gives the example's id and what was found.
   """
   image, label = example["image"], example["label"]
   where = f"example '{example['id']}'"
@@ -60,7 +60,7 @@ def check_example(example: Example) -> None:
 def on_weights(
   example: Example, change: Callable[[np.ndarray], np.ndarray]
 ) -> dict[str, np.ndarray]:
-  """The `weights` of an example after a change; nothing where it has none."""
+  """Returns the `weights` of an example after a change; empty if it has none."""
   return {"weights": change(example["weights"])} if "weights" in example else {}
 
 
@@ -68,7 +68,7 @@ class Op(abc.ABC):
   """One step of preprocessing.
 
   Attributes:
-    needs_array: whether the image must be decoded before.
+    needs_array: whether the image must be decoded first.
   """
 
   needs_array: ClassVar[bool] = True
@@ -78,7 +78,7 @@ class Op(abc.ABC):
     """Returns a processed copy of the example."""
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
-    """The (height, width) that follows from the input's; None where it varies or is unknown."""
+    """Returns (height, width) of the output for an input size; None if it varies or is unknown."""
     return size
 
 
@@ -94,7 +94,7 @@ class LabelMap(Op):
     """See base class.
 
     Raises:
-      UserError: a value is no label id of the space; names the example's id and the value.
+      UserError: a value is not a label id; the message gives the example's id and the value.
     """
     del rng
     try:
@@ -111,7 +111,7 @@ def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def resize_label(label: np.ndarray, height: int, width: int) -> np.ndarray:
   """Resamples a label to `height` x `width` pixels."""
-  # Not INTER_NEAREST: that one puts pixel centres at integers, half a pixel off the image.
+  # Not INTER_NEAREST, which puts pixel centres at integers, half a pixel off the image.
   return cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
@@ -132,7 +132,7 @@ def _check_size(height: int, width: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Resize(Op):
-  """Resamples to a fixed size in pixels, whatever the aspect ratio was."""
+  """Resamples to a fixed size in pixels, regardless of the aspect ratio."""
 
   height: int
   width: int
@@ -153,7 +153,7 @@ class Resize(Op):
 
 @dataclasses.dataclass(frozen=True)
 class ResizeImage(Op):
-  """Resizes the image only, for evaluation: predictions are scored at the label's resolution.
+  """Resizes only the image, for evaluation: predictions are scored at the label's resolution.
 
   Attributes:
     height: of the image, in pixels.
@@ -179,7 +179,7 @@ class ResizeImage(Op):
 
 @dataclasses.dataclass(frozen=True)
 class RandomScale(Op):
-  """Resamples height and width by one ratio, uniform in [low, high)."""
+  """Rescales height and width by one random ratio, uniform in [low, high)."""
 
   low: float
   high: float
@@ -193,7 +193,7 @@ class RandomScale(Op):
     return _resize(example, *self.draw(example["label"], rng))
 
   def draw(self, label: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-    """Draws the new height and width of a picture."""
+    """Draws the new height and width."""
     ratio = rng.uniform(self.low, self.high)
     height, width = label.shape
     return max(1, round(height * ratio)), max(1, round(width * ratio))
@@ -206,16 +206,16 @@ class RandomScale(Op):
 
 @dataclasses.dataclass(frozen=True)
 class RandomCrop(Op):
-  """Cuts out a rectangle at a place drawn uniformly.
+  """Crops at a uniformly random position.
 
-  A smaller picture is padded at the bottom and on the right: the image with `PAD_COLOR`, the label
+  A smaller example is padded at the bottom and on the right: the image with `PAD_COLOR`, the label
   with `IGNORED`.
 
   Attributes:
     height: of the crop, in pixels.
     width: of the crop, in pixels.
-    cat_max_ratio: below 1, a place is drawn again, at most 10 times, until more than one class is
-      in the crop and none takes this share, or more, of the pixels that are not ignored.
+    cat_max_ratio: if below 1, the position is redrawn, at most 10 times, until the crop has more
+      than one class and each has less than this share of the pixels that are not ignored.
   """
 
   height: int
@@ -240,7 +240,7 @@ class RandomCrop(Op):
     }
 
   def draw(self, label: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Draws the rows and columns to cut out of a picture with this label."""
+    """Draws the rows and columns of the crop for an example with this label."""
     place = self._draw_once(label, rng)
     if self.cat_max_ratio < 1:
       for _ in range(10):
@@ -250,12 +250,12 @@ class RandomCrop(Op):
     return place
 
   def cut(self, pixels: np.ndarray, place: tuple[slice, slice], padding: Any) -> np.ndarray:
-    """Cuts out rows and columns, and pads what is missing at the end of them."""
+    """Cuts out rows and columns, and pads what is missing at their end."""
     crop = pixels[place]
     below, right = self.height - crop.shape[0], self.width - crop.shape[1]
     if below or right:
       return cv2.copyMakeBorder(crop, 0, below, 0, right, cv2.BORDER_CONSTANT, value=padding)
-    return crop.copy()  # the whole picture should not stay in memory as long as its crop
+    return crop.copy()  # a view would keep the whole image in memory as long as its crop
 
   def _draw_once(self, label: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
     top = rng.integers(max(0, label.shape[0] - self.height), endpoint=True)

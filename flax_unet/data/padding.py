@@ -1,4 +1,4 @@
-"""Padding for evaluation: how pictures are mirrored, and the op that gives them a few shapes."""
+"""Padding for evaluation: mirrors images, so that they come in only a few shapes."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -11,15 +11,15 @@ from flax_unet.data.label_space import IGNORED
 from flax_unet.data.ops import Example, Op, on_weights
 from flax_unet.errors import UserError
 
-MULTIPLE = 128  # pixels; fits networks of depth 7 and less, and leaves few shapes to compile
+MULTIPLE = 128  # pixels; fits networks up to depth 7, and leaves few shapes to compile
 
 Array = TypeVar("Array")  # np.ndarray or jax.Array
 
 
 def mirror(images: Array, multiple: int) -> Array:
-  """Enlarges `[..., height, width, channels]` to a multiple of pixels, at the bottom and right.
+  """Pads `[..., height, width, channels]` to a multiple of pixels, at the bottom and right.
 
-  The image goes on mirrored, without its last row or column twice, as often as it takes.
+  The padding mirrors the image as often as needed, without repeating the last row or column.
   """
   for axis in (-3, -2):
     size = images.shape[axis]
@@ -30,23 +30,23 @@ def mirror(images: Array, multiple: int) -> Array:
 
 
 def multiple_of(ops: Iterable[Op]) -> int:
-  """The multiple up to which the network's images are mirrored in an evaluation with these ops."""
+  """Returns the multiple to which an evaluation with these ops pads the network's images."""
   return next((op.multiple for op in ops if isinstance(op, PadToMultiple)), MULTIPLE)
 
 
 @dataclasses.dataclass(frozen=True)
 class PadToMultiple(Op):
-  """Enlarges a picture to the next multiple of a size, at the bottom and on the right.
+  """Pads image and label to the next multiple of a size, at the bottom and on the right.
 
-  The image goes on mirrored and the label as `IGNORED`, so every pixel is still scored once, at its
-  own resolution. A picture's shape depends on that picture alone, and so does its prediction:
-  neither on its batch nor on the number of devices. The steps of an evaluation are compiled once a
-  shape: for PASCAL VOC, whose sides are up to 500 pixels, multiples of 128 leave 16 shapes at most.
+  The image is mirrored and the label is `IGNORED`, so every pixel is still scored once, at its own
+  resolution. The padded shape, and so the prediction, depends only on the image itself, not on its
+  batch or the number of devices. Evaluation steps are compiled once per shape: for PASCAL VOC, with
+  sides up to 500 pixels, multiples of 128 leave at most 16 shapes.
 
-  The example also gets `size`, int `[2]`: height and width of the picture proper.
+  The example also gets `size`, int `[2]`: height and width without padding.
 
   Attributes:
-    multiple: in pixels. Larger means fewer shapes, and more pixels that are computed for nothing.
+    multiple: in pixels. Larger means fewer shapes, but more pixels computed in vain.
   """
 
   multiple: int
@@ -59,14 +59,14 @@ class PadToMultiple(Op):
     """See base class.
 
     Raises:
-      UserError: image and label are not of one size.
+      UserError: image and label differ in size.
     """
     del rng
     height, width = example["label"].shape
     if example["image"].shape[:2] != (height, width):
       raise UserError(
         f"example '{example['id']}': pad_to_multiple needs image and label of one size; put it "
-        "in front of resize_image"
+        "before resize_image"
       )
     border = (0, -height % self.multiple, 0, -width % self.multiple)
     return {

@@ -1,4 +1,4 @@
-"""The files of one's own data: images and masks below two folders, and how they belong together."""
+"""The files of your own data: images and masks below two folders, and how they pair up."""
 
 import collections
 import functools
@@ -11,11 +11,11 @@ from absl import logging
 from flax_unet import errors
 from flax_unet.data import file_search
 
-_WAY_OUT = "or give suffix=_mask where that is what masks' names end with"
+_WAY_OUT = "or give suffix=_mask if that is what mask names end with"
 
 
 class Pair(NamedTuple):
-  """The files of one picture."""
+  """The image and the mask of one example."""
 
   id: str
   image: pathlib.Path
@@ -23,7 +23,7 @@ class Pair(NamedTuple):
 
 
 class Files:
-  """The files below a folder whose names end in one of some ways, by name without that ending."""
+  """The files below a folder with one of several endings, by name without the ending."""
 
   def __init__(
     self,
@@ -35,15 +35,15 @@ class Files:
     not_endings: Sequence[str] = (),
     about_jpeg: str = "",
   ):
-    """Looks at nothing yet.
+    """Does not access the disk yet.
 
     Args:
-      folder: where they lie.
+      folder: contains the files.
       endings: such as `.png`.
-      suffix: what comes before the ending, or with it: `_mask` or `_mask.png`.
+      suffix: comes before the extension, or includes it: `_mask` or `_mask.png`.
       leave_out: folders that are not searched.
-      not_endings: names that end with these are others.
-      about_jpeg: what to say where there are only JPEGs, and they cannot be meant.
+      not_endings: files with these endings are skipped.
+      about_jpeg: added to the error message if the folder has JPEGs instead.
     """
     has_ending = file_search.split_ending(f"*{suffix}", endings) is not None
     self.folder = folder
@@ -54,10 +54,10 @@ class Files:
 
   @functools.cached_property
   def by_name(self) -> dict[str, pathlib.Path]:
-    """Finds them.
+    """Finds the files.
 
     Raises:
-      UserError: there is none, or two have the same name.
+      UserError: there are none, or two have the same name.
     """
     found: dict[str, pathlib.Path] = {}
     others: collections.Counter[str] = collections.Counter()
@@ -66,11 +66,11 @@ class Files:
         continue
       divided = file_search.split_ending(name, self.endings)
       if divided is None:
-        others[path.suffix.lower() or "no ending"] += 1
+        others[path.suffix.lower() or "no extension"] += 1
         continue
       key = file_search.unify(divided[0])
       if key in found:
-        raise errors.UserError(f"{found[key]} and {path}: differ in their suffix only")
+        raise errors.UserError(f"{found[key]} and {path}: differ only in their suffix")
       found[key] = path
     kinds = ", ".join(f"{number:,} {ending}" for ending, number in sorted(others.items()))
     if not found:
@@ -88,10 +88,10 @@ def check_masks(names: Sequence[str], labels: Files, where: Callable[[str], str]
   """Refuses images without masks.
 
   Args:
-    names: of images.
+    names: of the images.
     labels: the masks.
-    where: what the error message calls the image of a name.
-    way: what to do where no mask can be added.
+    where: returns what the error message calls the image of a name.
+    way: what to do instead of adding masks.
 
   Raises:
     UserError: a mask is missing.
@@ -124,5 +124,5 @@ def all_pairs(images: Files, labels: Files, prefix: str = "") -> list[Pair]:
 
 
 def more(names: Sequence[str]) -> str:
-  """How many there are besides the first."""
+  """Says how many names there are besides the first."""
   return f" (nor have {len(names) - 1} more theirs)" if len(names) > 1 else ""

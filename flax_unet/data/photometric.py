@@ -1,4 +1,4 @@
-"""Photometric distortion: the preprocessing op that changes colours and leaves labels alone."""
+"""Photometric distortion: the preprocessing op that changes colours, but not labels."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ class Photometric(Op):
   brightness first, contrast right after it or last, saturation and hue in OpenCV's HSV.
 
   Attributes:
-    brightness: the largest value added or taken away, in grey levels.
+    brightness: the largest value added or subtracted, in grey levels.
     contrast: the factor on all channels is uniform in [1 - contrast, 1 + contrast).
     saturation: the factor on the saturation is uniform in [1 - saturation, 1 + saturation).
     hue: the largest rotation of the hue, an integer in OpenCV's units of 2 degrees.
@@ -62,6 +62,6 @@ class Photometric(Op):
 
 
 def _affine(values: np.ndarray, factor: float, offset: float = 0.0) -> np.ndarray:
-  """`values * factor + offset`, rounded and clipped to uint8; a table look-up, so it is cheap."""
+  """Returns `values * factor + offset`, rounded and clipped to uint8, by a fast table look-up."""
   table = np.clip(np.rint(np.arange(256) * factor + offset), 0, 255)
   return cv2.LUT(values, table.astype(np.uint8))

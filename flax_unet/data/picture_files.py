@@ -1,4 +1,4 @@
-"""Finds pictures on disk, and reads them ahead of their use."""
+"""Finds images on disk, and reads them ahead of their use."""
 
 import collections
 import concurrent.futures
@@ -22,18 +22,18 @@ _READ_AHEAD = 2**25  # pixels
 
 
 def find(where: str) -> dict[pathlib.Path, pathlib.Path]:
-  """Finds pictures.
+  """Finds images.
 
   Args:
-    where: a folder, which is searched through all levels; a file; or a pattern with `*`, `?` and
-      `**`, whose matches are taken as pictures whatever their names end with. What exists is taken
-      as it is, and brackets in its name are no pattern.
+    where: a folder, which is searched recursively; a file; or a pattern with `*`, `?` and `**`,
+      whose matches count as images whatever their extension. The part of a path that exists is
+      taken literally, even with brackets.
 
   Returns:
-    The path of each below the folder, or below what all matches have in common; sorted.
+    Each image with its path relative to the folder, or to the common parent of all matches; sorted.
 
   Raises:
-    UserError: there is none.
+    UserError: there are none.
   """
   folder = pathlib.Path(where).expanduser()
   if folder.is_dir():
@@ -41,7 +41,7 @@ def find(where: str) -> dict[pathlib.Path, pathlib.Path]:
     paths = [path for name, path in files.items() if file_search.split_ending(name, ENDINGS)]
     if paths and len(paths) < len(files):
       endings = collections.Counter(
-        path.suffix.lower() or "no ending" for path in set(files.values()) - set(paths)
+        path.suffix.lower() or "no extension" for path in set(files.values()) - set(paths)
       )
       kinds = ", ".join(f"{number:,} {ending}" for ending, number in sorted(endings.items()))
       logging.info("%s: left out %s", folder, kinds)
@@ -50,12 +50,12 @@ def find(where: str) -> dict[pathlib.Path, pathlib.Path]:
     folder = pathlib.Path(os.path.commonpath([path.parent for path in paths])) if paths else folder
   if not paths:
     kinds = f" that ends with {', '.join(ENDINGS)}" if folder.is_dir() else ""
-    raise errors.UserError(f"--images={where}: there is no picture{kinds}")
+    raise errors.UserError(f"--images={where}: there is no image{kinds}")
   return {path: path.relative_to(folder) for path in sorted(paths)}
 
 
 def _match(pattern: pathlib.Path) -> list[pathlib.Path]:
-  """The files that match a pattern; its part that exists is no pattern."""
+  """Returns the files that match a pattern, whose existing part is taken literally."""
   existing = next(parent for parent in pattern.parents if parent.exists())
   rest = pattern.relative_to(existing)
   names = map(pathlib.Path, glob.glob(str(rest), root_dir=existing, recursive=True))
@@ -67,15 +67,15 @@ def _match(pattern: pathlib.Path) -> list[pathlib.Path]:
 
 
 def read_size(path: pathlib.Path) -> tuple[int, int]:
-  """Reads a picture's height and width, as stored, from its header.
+  """Reads an image's height and width, as stored, from its header.
 
   Raises:
-    UserError: it cannot be read, is no picture, or is too large.
+    UserError: it cannot be read, is not an image, or is too large.
   """
   try:
     with warnings.catch_warnings():
-      warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # half as many are fine
-      with Image.open(path) as picture:  # reads no more of the file than it needs
+      warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # warns at half the limit
+      with Image.open(path) as picture:  # reads only as much of the file as it needs
         return picture.height, picture.width
   except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
     header = image_headers.read(_content(path), f"{path}:")  # knows more, or says what is wrong
@@ -83,7 +83,7 @@ def read_size(path: pathlib.Path) -> tuple[int, int]:
 
 
 def read(path: pathlib.Path) -> np.ndarray:
-  """Reads a picture, turned as its EXIF data say: uint8 `[height, width, 3]`, RGB.
+  """Reads an image, rotated by its EXIF orientation: uint8 `[height, width, 3]`, RGB.
 
   Raises:
     UserError: it cannot be read or decoded.
@@ -99,13 +99,13 @@ def _content(path: pathlib.Path) -> bytes:
 
 
 class Reader:
-  """Reads pictures in threads, ahead of their use, those of one size after the other.
+  """Reads images in threads, ahead of their use, sorted by size.
 
-  How far ahead is counted in pixels, because a single picture may be large.
+  How far ahead is limited in pixels, because a single image may be large.
 
   Attributes:
-    failures: what is wrong with pictures that are left out.
-    waited: seconds that the iteration had to wait for pictures.
+    failures: what is wrong with the images that were left out.
+    waited: seconds that the iteration had to wait for images.
   """
 
   def __init__(self, paths: Iterable[pathlib.Path]):

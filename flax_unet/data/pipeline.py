@@ -1,9 +1,9 @@
-"""From a source to batches on the devices.
+"""The input pipeline, from a source to batches on the devices.
 
-The order of examples and their augmentation depend on the seed and on their place in the global
-order only: grain's `MapDataset` shuffles and draws random numbers by place. So batches are the same
-with any number of workers, processes and devices, and a run resumes from a place, which is all the
-state that the data has.
+The order of examples and their augmentation depend only on the seed and on their position in the
+global order: grain's `MapDataset` shuffles and draws random numbers by position. So batches are the
+same with any number of workers, processes and devices, and a run resumes from a position, which is
+the only state of the data.
 """
 
 import collections
@@ -31,8 +31,8 @@ from flax_unet.errors import UserError
 
 Batch = dict[str, Any]
 _LEAKED = "ignore:resource_tracker:UserWarning"
-_EPOCHS = 10**9  # without end; but grain's own endless repetition cannot be cut in batches of one
-_HOST_ONLY = ("id", "index", "size", "skipped")  # which pictures these are
+_EPOCHS = 10**9  # endless in practice; grain's own endless repetition cannot be cut into batches
+_HOST_ONLY = ("id", "index", "size", "skipped")  # bookkeeping, not used on devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Stack:
   """Stacks examples of equal size, split over the devices of this process.
 
   Returns `image` uint8 `[local_devices, batch, height, width, 3]`, `label` uint8
-  `[local_devices, batch, height, width]`, `mask` bool, `id` str `[local_devices, batch]`, and what
-  else the examples have.
+  `[local_devices, batch, height, width]`, `mask` bool and `id` str `[local_devices, batch]`, and
+  whatever else the examples have.
   """
 
   devices: int
@@ -50,7 +50,7 @@ class Stack:
     """See class.
 
     Raises:
-      UserError: pictures differ in size.
+      UserError: the images differ in size.
     """
     first = examples[0]
     for example in examples:
@@ -60,8 +60,8 @@ class Stack:
           for one in (first, example)
         )
         raise UserError(
-          f"pictures of one batch must be of one size, {sizes} (height x width): end the "
-          "preprocessing with an op that gives one, such as random_crop(256, 256)"
+          f"all images in a batch must have one size, {sizes} (height x width): end the "
+          "preprocessing with an op that fixes the size, such as random_crop(256, 256)"
         )
     stacked = {key: np.stack([example[key] for example in examples]) for key in first}
     return {
@@ -72,10 +72,10 @@ class Stack:
 
 @dataclasses.dataclass(frozen=True)
 class _LoadOrNext:
-  """Loads and preprocesses the example at a place of the source.
+  """Loads and preprocesses the example at an index of the source.
 
-  With `skip`, the next usable example of the source takes the place of a bad one, and says so:
-  `skipped` holds the errors, one a line.
+  With `skip`, the next usable example of the source replaces a bad one, and its `skipped` has the
+  errors, one per line.
   """
 
   source: Source
@@ -106,18 +106,18 @@ def train_batches(
   workers: int = 0,
   prefetch: int = 2,
 ) -> grain.DatasetIterator[Batch]:
-  """Batches without end, shuffled anew each epoch.
+  """Yields batches endlessly, reshuffled in each epoch.
 
   Args:
     source: the training split.
-    op: the preprocessing, ending with pictures of equal size.
+    op: the preprocessing, which must give images of equal size.
     batch_size: of all processes together; divisible by the number of devices.
-    seed: the order and the augmentations follow from it.
+    seed: determines the order and the augmentations.
     start: the number of the first batch; a resumed run starts at its step.
-    skip_bad_examples: whether the next one takes the place of one that cannot be used; if not, its
-      error ends the iteration.
-    workers: processes that prepare batches; 0: threads of this process do.
-    prefetch: how many batches (each worker) prepares ahead.
+    skip_bad_examples: whether the next example replaces one that cannot be used; if not, its error
+      ends the iteration.
+    workers: processes that prepare batches; 0: threads of this process.
+    prefetch: number of batches to prepare ahead (for each worker).
 
   Returns:
     An iterator over `Batch`es of this process.
@@ -126,7 +126,7 @@ def train_batches(
   examples = places.random_map(_LoadOrNext(source, op, skip_bad_examples))
   share = examples[jax.process_index() :: jax.process_count()]
   stack = Stack(jax.local_device_count())
-  # Whole batches are made in a worker, so that their content does not depend on how many there are.
+  # Each batch is made in one worker, so that its content does not depend on the number of workers.
   batches = share.batch(batch_size // jax.process_count(), batch_fn=stack)[start:]
   return _iterate(batches, workers, prefetch)
 
@@ -137,21 +137,21 @@ def _iterate(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.Da
   threads = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
   examples = dataset.to_iter_dataset(threads)
   if workers:
-    # Python's tracker of shared memory, which starts with the workers, frees what is left of it
-    # when they were killed. That it does so is nothing to tell.
+    # Python's tracker of shared memory, which starts with the workers, frees what killed workers
+    # leave behind. No need to warn about that.
     if _LEAKED not in sys.warnoptions:
       sys.warnoptions.append(_LEAKED)
     processes = grain.MultiprocessingOptions(workers, prefetch)
     examples = examples.mp_prefetch(processes, worker_init_fn=_start_worker)
-    # A batch that is kept would keep the shared memory it came in, leaked when the program ends.
+    # Copied, as a batch that is kept would hold on to its shared memory, which leaks at exit.
     examples = examples.map(functools.partial(jax.tree.map, np.array))
   return iter(examples)
 
 
 def _start_worker(index: int, workers: int) -> None:
-  """Uses one core, leaves Ctrl-C (which a terminal sends to all) to the main process, ends with it.
+  """Uses one core, leaves Ctrl-C (sent to all processes) to the main process, and ends with it.
 
-  A main process that is killed ends no others, and they would keep their memory for good.
+  Killing the main process does not end its workers, which would keep their memory forever.
   """
   del index, workers
   cv2.setNumThreads(1)
@@ -174,14 +174,14 @@ def eval_batches(
   places: Sequence[int] | None = None,
   on_bad_example: Callable[[str], None] | None = None,
 ) -> Iterator[Batch]:
-  """Every example of a split once; blanks with `mask` False fill up incomplete batches.
+  """Yields every example of a split once; blanks with `mask` False fill up incomplete batches.
 
-  A batch holds pictures of one size. Where a split has several, there are batches of each, and they
-  come when they are full: `padding.PadToMultiple` keeps sizes few. With one size the order is that
-  of the split.
+  All images in a batch have one size. If a split has several sizes, each gets its own batches,
+  yielded as they fill up; `padding.PadToMultiple` keeps the number of sizes low. With a single size
+  the order is that of the split.
 
-  The batches of different processes may be of other sizes, and not as many: nothing in a step may
-  wait for other processes.
+  Processes may have batches of different sizes, and different numbers of them, so nothing in a step
+  may wait for other processes.
 
   Args:
     source: the split.
@@ -189,14 +189,14 @@ def eval_batches(
     batch_size: of all processes together; divisible by the number of devices.
     workers: see `train_batches`.
     prefetch: see `train_batches`.
-    places: which examples; None: this process's share of all.
-    on_bad_example: takes the error of an example that cannot be used, which is left out; None: the
-      error ends the iteration.
+    places: indices of the examples; None: this process's share of all.
+    on_bad_example: called with the error of each example that cannot be used, which is skipped;
+      None: the error ends the iteration.
 
   Returns:
     An iterator over this process's `Batch`es. They have two more entries: `index` int
-    `[local_devices, batch]`, the place in the split, and `size` int `[local_devices, batch, 2]`,
-    height and width of the picture without its padding.
+    `[local_devices, batch]`, the index in the split, and `size` int `[local_devices, batch, 2]`,
+    height and width of the image without padding.
   """
   if places is None:
     places = range(len(source))[jax.process_index() :: jax.process_count()]
@@ -213,7 +213,7 @@ def eval_batches(
 
 @dataclasses.dataclass(frozen=True)
 class _Evaluated:
-  """Examples of a split, preprocessed; with `skip`, the `error` of those that cannot be used."""
+  """Preprocessed examples of a split; with `skip`, an `error` in place of unusable ones."""
 
   source: Source
   op: Callable[[Example, np.random.Generator], Example]
@@ -225,7 +225,7 @@ class _Evaluated:
 
   def __getitem__(self, index: int) -> Example:
     place = self.places[index]
-    try:  # evaluation has nothing random
+    try:  # evaluation is not random
       example = self.op(self.source[place], np.random.default_rng(0))
     except UserError as error:
       if not self.skip:
@@ -238,7 +238,7 @@ class _Evaluated:
 def _usable(
   examples: Iterable[Example], on_bad_example: Callable[[str], None] | None
 ) -> Iterator[Example]:
-  """The examples that could be used; reports the others."""
+  """Yields the usable examples; reports the others."""
   for example in examples:
     if "error" in example:
       on_bad_example(example["error"])
@@ -247,7 +247,7 @@ def _usable(
 
 
 def _groups_of_one_size(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
-  """Groups of `size` examples of equal shape; blanks complete the last ones."""
+  """Yields groups of `size` examples of equal shape; blanks complete the last ones."""
   waiting = collections.defaultdict(list)
   for example in examples:
     group = waiting[example["image"].shape, example["label"].shape]
@@ -274,7 +274,7 @@ def to_devices(batches: grain.DatasetIterator[Batch], prefetch: int = 1) -> Iter
 
   Args:
     batches: arrays `[local_devices, ...]`.
-    prefetch: how many batches to send ahead.
+    prefetch: number of batches to send ahead.
   """
   sent = collections.deque()
   try:

@@ -1,4 +1,4 @@
-"""Random scale and random crop in one, without scaling what the crop leaves out."""
+"""Random scale and random crop in one op, which skips most of what the crop discards."""
 
 import dataclasses
 import math
@@ -14,11 +14,11 @@ from flax_unet.data.ops import Example, Op
 
 @dataclasses.dataclass(frozen=True)
 class ScaleCrop(Op):
-  """`RandomScale` and then `RandomCrop`: the same draws and the same pixels, bit for bit.
+  """`RandomScale` followed by `RandomCrop`: the same draws and the same pixels, bit for bit.
 
-  What lies below the crop is neither decoded (a third of a Cityscapes image) nor scaled, and what
-  lies to its right is not scaled. What lies above it and to its left has to be: OpenCV counts from
-  the top left corner, and a picture that began elsewhere would be sampled between other pixels.
+  Pixels below the crop are neither decoded (a third of a Cityscapes image) nor scaled; pixels to
+  its right are not scaled. Pixels above and to the left have to be: OpenCV samples from the top
+  left corner, and any other origin would shift the sampling positions.
   """
 
   scale: ops.RandomScale
@@ -29,7 +29,7 @@ class ScaleCrop(Op):
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """See base class."""
     height, width = self.scale.draw(example["label"], rng)
-    # All of it: the crop is chosen by it, and OpenCV's INTER_NEAREST_EXACT cannot stop early.
+    # The whole label: the crop depends on it, and OpenCV's INTER_NEAREST_EXACT cannot stop early.
     label = ops.resize_label(example["label"], height, width)
     place = self.crop.draw(label, rng)
     image = _resize_corner(example["image"], height, width, place[0].stop, place[1].stop)
@@ -51,8 +51,8 @@ class ScaleCrop(Op):
 def _resize_corner(
   image: images.EncodedImage | np.ndarray, height: int, width: int, bottom: int, right: int
 ) -> np.ndarray:
-  """The top left corner, at least `[bottom, right]`, of the image scaled to `[height, width]`."""
-  rows = math.ceil(bottom * image.shape[0] / height) + 1  # one more is interpolated with
+  """Scales the image to `[height, width]`; returns at least its corner `[:bottom, :right]`."""
+  rows = math.ceil(bottom * image.shape[0] / height) + 1  # one more for the interpolation
   columns = math.ceil(right * image.shape[1] / width) + 1
   if rows >= image.shape[0] and columns >= image.shape[1]:
     return ops.resize_image(images.decoded(image), height, width)
@@ -62,7 +62,7 @@ def _resize_corner(
 
 
 def fuse(chain: Sequence[Op]) -> tuple[Op, ...]:
-  """Ops that do the same, with a `ScaleCrop` for each random scale before a random crop."""
+  """Returns equivalent ops, with a `ScaleCrop` for each random scale before a random crop."""
   fused = []
   for op in chain:
     if isinstance(op, ops.RandomCrop) and fused and isinstance(fused[-1], ops.RandomScale):

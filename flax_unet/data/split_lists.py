@@ -1,8 +1,8 @@
-r"""Reads lists of the pictures in a split: one a line, in any of the ways they are written.
+r"""Reads lists of the images in a split, one per line, in any of the usual forms.
 
 day/7                              the id
-day\7.jpg                          its path below the images, with or without ending
-images/day/7.jpg masks/day/7.png   picture and mask, divided by a space, a tab or a comma
+day\7.jpg                          the path below the images, with or without extension
+images/day/7.jpg masks/day/7.png   image and mask, separated by space, tab, comma or semicolon
 """
 
 import collections
@@ -22,13 +22,13 @@ def read(
   """Reads the pairs of each split.
 
   Args:
-    lists: the list of each.
-    images: where images lie.
-    labels: where masks lie.
-    root: where the paths in two columns may start, besides the folders of images and masks.
+    lists: the list of each split.
+    images: the images.
+    labels: the masks.
+    root: paths in two columns may be relative to it, besides the folders of images and masks.
 
   Raises:
-    UserError: a list cannot be read, or names what is not there or what another list names.
+    UserError: a list cannot be read, or names a missing file or one that is listed twice.
   """
   splits = {split: _read(split, path, images, labels, root) for split, path in lists.items()}
   times = collections.Counter(pair.id for pair in itertools.chain(*splits.values()))
@@ -48,7 +48,7 @@ def _read(
     raise errors.UserError(f"list of {split} {path}: is empty")
   places = (root, path.parent)
   pairs: list[Pair | None] = []
-  names: dict[str, str] = {}  # of those of which the list tells the picture only, with their lines
+  names: dict[str, str] = {}  # images listed without a mask that have none, with their lines
   for line in lines:
     pair = _two_files(line, images, labels, places)
     pairs.append(pair or _by_name(line, images, labels, names))
@@ -57,19 +57,19 @@ def _read(
   if missing:
     expected = images.folder / f"{missing[0]}.*"
     raise errors.UserError(
-      f"{path}, '{missing[0]}': has no image {expected}{more(missing)}; add images, or take the "
-      "names off the list"
+      f"{path}, '{missing[0]}': has no image {expected}{more(missing)}; add images, or remove the "
+      "names from the list"
     )
   check_masks(
-    list(names), labels, lambda name: f"{path}, '{names[name]}'", "take names off the list"
+    list(names), labels, lambda name: f"{path}, '{names[name]}'", "remove names from the list"
   )
   return [pair for pair in pairs if pair is not None]
 
 
 def _by_name(line: str, images: Files, labels: Files, without: dict[str, str]) -> Pair | None:
-  """The pair of a line that names the picture, or of one that names both; else None.
+  """Returns the pair of a line that names the image, or both image and mask; else None.
 
-  Notes in `without` the name of a picture that has no mask.
+  Adds the name of an image that has no mask to `without`.
   """
   name = _name(line, images)
   if name is not None:
@@ -85,9 +85,9 @@ def _by_name(line: str, images: Files, labels: Files, without: dict[str, str]) -
 
 
 def _name(entry: str, files: Files) -> str | None:
-  """The name in `files` that an entry means: it may have the ending, and the folder before it."""
+  """Returns the name in `files` that an entry means, with or without extension and folder."""
   parts = pathlib.PurePosixPath(entry.replace("\\", "/")).parts
-  # What stands before the name must end as the folder's own path does.
+  # Whatever precedes the name must end with the folder's own name.
   starts = [0, *(i + 1 for i, part in enumerate(parts[:-1]) if part in ("/", files.folder.name))]
   for start in starts:
     name = file_search.unify("/".join(parts[start:]))
@@ -99,7 +99,7 @@ def _name(entry: str, files: Files) -> str | None:
 
 
 def _columns(line: str) -> Iterator[tuple[str, str]]:
-  """The ways to divide a line in two."""
+  """Yields the ways to split a line in two."""
   for separator in ("\t", ",", ";"):
     fields = [field.strip() for field in line.split(separator)]
     if len(fields) == 2 and all(fields):
@@ -111,7 +111,7 @@ def _columns(line: str) -> Iterator[tuple[str, str]]:
 def _two_files(
   line: str, images: Files, labels: Files, places: tuple[pathlib.Path, ...]
 ) -> Pair | None:
-  """The pair of a line that holds the paths of two files; None for other lines."""
+  """Returns the pair of a line with the paths of two files; None for other lines."""
   for first, second in _columns(line):
     image = _file(first, (images.folder, *places))
     label = _file(second, (labels.folder, *places)) if image else None

@@ -1,4 +1,4 @@
-"""Reads lists and tables that people write, on whatever system."""
+"""Reads hand-written lists and tables from any operating system."""
 
 import codecs
 import pathlib
@@ -14,7 +14,7 @@ _OTHER_MARKS = {
 
 
 def read_lines(path: pathlib.Path, what: str) -> list[str]:
-  """Reads the lines of a UTF-8 file, with or without a byte order mark, whatever ends its lines.
+  """Reads the lines of a UTF-8 file, with or without a byte order mark and with any line endings.
 
   Args:
     path: the file.
@@ -38,5 +38,5 @@ def read_lines(path: pathlib.Path, what: str) -> list[str]:
       f"{what} {path}, line {line}: is not UTF-8 text (Latin-1, perhaps); save it as UTF-8"
     ) from error
   if "\0" in text:
-    raise errors.UserError(f"{what} {path} is not a text file; UTF-8 text is wanted")
+    raise errors.UserError(f"{what} {path} is not a text file; save it as UTF-8 text")
   return text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")

@@ -1,7 +1,7 @@
 """Data sets of tensorflow-datasets, prepared on first use.
 
-TensorFlow and tensorflow-datasets take seconds to import and are needed for reading files only, so
-they are imported where a data set is opened.
+TensorFlow and tensorflow-datasets take seconds to import and are only needed for reading files, so
+they are imported when a data set is opened.
 """
 
 import contextlib
@@ -45,8 +45,8 @@ class TfdsSource:
   """The examples of one split, see `datasets.Source`.
 
   Attributes:
-    name: data set and split, as error messages give them.
-    records: encoded examples, by place.
+    name: data set and split, for error messages.
+    records: encoded examples, by index.
     features: the names of the records' features.
   """
 
@@ -75,7 +75,7 @@ class TfdsSource:
 
 
 def tensorflow_datasets() -> types.ModuleType:
-  """Imports tensorflow-datasets, and keeps TensorFlow from taking the accelerators' memory."""
+  """Imports tensorflow-datasets, and keeps TensorFlow from allocating accelerator memory."""
   import tensorflow as tf
   import tensorflow_datasets as tfds
 
@@ -84,25 +84,25 @@ def tensorflow_datasets() -> types.ModuleType:
 
 
 def open_builder(data: ml_collections.ConfigDict) -> Any:
-  """Opens a TFDS data set for reading; the first process prepares it where that was not done yet.
+  """Opens a TFDS data set for reading; the first process prepares it if necessary.
 
   Args:
-    data: `name`, as TFDS has it, for example "cityscapes/semantic_segmentation"; `data_dir`, where
-      prepared data lies (None: `~/tensorflow_datasets`); `manual_dir`, where archives lie that
-      had to be fetched by hand (None: `downloads/manual` in `data_dir`).
+    data: `name`, as in TFDS, for example "cityscapes/semantic_segmentation"; `data_dir`, the folder
+      of prepared data (None: `~/tensorflow_datasets`); `manual_dir`, the folder of manually
+      downloaded archives (None: `downloads/manual` in `data_dir`).
 
   Returns:
     The `tfds.core.DatasetBuilder`.
 
   Raises:
-    UserError: there is no such data set, or its archives are not there.
+    UserError: there is no such data set, or its archives are missing.
   """
   tfds = tensorflow_datasets()
   dataset = data.name.split("/")[0]
   if dataset not in _FEATURES:
     raise errors.unknown("data set in config.input.data.name", dataset, [*_FEATURES, "folder"])
   if dataset == "street_scenes":
-    import flax_unet.street_scenes  # noqa: F401 (importing makes it known to TFDS)
+    import flax_unet.street_scenes  # noqa: F401 (importing registers it with TFDS)
   _, _, config_name = data.name.partition("/")
   configs = tfds.builder_cls(dataset).builder_configs
   if configs and config_name.split(":")[0] not in configs:
@@ -138,13 +138,13 @@ def _prepare(builder: Any, manual_dir: str | None) -> None:
       variant.label_suffix if variant.segmentation_labels else None,
       ("train", "val") if variant.train_extra_split else ("train", "val", "test"),
     )
-  if not sys.stderr.isatty():  # a log file is no place for a bar that moves
+  if not sys.stderr.isatty():  # no animated bar in a log file
     tfds.disable_progress_bar()
   logging.info("Preparing %s in %s (once)", builder.info.full_name, builder.data_path)
   root.mkdir(parents=True, exist_ok=True)
   with (
-    contextlib.redirect_stdout(None),  # it tells of an "Unknown size"
-    # Its own folder would keep what was unpacked, and use it when the archives have changed.
+    contextlib.redirect_stdout(None),  # it prints an "Unknown size"
+    # TFDS's own folder would keep the unpacked files and reuse them even if the archives change.
     tempfile.TemporaryDirectory(prefix="unpacking_", dir=root) as unpacked,
   ):
     config = tfds.download.DownloadConfig(manual_dir=str(manual), extract_dir=unpacked)
@@ -162,7 +162,7 @@ def open_split(builder: Any, split: str) -> TfdsSource:
 
   Args:
     builder: from `open_builder`.
-    split: a split's name, or a part of one in TFDS's notation, for example "train[:10%]".
+    split: the name of a split, or a part of one in TFDS notation, for example "train[:10%]".
 
   Raises:
     UserError: there is no such split, or it is empty.
@@ -184,7 +184,7 @@ def open_split(builder: Any, split: str) -> TfdsSource:
 
 
 def fingerprint(builder: Any) -> dict[str, Any]:
-  """What identifies the data a run has seen: name, version, and the size of each split."""
+  """Identifies the data that a run has seen: name, version, and the size of each split."""
   return {
     "name": builder.info.full_name,
     "splits": {
@@ -210,5 +210,5 @@ class TfdsDataset:
     return fingerprint(self._builder)
 
   def digests(self) -> dict[str, dict[str, str]]:
-    """None: a version of a TFDS data set does not change."""
+    """Returns none: a version of a TFDS data set does not change."""
     return {}

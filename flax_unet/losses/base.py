@@ -1,8 +1,8 @@
-"""What a loss is: sums over pixels, and a value that is finished from them.
+"""The interface of a loss: sums over pixels, and a value computed from the sums.
 
-The sums of all devices, and of the parts of a batch that is worked on in parts, are added before
-the value is finished. So the loss is that of the whole global batch however it is divided, and no
-mean of local means, which would weigh pixels by how many of their neighbours are ignored.
+The sums of all devices, and of all parts of an accumulated batch, are added before the value is
+computed. So the loss is that of the whole global batch however it is divided. It is not a mean of
+local means, which would weight pixels by how many others next to them are ignored.
 """
 
 import abc
@@ -18,13 +18,13 @@ Sums = Any  # a tree of arrays
 
 
 class Loss(abc.ABC):
-  """Base of all losses: frozen dataclasses, whose fields are their arguments in `config.loss`.
+  """Base class of all losses: frozen dataclasses whose fields are the arguments in `config.loss`.
 
   Attributes:
     is_mean: whether the sums are `{"sum": .., "weight": ..}`, the value is their ratio, and
-      "weight" follows from the labels alone. A batch in parts then takes one pass and not two.
-    gathers: whether the sums need the whole batch at once, for a threshold or a sort over all of
-      its pixels. All devices then compute them from all logits, and parts are refused.
+      "weight" depends only on the labels. An accumulated batch then takes one pass instead of two.
+    gathers: whether the sums need the whole batch at once, for a threshold or a sort over all
+      pixels. All devices then compute them from all logits, and accumulation is refused.
   """
 
   is_mean: ClassVar[bool] = False
@@ -32,28 +32,28 @@ class Loss(abc.ABC):
 
   @abc.abstractmethod
   def sums(self, logits: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
-    """Sums over the pixels of some images.
+    """Computes sums over the pixels of some images.
 
     Args:
       logits: float32 `[batch, height, width, classes]`.
       labels: integer `[batch, height, width]`, class indices or `IGNORED`.
-      weights: float32 `[batch, height, width]`, 0 where a pixel does not count.
+      weights: float32 `[batch, height, width]`, 0 for pixels that do not count.
 
     Returns:
-      A tree of arrays, which add up over images.
+      A tree of arrays that can be added up over images.
     """
 
   @abc.abstractmethod
   def value(self, sums: Sums) -> jax.Array:
-    """Finishes the loss from the sums over the global batch: a float32 scalar.
+    """Computes the loss from the sums over the global batch: a float32 scalar.
 
-    0, with a gradient of 0, where no pixel counts.
+    0, with a gradient of 0, if no pixel counts.
     """
 
   def __call__(
     self, logits: jax.Array, labels: jax.Array, weights: jax.Array | None = None
   ) -> jax.Array:
-    """The loss of some images on one device; see `sums` for the arguments."""
+    """Returns the loss of some images on one device; see `sums` for the arguments."""
     return self.value(self.sums(logits, labels, pixel_weights(labels, weights)))
 
 
@@ -68,16 +68,16 @@ class MeanLoss(Loss):
 
 
 def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
-  """A quotient that is 0 over 1 where the denominator is 0."""
+  """Returns the quotient, with a denominator of 1 in place of 0."""
   return numerator / jnp.where(denominator > 0, denominator, 1)
 
 
 def pixel_weights(labels: jax.Array, weights: jax.Array | None = None) -> jax.Array:
-  """The weight of each pixel, 0 where it is ignored.
+  """Returns the weight of each pixel, 0 if it is ignored.
 
   Args:
     labels: integer `[...]`, class indices or `IGNORED`.
-    weights: float `[...]` of the data, or None: all 1.
+    weights: float `[...]` from the data, or None: all 1.
 
   Returns:
     float32 `[...]`.
@@ -87,13 +87,13 @@ def pixel_weights(labels: jax.Array, weights: jax.Array | None = None) -> jax.Ar
 
 
 def classes_of(labels: jax.Array) -> jax.Array:
-  """int32 class indices, 0 where a pixel is ignored."""
+  """Returns int32 class indices, 0 for ignored pixels."""
   return jnp.where(labels == IGNORED, 0, labels).astype(jnp.int32)
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightedSum(Loss):
-  """Several losses, each times a factor.
+  """A weighted sum of losses.
 
   Attributes:
     terms: factor and loss of each.
@@ -103,7 +103,7 @@ class WeightedSum(Loss):
 
   @property
   def gathers(self) -> bool:
-    """Whether any of them does."""
+    """Whether any of the losses does."""
     return any(loss.gathers for _, loss in self.terms)
 
   def sums(self, logits: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:

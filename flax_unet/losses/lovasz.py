@@ -10,11 +10,11 @@ from flax_unet.losses.base import MeanLoss, Sums
 
 @dataclasses.dataclass(frozen=True)
 class Lovasz(MeanLoss):
-  """A convex surrogate of one minus the IoU of each image, meaned over the classes in it.
+  """A convex surrogate of one minus the IoU of each image, averaged over the classes in it.
 
-  Berman et al. (2018), https://arxiv.org/abs/1705.08790, equations 8 to 12; per image, as the
+  Berman et al. (2018), https://arxiv.org/abs/1705.08790, equations 8 to 12; per image, like the
   authors' code with `per_image=True, classes="present"`. The loss is the mean over images that have
-  a valid pixel. A pixel of weight 2 counts as two equal ones.
+  a valid pixel. A pixel of weight 2 counts as two equal pixels.
   """
 
   def sums(self, logits: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
@@ -32,9 +32,9 @@ class Lovasz(MeanLoss):
 def _of_class(
   probabilities: jax.Array, targets: jax.Array, weights: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """The loss of one class in one image, of arrays `[pixels]`, and whether the image has the class.
+  """Returns the loss of one class in one image, from arrays `[pixels]`, and if it is present.
 
-  Pixels that do not count have an error of 0 and come last.
+  Pixels that do not count have an error of 0 and are sorted last.
   """
   targets = targets * (weights > 0)
   errors = jnp.where(weights > 0, jnp.abs(targets - probabilities), 0)

@@ -1,4 +1,4 @@
-"""Losses by the overlap of prediction and label: Dice and Tversky."""
+"""Losses based on the overlap of prediction and label: Dice and Tversky."""
 
 import abc
 import dataclasses
@@ -10,14 +10,14 @@ from flax_unet.losses.base import Loss, Sums, ratio
 
 
 class _Overlap(Loss):
-  """What Dice and Tversky share: the sums, and the mean over classes."""
+  """The common part of Dice and Tversky: the sums, and the mean over classes."""
 
   class_weights: tuple[float, ...] | None
 
   def sums(self, logits: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
     """See base class."""
     weights = weights[..., None]
-    targets = jax.nn.one_hot(labels, logits.shape[-1]) * weights  # of ignored pixels, zeros
+    targets = jax.nn.one_hot(labels, logits.shape[-1]) * weights  # zeros for ignored pixels
     probabilities = jnp.where(weights > 0, jax.nn.softmax(logits), 0)
     pixels = (0, 1, 2)
     return {
@@ -35,19 +35,19 @@ class _Overlap(Loss):
 
   @abc.abstractmethod
   def index(self, overlap: jax.Array, predicted: jax.Array, true: jax.Array) -> jax.Array:
-    """How well prediction and label agree, of each class, from sums `[classes]`."""
+    """Returns the agreement of prediction and label for each class, from sums `[classes]`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tversky(_Overlap):
-  """One minus the soft Tversky index, meaned over the classes that the labels hold.
+  """One minus the soft Tversky index, averaged over the classes in the labels.
 
   The index of class c is `TP / (TP + alpha FP + beta FN)`, with `TP = sum p_c y_c` and so on over
   the pixels of the global batch (Salehi et al. 2017, https://arxiv.org/abs/1706.05721, equation 2).
 
   Attributes:
-    alpha: how much a false positive counts.
-    beta: how much a false negative counts.
+    alpha: the weight of a false positive.
+    beta: the weight of a false negative.
     class_weights: the weight of a class in the mean; None: all 1.
   """
 
@@ -56,7 +56,7 @@ class Tversky(_Overlap):
   class_weights: tuple[float, ...] | None = None
 
   def __post_init__(self):
-    """Refuses what counts mistakes as gains."""
+    """Refuses factors that reward mistakes."""
     if self.alpha < 0 or self.beta < 0 or not self.alpha + self.beta:
       raise ValueError(
         f"alpha = {self.alpha}, beta = {self.beta}: they must be at least 0, and not both 0"
@@ -70,11 +70,11 @@ class Tversky(_Overlap):
 
 @dataclasses.dataclass(frozen=True)
 class Dice(_Overlap):
-  """One minus the soft Dice coefficient, meaned over the classes that the labels hold.
+  """One minus the soft Dice coefficient, averaged over the classes in the labels.
 
   Dice of class c is `2 sum p_c y_c / (sum p_c + sum y_c)` over the pixels of the global batch
-  (Drozdzal et al. 2016; Sudre et al. 2017, equation 3, unweighted): the Tversky index with one half
-  for alpha and beta.
+  (Drozdzal et al. 2016; Sudre et al. 2017, equation 3, unweighted): the Tversky index with alpha
+  and beta of one half.
 
   Attributes:
     class_weights: the weight of a class in the mean; None: all 1.

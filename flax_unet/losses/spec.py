@@ -27,10 +27,10 @@ def parse(spec: str, class_weights: tuple[float, ...] | None = None) -> Loss:
 
   Args:
     spec: see the module's docstring.
-    class_weights: for the losses that have such an argument and are not given it in the spec.
+    class_weights: for losses that have this argument but are not given it in the spec.
 
   Raises:
-    UserError: the spec is malformed, or a loss or an argument unknown.
+    UserError: the spec is malformed, or a loss or an argument is unknown.
   """
   spec = _SUMS.get(spec.strip(), spec)
   try:
@@ -49,7 +49,7 @@ def parse(spec: str, class_weights: tuple[float, ...] | None = None) -> Loss:
 
 
 def _terms(node: ast.expr) -> list[tuple[float, tuple[str, dict[str, Any]]]]:
-  """Factor, name and arguments of each term."""
+  """Returns factor, name and arguments of each term."""
   if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
     return _terms(node.left) + _terms(node.right)
   factor = 1.0

@@ -20,12 +20,12 @@ _SPLITS = ("train", "validation", "test")
 
 @dataclasses.dataclass(eq=False)
 class StreetScenesConfig(tfds.core.BuilderConfig):
-  """A size of picture, numbers of pictures, and the seed.
+  """The image size, the number of images per split, and the seed.
 
   Attributes:
     height, width: pixels; the width is twice the height, as in Cityscapes.
-    train, validation, test: numbers of pictures.
-    seed: decides all pictures; configurations that differ in size alone show the same scenes.
+    train, validation, test: numbers of images.
+    seed: determines all images; configurations that differ only in size show the same scenes.
   """
 
   height: int = 128
@@ -39,14 +39,14 @@ class StreetScenesConfig(tfds.core.BuilderConfig):
 def _config(height: int, width: int) -> StreetScenesConfig:
   return StreetScenesConfig(
     name=f"{height}x{width}",
-    description=f"Pictures of {height} x {width} pixels.",
+    description=f"Images of {height} x {width} pixels.",
     height=height,
     width=width,
   )
 
 
 class StreetScenes(tfds.core.GeneratorBasedBuilder):
-  """Street scenes, drawn; see the package's docstring."""
+  """Synthetic street scenes; see the package's docstring."""
 
   VERSION = tfds.core.Version("1.0.0")
   RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012
@@ -56,7 +56,7 @@ class StreetScenes(tfds.core.GeneratorBasedBuilder):
     _config(512, 1024),
     StreetScenesConfig(
       name="tiny",
-      description="A few pictures of 64 x 128 pixels, for debugging.",
+      description="A few images of 64 x 128 pixels, for debugging.",
       height=64,
       width=128,
       train=16,
@@ -102,6 +102,6 @@ class StreetScenes(tfds.core.GeneratorBasedBuilder):
 
 
 def _encode(image: np.ndarray) -> io.BytesIO:
-  """Encodes a picture (BGR, or one channel) as PNG, in a quarter of the time that TFDS takes."""
+  """Encodes an image (BGR, or one channel) as PNG, in a quarter of the time that TFDS takes."""
   _, png = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
   return io.BytesIO(png.tobytes())

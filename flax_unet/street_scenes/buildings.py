@@ -25,7 +25,7 @@ def draw_building(
   storeys: int,
   rng: np.random.Generator,
 ) -> None:
-  """Draws a house along the street: its facade at `x`, its gable towards the camera, its roof."""
+  """Draws a house along the street: its facade at `x`, the gable facing the camera, its roof."""
   height = storeys * _STOREY + rng.uniform(0.4, 1.0)
   texture = sample_facade(rng, height, kind).texture()
   tiles = rough(pick(_ROOFS, rng), 0.08, 0.1)
@@ -47,8 +47,8 @@ def draw_building(
 
 
 def draw_row_of_houses(canvas: Canvas, z: float, kind: str, rng: np.random.Generator) -> None:
-  """Draws a row of fronts across the view, where the street ends at another."""
-  left, stop = -0.6 * z, 0.6 * z  # wider than what the camera sees
+  """Draws a row of house fronts across the view, where the street ends at another."""
+  left, stop = -0.6 * z, 0.6 * z  # wider than the camera's view
   while left < stop:
     right, height = left + rng.uniform(9, 18), rng.integers(2, 6) * _STOREY + 0.6
     texture = sample_facade(rng, height, kind).texture()

@@ -1,4 +1,4 @@
-"""The canvas: paints outlines on planes in the world into a picture, its labels and its depths."""
+"""The canvas: paints outlines on planes in the world into an image, its labels and its depths."""
 
 import dataclasses
 import functools
@@ -13,21 +13,21 @@ from flax_unet.street_scenes.geometry import Camera, Plane
 from flax_unet.street_scenes.textures import Texture
 from flax_unet.street_scenes.weather import Weather
 
-# Places on a plane, in metres, `[pixels]` each, to booleans `[pixels]`: where one can see through.
+# Maps places on a plane, in metres, `[pixels]` each, to booleans `[pixels]`: transparent or not.
 Holes = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-_NEAR = 0.4  # metres; nothing nearer to the camera is drawn
+_NEAR = 0.4  # metres; nothing closer to the camera is drawn
 _SUBPIXEL_BITS = 4
 _SUBPIXELS = 1 << _SUBPIXEL_BITS
 _BAND_PIXELS = 16384
-_LAMP = np.ones(3)  # the light on what shines by itself
+_LAMP = np.ones(3)  # the light on surfaces that shine by themselves
 
 
 class Canvas:
-  """A picture in the making, painted from far to near.
+  """An image in progress, painted from far to near.
 
   Attributes:
-    camera: the camera, which also gives the canvas' size.
+    camera: the camera, which also determines the size of the canvas.
     weather: light and air.
     image: float32 `[height, width, 3]`, RGB, 0 to 255 (brighter where the sun is strong).
     label: uint8 `[height, width]`, Cityscapes label ids.
@@ -59,8 +59,8 @@ class Canvas:
       outline: float `[corners, 2]`, metres on the plane; may be concave.
       color: RGB 0 to 255, or a texture.
       label: name of the Cityscapes label; None keeps the labels that are there.
-      holes: where the picture keeps what lies behind, while the label is painted.
-      glow: whether the colour is that of a lamp, which no light changes.
+      holes: where the image keeps what lies behind, while the label is painted.
+      glow: whether the colour is that of a lamp, which ignores the light.
     """
     view = self._view(plane)
     corners, depths = self._project(view, outline)
@@ -72,19 +72,19 @@ class Canvas:
     else:
       rgb = np.asarray(color) * light
       cv2.fillPoly(self.image, [corners], rgb.tolist(), shift=_SUBPIXEL_BITS)
-      if label is not None:  # details without a label lie on something that has a depth already
+      if label is not None:  # details without a label lie on something that already has a depth
         self._paint_depth(view, corners, depths)
     if label is not None:
       cv2.fillPoly(self.label, [corners], CITYSCAPES_IDS[label], shift=_SUBPIXEL_BITS)
 
   def cover(self, plane: Plane, outline: np.ndarray, label: str) -> None:
-    """Labels an outline without painting it: things one can see through."""
+    """Labels an outline without painting it, for transparent things."""
     corners, _ = self._project(self._view(plane), outline)
     if corners is not None:
       cv2.fillPoly(self.label, [corners], CITYSCAPES_IDS[label], shift=_SUBPIXEL_BITS)
 
   def tint(self, plane: Plane, outline: np.ndarray, factor: float) -> None:
-    """Multiplies what is painted in an outline: shadows, stains, joints."""
+    """Multiplies the colours in an outline: shadows, stains, joints."""
     corners, _ = self._project(self._view(plane), outline)
     if corners is not None:
       for rows, columns in self._pixels(corners):
@@ -93,7 +93,7 @@ class Canvas:
           channel[pixels] *= np.float32(factor)
 
   def _view(self, plane: Plane) -> "_View":
-    """How the camera sees a plane; remembered, as one plane is mostly painted many times."""
+    """Returns the camera's view of a plane; cached, as most planes are painted many times."""
     if self._latest is None or self._latest.plane is not plane:
       x, y, z = plane.normal
       sign = 1 if plane.faces(self.camera) else -1
@@ -107,7 +107,7 @@ class Canvas:
     """Projects an outline.
 
     Returns:
-      The corners in the picture, int32 `[n, 2]` in 1/16 pixel, and their depths, metres; or
+      The corners in the image, int32 `[n, 2]` in 1/16 pixel, and their depths in metres; or
       (None, None) if the outline is out of sight.
     """
     points = outline @ view.homography[:, :2].T + view.homography[:, 2]
@@ -117,7 +117,7 @@ class Canvas:
       if len(points) < 3:
         return None, None
       depths = points[:, 2].tolist()
-    # Whole coordinates are pixel centres in OpenCV: half a pixel off, and half a unit to round.
+    # OpenCV has pixel centres at integers: subtract half a pixel, and add half a unit to round.
     corners = (points[:, :2] / points[:, 2:] * _SUBPIXELS - (_SUBPIXELS - 1) / 2).astype(np.int32)
     left, top, width, height = cv2.boundingRect(corners)
     rows, columns = self.label.shape
@@ -130,7 +130,7 @@ class Canvas:
   def _pixels(self, corners: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields rows and columns of the pixels in an outline, int64 `[pixels]`, in bands of rows.
 
-    Bands keep the arrays of a texture in the cache, and off the system's allocator.
+    Bands keep the arrays of a texture in the cache, and away from the system's allocator.
     """
     left, top, width, height = cv2.boundingRect(corners)
     left, right = left >> _SUBPIXEL_BITS, (left + width >> _SUBPIXEL_BITS) + 2
@@ -143,18 +143,18 @@ class Canvas:
     cv2.fillPoly(mask, [corners], 1, shift=_SUBPIXEL_BITS)
     band = max(_BAND_PIXELS // width, 1)
     for first in range(0, len(mask), band):
-      # NumPy finds the non-zeros of a flat array of booleans far faster than of any other.
+      # NumPy finds non-zeros by far the fastest in a flat array of booleans.
       (pixels,) = mask[first : first + band].view(bool).reshape(-1).nonzero()
       if len(pixels):
         rows = pixels // width
         yield rows + (top + first), pixels - rows * width + left
 
   def _channels(self) -> np.ndarray:
-    """Views `[3, pixels]` of red, green and blue: NumPy indexes these faster than the picture."""
+    """Views `[3, pixels]` of red, green and blue: NumPy indexes these faster than the image."""
     return self.image.reshape(-1, 3).T
 
   def _paint_depth(self, view: "_View", corners: np.ndarray, depths: list[float]) -> None:
-    """Fills in the depth: one for all pixels where it hardly differs."""
+    """Fills in the depth, a single value for all pixels if it hardly varies."""
     near, far = min(depths), max(depths)
     if far < 1.5 * near:
       cv2.fillPoly(self.depth, [corners], (near + far) / 2, shift=_SUBPIXEL_BITS)
@@ -191,7 +191,7 @@ class _View:
   Attributes:
     plane: the plane.
     homography: float `[3, 3]`, homogeneous (u, v) to homogeneous pixels, the last one depth.
-    light: float `[3]`, the factor that light gives to colours on the plane.
+    light: float `[3]`, the factor by which light changes colours on the plane.
   """
 
   plane: Plane
@@ -205,10 +205,10 @@ class _View:
   def locate(
     self, rows: np.ndarray, columns: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns u, v and depth, float32 `[pixels]` each, in metres, of the plane at pixels."""
+    """Returns u, v and depth of the plane at pixels, float32 `[pixels]` each, in metres."""
     inverse = self.inverse
     x, y = columns.astype(np.float32) + 0.5, rows.astype(np.float32) + 0.5
-    # Since the last row of the homography gives depth, that of its inverse gives 1 / depth.
+    # The last row of the homography gives depth, so that of its inverse gives 1 / depth.
     depth = 1 / (inverse[2, 0] * x + inverse[2, 1] * y + inverse[2, 2])
     u = (inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]) * depth
     v = (inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]) * depth
@@ -216,7 +216,7 @@ class _View:
 
 
 def _clip(points: np.ndarray) -> np.ndarray:
-  """Clips a polygon of homogeneous pixels `[n, 3]` to what is not nearer than `_NEAR`."""
+  """Clips a polygon of homogeneous pixels `[n, 3]` to depths of at least `_NEAR`."""
   kept = []
   for start, stop in zip(points, np.roll(points, -1, axis=0), strict=True):
     if start[2] >= _NEAR:

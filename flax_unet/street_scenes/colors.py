@@ -1,4 +1,4 @@
-"""Colours, RGB 0 to 255, that several things share, and how one is picked."""
+"""Colours, RGB 0 to 255, shared by several things, and how to pick one."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""From the canvas to the picture: the air between, then the camera's exposure, cast and noise."""
+"""From the canvas to the image: haze, then the camera's exposure, colour cast and noise."""
 
 import cv2
 import numpy as np
@@ -9,29 +9,29 @@ from flax_unet.street_scenes.canvas import Canvas
 def veil(canvas: Canvas) -> np.ndarray:
   """Returns the canvas' image, float32 `[height, width, 3]`, behind haze that grows with depth.
 
-  Light from a surface at depth d reaches us with a share of exp(-haze * d); the rest is the sky's
-  at the horizon (Koschmieder's law). The sky itself is painted as it is seen.
+  A share exp(-haze * d) of the light comes from the surface at depth d, the rest from the sky at
+  the horizon (Koschmieder's law). The sky itself is painted without haze.
   """
   # The edge of a plane may reach past its own horizon, where its depth is large and negative.
   kept = np.exp(-canvas.weather.haze * np.abs(canvas.depth))
   kept[np.isinf(canvas.depth)] = 1
   image, air = np.empty_like(canvas.image), canvas.weather.horizon.astype(np.float32)
-  for channel in range(3):  # a broadcast over three channels would take four times as long
+  for channel in range(3):  # broadcasting over three channels would take four times as long
     image[..., channel] = canvas.image[..., channel] * kept + air[channel] * (1 - kept)
   return image
 
 
 def develop(canvas: Canvas, shrink: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-  """Turns the canvas into a picture.
+  """Turns the canvas into an image.
 
   Args:
     canvas: the painted canvas.
-    shrink: canvas pixels per picture pixel, along either axis.
+    shrink: canvas pixels per image pixel, along either axis.
     rng: source of exposure, colour cast and noise.
 
   Returns:
-    image uint8 `[height, width, 3]` and label ids uint8 `[height, width]`; the image is averaged
-    over canvas pixels, the label keeps one of them.
+    image uint8 `[height, width, 3]` and label ids uint8 `[height, width]`; the image averages
+    canvas pixels, the label takes one of them.
   """
   height, width = canvas.label.shape[0] // shrink, canvas.label.shape[1] // shrink
   bright = np.clip(veil(canvas), 0, 255)

@@ -28,11 +28,11 @@ class Facade:
   Attributes:
     wall: texture of the bare wall.
     color, frame: RGB of the wall and of the window frames.
-    shop: RGB of the shops' signs on the ground floor, or None where people live there too.
-    storey, bay: height of a storey and distance of the windows, metres.
+    shop: RGB of the shop signs on the ground floor, or None if it is residential, too.
+    storey, bay: height of a storey and spacing of the windows, metres.
     window: width and height of a window, as shares of bay and storey.
     height: of the wall, metres.
-    salt: makes the windows of one house differ from those of the next.
+    salt: makes the windows of each house different.
   """
 
   wall: Texture
@@ -66,7 +66,7 @@ class Facade:
 
 
 def _paint_cornices(rgb, v, up, facade: Facade) -> None:
-  """A plinth, a faint band at each storey, a cornice below the roof with its shadow."""
+  """A plinth, a faint band at each storey, and a cornice with its shadow below the roof."""
   brightness = np.where(up < 0.05, np.float32(0.86), np.float32(1))
   brightness[v < 0.6] = 0.72
   brightness[v > facade.height - 0.6] = 0.6
@@ -93,7 +93,7 @@ def _paint_windows(rgb, bay, storey, across, up, facade: Facade) -> None:
 
 
 def _glass(bay, storey, up, salt) -> np.ndarray:
-  """Panes: dark, or lighter upwards where they mirror the sky, or half curtained."""
+  """Panes: dark, or lighter towards the top as they reflect the sky, or half curtained."""
   kind = per_cell(bay, storey, salt)
   brightness = 58 + 26 * np.clip(kind, -1, 1) + 42 * up * (kind > -0.3)
   rgb = tinted((0.86, 0.97, 1.06), brightness)
@@ -102,7 +102,7 @@ def _glass(bay, storey, up, salt) -> np.ndarray:
 
 
 def _paint_shops(rgb, u, v, facade: Facade) -> None:
-  """The ground floor: every two bays a shop window with a door, and a sign above it."""
+  """The ground floor: a shop window with a door for every two bays, and a sign above it."""
   top, length = facade.storey - 0.35, 2 * facade.bay
   ground = np.flatnonzero(v < top)
   if not len(ground):
@@ -124,7 +124,7 @@ def _paint_shops(rgb, u, v, facade: Facade) -> None:
 
 
 def sample_facade(rng: np.random.Generator, height: float, kind: str) -> Facade:
-  """Draws the look of a facade; in the city most have shops."""
+  """Draws the look of a facade at random; in the city most have shops."""
   salt = int(rng.integers(200))
   if rng.random() < 0.3:
     color = pick(_BRICKS, rng, 0.15)

@@ -1,4 +1,4 @@
-"""What lines the street: houses, walls, fences, hedges and trees, and what closes the view."""
+"""The frontage: houses, walls, fences, hedges and trees, and what closes the view."""
 
 import functools
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _SHARES = {
 
 
 def sample_frontage(street: Street, rng: np.random.Generator) -> Iterator[Item]:
-  """Yields stretches along both sides, and what stands across the street's end."""
+  """Yields stretches along both sides, and what closes the street's end."""
   for side in street.sides:
     for near, far in street.blocks:
       while near < far:
@@ -65,7 +65,7 @@ def _house(x: float, near: float, far: float, kind: str, storeys: int) -> Item:
 def _sample_garden(
   street: Street, side: Side, near: float, far: float, has_house: bool, rng: np.random.Generator
 ) -> Iterator[Item]:
-  """Trees and bushes behind a barrier: small ones before a house, else large ones."""
+  """Trees and bushes behind a barrier: small ones in front of a house, otherwise large ones."""
   for z in np.arange(near + 1, far - 1, 5.0 if near < 50 else 10.0):
     tall = rng.uniform(3.5, 5.5) if has_house else rng.uniform(5.5, 10)
     place = {"x": side.frontage + side.sign * rng.uniform(1.5, 4), "z": z, "tall": tall}
@@ -75,7 +75,7 @@ def _sample_garden(
       draw = functools.partial(greenery.draw_conifer, **place)
     elif has_house and other < 0.4:
       draw = functools.partial(greenery.draw_bush, autumn=street.autumn, **place)
-    # Nearer than the house and the trees behind, farther than the barrier.
+    # Closer than the house and the trees behind, farther than the barrier.
     yield Item(near - 0.09 + (z - near) * 1e-3, draw, frontage=True)
 
 

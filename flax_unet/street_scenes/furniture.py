@@ -40,7 +40,7 @@ def draw_post(
 
 
 def draw_lamp_post(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
-  """Draws a lamp post whose arm reaches over the street."""
+  """Draws a lamp post with an arm over the street."""
   height, width = rng.uniform(6.5, 9), rng.uniform(0.2, 0.27)
   draw_post(canvas, x, z, height, width, rng)
   plane, arm = upright(x, z), -np.sign(x) * rng.uniform(1.2, 2.2)
@@ -49,7 +49,7 @@ def draw_lamp_post(canvas: Canvas, x: float, z: float, rng: np.random.Generator)
 
 
 def draw_wall(canvas: Canvas, x: float, near: float, far: float, rng: np.random.Generator) -> None:
-  """Draws a free-standing wall along the street, of large stones, with a coping."""
+  """Draws a free-standing wall of large stones along the street, with a coping."""
   height = rng.uniform(1.3, 2.4)
   color = pick(_STONES, rng, 0.18)
   length = rng.uniform(0.7, 1.1)
@@ -66,8 +66,8 @@ class Fence:
   Attributes:
     height: metres.
     color: RGB of bars, planks or panels.
-    period: distance of bars or planks, metres.
-    gap: share of it that is open.
+    period: spacing of bars or planks, metres.
+    gap: share of the period that is open.
     stripes: RGB of slanting warning stripes, or None.
   """
 
@@ -79,7 +79,7 @@ class Fence:
 
 
 def sample_fence(rng: np.random.Generator) -> Fence:
-  """Draws the look of a fence: iron bars, planks, panels, or boards round a building site."""
+  """Draws the look of a fence at random: iron bars, planks, panels, or building-site boards."""
   height, kind = rng.uniform(1.1, 1.8), rng.integers(4)
   if kind == 0:
     return Fence(height, pick(_STEEL, rng) * 0.6, period=0.36, gap=0.45)
@@ -93,7 +93,7 @@ def sample_fence(rng: np.random.Generator) -> Fence:
 def draw_fence(
   canvas: Canvas, x: float, near: float, far: float, look: Fence, rng: np.random.Generator
 ) -> None:
-  """Draws a fence along the street: what one sees through it is labelled fence too."""
+  """Draws a fence along the street; its gaps are labelled fence, too."""
   del rng
   plane, whole = along_street(x), rectangle(near, 0, far, look.height)
 
@@ -117,7 +117,7 @@ def draw_fence(
 
 
 def draw_box(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
-  """Draws a small thing that is fixed, as a cabinet ("static"), or is not, as a bin ("dynamic")."""
+  """Draws a small thing: fixed, like a cabinet ("static"), or movable, like a bin ("dynamic")."""
   label = "static" if rng.random() < 0.6 else "dynamic"
   color = pick(_BINS, rng)
   length, height = rng.uniform(0.5, 1.0), rng.uniform(0.8, 1.4)

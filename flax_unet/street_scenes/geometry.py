@@ -1,8 +1,8 @@
-"""Where things are: a pinhole camera, planes in the world, places on the ground, outlines.
+"""Geometry: a pinhole camera, planes in the world, places on the ground, outlines.
 
-World coordinates are metres: x to the right, y up, z away from the camera; the origin lies on the
-ground below the camera, which looks along z. Everything drawn lies on some `Plane`, and has an
-outline in that plane's own coordinates (u, v).
+World coordinates are in metres: x to the right, y up, z away from the camera; the origin is on the
+ground below the camera, which looks along z. Everything drawn lies on a `Plane` and has an outline
+in the coordinates (u, v) of that plane.
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ RIGHT: Vector = (1.0, 0.0, 0.0)
 UP: Vector = (0.0, 1.0, 0.0)
 AWAY: Vector = (0.0, 0.0, 1.0)
 
-# A side view to be extruded: (along, height) in metres by the name of the edge that starts there,
-# counter-clockwise when the front is to the right.
+# A side view to extrude: (along, height) in metres by the name of the edge that starts there,
+# counter-clockwise with the front to the right.
 Profile = Mapping[str, tuple[float, float]]
 
 
@@ -31,8 +31,8 @@ class Camera:
     height, width: of the canvas, pixels.
     eye: height of the camera above the ground, metres.
     focal: focal length in canvas widths.
-    vanishing: where the street vanishes, as fractions of the canvas' width and height. Off the
-      centre it stands for a camera that is turned by a few degrees.
+    vanishing: the vanishing point of the street, as fractions of the canvas' width and height. Off
+      the centre it mimics a camera that is rotated by a few degrees.
   """
 
   height: int
@@ -58,7 +58,7 @@ class Camera:
 
 @dataclasses.dataclass(frozen=True)
 class Plane:
-  """A plane in the world: `origin + u * across + v * up`, the two axes of length 1."""
+  """A plane in the world: `origin + u * across + v * up`, with unit axes."""
 
   origin: Vector
   across: Vector
@@ -66,7 +66,7 @@ class Plane:
 
   @functools.cached_property
   def normal(self) -> Vector:
-    """The direction that the plane faces, of length 1."""
+    """The unit normal of the plane."""
     (a, b, c), (d, e, f) = self.across, self.up
     return b * f - c * e, c * d - a * f, a * e - b * d
 
@@ -76,18 +76,18 @@ class Plane:
     return np.array(axes).T
 
   def faces(self, camera: Camera) -> bool:
-    """Whether the side that the normal points to is seen."""
+    """Whether the camera sees the side that the normal points to."""
     (x, y, z), (a, b, c) = self.origin, self.normal
     return b * camera.eye > a * x + b * y + c * z
 
 
 def nearest_in_view(x: float) -> float:
-  """The depth from which on a camera that looks straight along the street sees a point at `x`."""
+  """The depth from which a camera looking straight along the street sees a point at `x`."""
   return abs(x) * 2 * Camera.focal
 
 
 def upright(x: float, z: float, y: float = 0.0) -> Plane:
-  """The vertical plane through a point that is parallel to the picture."""
+  """The vertical plane through a point, parallel to the image plane."""
   return Plane((x, y, z), RIGHT, UP)
 
 
@@ -103,7 +103,7 @@ def level(y: float = 0.0) -> Plane:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-  """Where an object stands, and where it heads: yaw 0 is away from the camera, pi / 2 right."""
+  """Where an object stands, and its heading: yaw 0 is away from the camera, pi / 2 right."""
 
   x: float
   z: float
@@ -111,16 +111,16 @@ class Place:
 
   @functools.cached_property
   def forward(self) -> Vector:
-    """The direction along the ground in which it is seen, of length 1."""
+    """The unit vector along the ground in which it is seen."""
     return math.sin(self.yaw), 0.0, math.cos(self.yaw)
 
   @functools.cached_property
   def right(self) -> Vector:
-    """The direction to the right of `forward`, of length 1."""
+    """The unit vector to the right of `forward`."""
     return math.cos(self.yaw), 0.0, -math.sin(self.yaw)
 
   def point(self, aside: float, ahead: float, height: float) -> Vector:
-    """The point that far to the object's right, before its centre, and above the ground."""
+    """The point this far to the object's right, in front of its centre, and above the ground."""
     (a, _, b), (c, _, d) = self.right, self.forward
     return self.x + aside * a + ahead * c, height, self.z + aside * b + ahead * d
 
@@ -187,7 +187,7 @@ def ellipse(u: float, v: float, radius_u: float, radius_v: float, corners: int =
 
 
 def stroke(start: tuple[float, float], stop: tuple[float, float], width: float) -> np.ndarray:
-  """Outline `[4, 2]` of a straight stroke between two points."""
+  """Outline `[4, 2]` of a straight line between two points."""
   (u0, v0), (u1, v1) = start, stop
   length = max(math.hypot(u1 - u0, v1 - v0), 1e-6)
   du, dv = (v0 - v1) / length * width / 2, (u1 - u0) / length * width / 2

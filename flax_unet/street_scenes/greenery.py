@@ -40,7 +40,7 @@ def draw_tree(
   trunk = np.array([(-thick, 0), (thick, 0), (0.6 * thick, top), (-0.6 * thick, top)])
   canvas.paint(plane, trunk, rough(pick(_BARK, rng), 0.2, 0.06, x), "vegetation")
   clumps = [(0.0, middle, spread)]
-  # Far away one clump does; near, smaller ones before it give the crown its depth.
+  # Far away one clump is enough; nearby, smaller ones in front give the crown depth.
   for angle in rng.uniform(0, 2 * np.pi, 4)[: 4 if z < 30 else 2 if z < 60 else 0]:
     u, v = 0.5 * spread * np.cos(angle), middle + 0.12 * tall * np.sin(angle)
     clumps.append((u, v, spread * rng.uniform(0.5, 0.7)))
@@ -67,7 +67,7 @@ def draw_conifer(canvas: Canvas, x: float, z: float, tall: float, rng: np.random
 def draw_bush(
   canvas: Canvas, x: float, z: float, tall: float, autumn: bool, rng: np.random.Generator
 ) -> None:
-  """Draws a bush that reaches the ground, half as tall as a tree would be there."""
+  """Draws a bush that reaches the ground, half as tall as a tree."""
   outline = blob(rng, 0, 0.22 * tall, 0.35 * tall, 0.25 * tall, 0.08)
   outline[:, 1] = np.maximum(outline[:, 1], 0)
   texture = leaves(_leaf_color(rng, autumn), 0.25 * tall, 0.3 * tall, rng.uniform(0, 100))
@@ -75,7 +75,7 @@ def draw_bush(
 
 
 def draw_hedge(canvas: Canvas, x: float, near: float, far: float, rng: np.random.Generator) -> None:
-  """Draws a cut hedge along the street, 1 to 2 m high."""
+  """Draws a trimmed hedge along the street, 1 to 2 m high."""
   height = rng.uniform(1.0, 2.0)
   texture = leaves(_leaf_color(rng, False), 0.7 * height, 0.5, rng.uniform(0, 100))
   place = Place(x + np.sign(x) * 0.5, (near + far) / 2)

@@ -14,7 +14,7 @@ _KERB_HEIGHT, _KERB_WIDTH = 0.12, 0.16
 
 
 def draw_ground(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
-  """Paints all that is flat, from what lies below to what lies above."""
+  """Paints everything flat, from bottom to top."""
   _draw_land(canvas, street, rng)
   road = asphalt(rng.uniform(72, 122) + rng.normal(0, 3, 3), rng.uniform(0, 50))
   _strip(canvas, street.left.kerb, street.right.kerb, road, "road", NEAR, street.end)
@@ -53,7 +53,7 @@ def _lawn(rng: np.random.Generator) -> Texture:
 
 
 def _draw_land(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
-  """What lies beyond the pavements, and beyond the street's end: grass, gravel or paving."""
+  """The area beyond the pavements and the street's end: grass, gravel or paving."""
   land = {
     "terrain": _lawn(rng),
     "ground": rough(np.array([150, 142, 130]) * rng.uniform(0.8, 1.1), 0.08, 0.06),
@@ -65,7 +65,7 @@ def _draw_land(canvas: Canvas, street: Street, rng: np.random.Generator) -> None
 
 
 def _draw_crossing_streets(canvas: Canvas, street: Street, road: Texture) -> None:
-  """The street that crosses, and the one at the end."""
+  """The crossing street, and the one at the end."""
   _strip(canvas, -200, 200, road, "road", street.end, street.end + 9)
   if street.crossing is not None:
     near, far = street.crossing
@@ -81,7 +81,7 @@ def _draw_zebra(canvas: Canvas, street: Street) -> None:
 
 
 def _draw_mends(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
-  """Mended asphalt and manholes."""
+  """Asphalt patches and manholes."""
   for _ in range(rng.integers(1, 5)):
     x, z = rng.uniform(street.left.kerb, street.right.kerb), rng.uniform(5, 30)
     mend = rectangle(x, z, x + rng.uniform(0.5, 1.6), z + rng.uniform(1, 9))
@@ -95,7 +95,7 @@ def _draw_mends(canvas: Canvas, street: Street, rng: np.random.Generator) -> Non
 def _draw_parking(
   canvas: Canvas, side: Side, near: float, far: float, rng: np.random.Generator
 ) -> None:
-  """Bays along the kerb, divided by lines, and sometimes paved."""
+  """Parking bays along the kerb, separated by lines, and sometimes paved."""
   inner = side.kerb - side.sign * side.parking
   if side.paved_parking:
     color = slabs(np.array([128, 120, 114]) * rng.uniform(0.8, 1.1), 0.3)
@@ -167,7 +167,7 @@ def _draw_lines(canvas: Canvas, street: Street, rng: np.random.Generator) -> Non
 
 
 def _draw_shade(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
-  """The shade of the houses on the side of the sun, as far as it reaches onto the street."""
+  """The shadow that houses on the sunny side cast onto the street."""
   sun, strength = canvas.weather.sun, float(canvas.weather.sunlight.mean())
   side = street.right if sun[0] > 0 else street.left
   factor, z = 1 - 0.5 * strength, NEAR

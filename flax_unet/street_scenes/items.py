@@ -14,7 +14,7 @@ class Item(NamedTuple):
   Attributes:
     depth: z of its near end, metres.
     draw: draws it, called as `draw(canvas, rng=rng)`.
-    frontage: whether it lines the street, where it hides nothing that stands on the street.
+    frontage: whether it lines the street, where it never hides anything on the street.
   """
 
   depth: float

@@ -17,7 +17,7 @@ _CAB_LENGTH = 2.1
 
 
 def draw_truck(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
-  """Draws a truck: a cab, and behind it a plain box, high above the wheels."""
+  """Draws a truck: a cab, and a plain box behind it, high above the wheels."""
   length, width, height = rng.uniform(7, 9), 2.45, rng.uniform(3.2, 3.8)
   cab_color, cargo_color, stripe = pick(_CABS, rng), pick(_CARGO, rng), pick(_CABS, rng)
   axles = (0.33 * length, -0.2 * length, -0.36 * length)
@@ -40,7 +40,7 @@ def draw_truck(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
 
 
 def _draw_cab(canvas, place: Place, nose, width, color) -> None:
-  """The cab, whose front is `nose` metres before the truck's middle."""
+  """The cab, whose front is `nose` metres ahead of the truck's middle."""
   back = nose - _CAB_LENGTH
   profile = {
     "under": (back, 0.45),
@@ -132,7 +132,7 @@ def _draw_bus_front(canvas, plane: Plane, height) -> None:
 
 
 def _draw_bus_rear(canvas, plane: Plane, height, color) -> None:
-  """A window high up, the line number, the grille of the engine, upright tail lights."""
+  """A high window, the line number, the engine grille, upright tail lights."""
   canvas.paint(plane, rectangle(-1.05, 1.75, 1.05, 2.65), GLASS)
   canvas.paint(plane, rectangle(-0.9, 2.1, 0.0, 2.55), GLASS + 40)
   canvas.paint(plane, rectangle(-0.4, height - 0.38, 0.4, height - 0.1), AMBER, glow=True)
@@ -144,7 +144,7 @@ def _draw_bus_rear(canvas, plane: Plane, height, color) -> None:
 
 
 def _draw_bus_side(canvas, plane: Plane, half, height, color, band) -> None:
-  """Windows from end to end, pillars between them, doors, and a band of a second colour."""
+  """Windows from end to end with pillars between them, doors, and a band in a second colour."""
   top = height - 0.5
   canvas.paint(plane, rectangle(-half, 0.32, half, 0.62), band)
   canvas.paint(plane, rectangle(0.25 - half, 1.3, half - 0.1, top), GLASS)

@@ -1,4 +1,4 @@
-"""People: standing and walking, and the figures that sit on two-wheelers."""
+"""People: standing, walking, and riding two-wheelers."""
 
 from collections.abc import Callable
 
@@ -20,14 +20,14 @@ _CLOTHES = np.array([
 _TROUSERS = np.array([
   (30, 32, 38), (40, 50, 80), (56, 76, 124), (62, 54, 48),
 ], float)  # fmt: skip
-# What cyclists and motorcyclists wear to be seen.
+# High-visibility clothing of cyclists and motorcyclists.
 _VESTS = np.array([(206, 230, 60), (246, 134, 40), (236, 226, 80)], float)
 _SHOES = (30, 28, 28)
 _VISOR = (26, 28, 32)
 
-# Shoulders and chest of somebody 1 m tall who stands; the hem comes below them.
+# Shoulders and chest of a standing person 1 m tall; the hem comes below them.
 _CHEST = [(0.095, 0.6), (0.14, 0.79), (0.06, 0.835), (-0.06, 0.835), (-0.14, 0.79), (-0.095, 0.6)]
-# The back of somebody who sits, in metres above the seat.
+# The back of a seated person, in metres above the seat.
 _BACK = np.array([
   (-0.16, -0.08), (0.16, -0.08), (0.17, 0.3), (0.24, 0.5), (0.1, 0.58), (-0.1, 0.58),
   (-0.24, 0.5), (-0.17, 0.3),
@@ -77,7 +77,7 @@ def draw_person(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
 def _paint_arm(
   paint: Brush, sign: int, swing: float, facing: int, color: np.ndarray, skin: np.ndarray
 ) -> None:
-  """An arm of two strokes on one side, with a hand at its end."""
+  """An arm on one side, made of two strokes with a hand at the end."""
   shoulder, elbow = (sign * 0.13, 0.8), (sign * (0.16 + swing), 0.6)
   hand = (sign * (0.165 + 1.5 * swing * facing), 0.45)
   paint(stroke(shoulder, elbow, 0.06), color)
@@ -86,7 +86,7 @@ def _paint_arm(
 
 
 def _sample_rider_colors(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-  """The same for a rider: most wear something bright."""
+  """The same for a rider; most wear something bright."""
   skin, hair, top, legs = _sample_colors(rng)
   vest = pick(_VESTS, rng)
   return skin, hair, vest if rng.random() < 0.85 else top, legs
@@ -106,9 +106,9 @@ def draw_rider_aside(
   Args:
     canvas: where to draw.
     plane: the two-wheeler's own plane, with u forward.
-    hips: (u, v) in metres, where the two-wheeler holds the rider.
-    hands: likewise.
-    foot: likewise.
+    hips: (u, v) in metres of the seat.
+    hands: (u, v) of the handlebar.
+    foot: (u, v) of the foot.
     helmet: whether a full helmet hides the head.
     rng: source of colours.
   """
@@ -141,7 +141,7 @@ def draw_rider_aside(
 def draw_rider_from_behind(
   canvas: Canvas, plane: Plane, seat: float, helmet: bool, rng: np.random.Generator
 ) -> None:
-  """Draws a rider as seen from behind or from the front, on a seat at a height in metres."""
+  """Draws a rider as seen from behind or from the front; the seat height is in metres."""
   skin, hair, top, legs = _sample_rider_colors(rng)
 
   def paint(outline, color):

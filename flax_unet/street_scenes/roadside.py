@@ -1,4 +1,4 @@
-"""What stands on the pavement: lamp posts, trees, signs, traffic lights, railings, small things."""
+"""Things on the pavement: lamp posts, trees, signs, traffic lights, railings, small things."""
 
 import functools
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from flax_unet.street_scenes.street import Side, Street
 
 
 def sample_roadside(street: Street, rng: np.random.Generator) -> Iterator[Item]:
-  """Yields what stands along both kerbs."""
+  """Yields the things along both kerbs."""
   for side in street.sides:
     yield from _sample_posts(street, side, rng)
     yield from _sample_trees(street, side, rng)
@@ -20,7 +20,7 @@ def sample_roadside(street: Street, rng: np.random.Generator) -> Iterator[Item]:
 
 
 def _edge(side: Side) -> float:
-  """The x of the row in which posts stand."""
+  """The x of the row of posts."""
   return side.kerb + side.sign * 0.5
 
 
@@ -63,7 +63,7 @@ def _sample_small_things(side: Side, rng: np.random.Generator) -> Iterator[Item]
 
 
 def _sample_railing(x: float, rng: np.random.Generator) -> Iterator[Item]:
-  """A railing, panel by panel: each is short enough to be painted in its turn."""
+  """A railing in panels, each short enough to be painted at its own depth."""
   near, panels = nearest_in_view(x) + rng.uniform(-4, 5), rng.integers(2, 6)
   look = furniture.sample_fence(rng)
   for z in near + 2.5 * np.arange(panels):

@@ -1,4 +1,4 @@
-"""A whole scene: sky, ground, all that stands on it, and the car that carries the camera."""
+"""A whole scene: sky, ground, everything that stands on it, and the car with the camera."""
 
 import numpy as np
 
@@ -15,18 +15,18 @@ from flax_unet.street_scenes.street import sample_street
 from flax_unet.street_scenes.traffic import sample_traffic
 from flax_unet.street_scenes.weather import sample_weather
 
-_SUPERSAMPLING = 2  # canvas pixels per picture pixel, along either axis
+_SUPERSAMPLING = 2  # canvas pixels per image pixel, along either axis
 
 
 def draw_street_scene(
   rng: np.random.Generator, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Draws one picture and its labels.
+  """Draws one image and its label.
 
   Args:
-    rng: decides everything; the same state gives the same scene at every resolution.
-    height: of the picture, in pixels.
-    width: of the picture, in pixels; meant to be twice the height.
+    rng: determines everything; the same state gives the same scene at every resolution.
+    height: of the image, in pixels.
+    width: of the image, in pixels; meant to be twice the height.
 
   Returns:
     image uint8 `[height, width, 3]`, RGB, and Cityscapes label ids uint8 `[height, width]`.
@@ -53,7 +53,7 @@ def draw_street_scene(
 
 
 def _draw_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
-  """Paints the bonnet of the camera's own car along the lower edge ("ego vehicle")."""
+  """Paints the bonnet of the car with the camera along the lower edge ("ego vehicle")."""
   height, width = canvas.label.shape
   color = rng.uniform(20, 150) + rng.normal(0, 5, 3)
   edge, first = rng.uniform(0.91, 0.96), int(0.9 * height)

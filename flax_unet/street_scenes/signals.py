@@ -31,7 +31,7 @@ def draw_traffic_light(canvas: Canvas, x: float, z: float, rng: np.random.Genera
 
 
 def _draw_signal(canvas: Canvas, x: float, z: float, base: float, lit: int) -> None:
-  """A dark box with three lamps, of which one is lit, on a pale back plate."""
+  """A dark box with three lamps, one of them lit, on a pale back plate."""
   plane = upright(x, z)
   plate = rectangle(-0.34, base - 0.1, 0.34, base + 1.34)
   canvas.paint(plane, plate, (198, 198, 194), "traffic light")
@@ -50,7 +50,7 @@ def draw_sign(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> N
 
 
 def _draw_plate(canvas: Canvas, plane: Plane, rng: np.random.Generator) -> None:
-  """One of the plates below, its middle at the plane's origin."""
+  """One of the plates below, centred at the plane's origin."""
 
   def paint(outline, color):
     canvas.paint(plane, outline, color, "traffic sign")
@@ -68,7 +68,7 @@ def _paint_limit(paint: Brush, rng: np.random.Generator) -> None:
 
 
 def _paint_triangle(paint: Brush, rng: np.random.Generator) -> None:
-  """A warning, or upside down, the order to give way."""
+  """A warning sign or, upside down, a give-way sign."""
   is_warning = rng.random() < 0.6
   flip = 1 if is_warning else -1
   triangle = np.array([(-0.48, -0.4), (0.48, -0.4), (0.0, 0.44)]) * (1, flip)

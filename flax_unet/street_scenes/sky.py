@@ -9,10 +9,10 @@ from flax_unet.street_scenes.textures import noise
 
 
 def draw_sky(canvas: Canvas) -> None:
-  """Fills the canvas above the horizon: a sky that pales downwards, and clouds at one height."""
+  """Fills the canvas above the horizon: a sky that fades downwards, and clouds at one height."""
   weather, camera = canvas.weather, canvas.camera
   horizon = int(np.ceil(camera.vanishing[1] * camera.height)) + 1
-  # Clouds are soft: a few pixels are enough, whatever the canvas' size.
+  # Clouds are soft: a few pixels are enough for any canvas size.
   rows, columns = np.mgrid[:96, :256].astype(np.float32)
   elevation = np.maximum(
     camera.vanishing[1] * (95.5 - rows) / 96 * camera.height / camera.width / camera.focal, 0.012

@@ -30,8 +30,8 @@ def draw_solid(
   """Paints the visible faces of an extruded profile.
 
   Returns:
-    The planes of the faces that were painted by name ("left", "right", or that of an edge), for
-    the details on them.
+    The planes of the painted faces by name ("left", "right", or the name of an edge), for details
+    on them.
   """
   faces = {}
   for name, plane, outline in visible_faces(canvas.camera, place, profile, width):
@@ -54,14 +54,14 @@ def draw_wheels(
 def draw_tyres(
   canvas: Canvas, place: Place, axle: float, width: float, radius: float, label: str
 ) -> None:
-  """Paints the pair of tyres that is seen below a vehicle's end."""
+  """Paints the pair of tyres that show below a vehicle's front or rear."""
   plane, tyre = place.end(axle), 0.85 * radius
   for left in (0.04 - width / 2, width / 2 - 0.04 - tyre):
     canvas.paint(plane, rectangle(left, 0, left + tyre, radius * 1.4), (22, 22, 24), label)
 
 
 def draw_shadow(canvas: Canvas, place: Place, length: float, width: float, height: float) -> None:
-  """Darkens the ground below an object, and where it keeps the sun away."""
+  """Darkens the ground below an object, and where it casts a shadow."""
   x, y, z = canvas.weather.sun
   strength = float(canvas.weather.sunlight.mean())
   if strength > 0.1:

@@ -1,4 +1,4 @@
-"""The street's plan: lanes, kerbs, pavements, and what lines it; all in metres."""
+"""The street's plan: lanes, kerbs, pavements, and what lines it, all in metres."""
 
 import dataclasses
 
@@ -14,11 +14,11 @@ class Side:
   Attributes:
     sign: -1 left, 1 right.
     kerb: x of the kerb.
-    frontage: x where pavement ends and houses, walls and gardens begin.
-    parking: width of the parking bays before the kerb; 0 without.
-    paved_parking: whether the bays are paved, and so no part of the road.
-    verge: width of the strip of grass; 0 without.
-    verge_at_kerb: whether that strip lies at the kerb, else at the frontage.
+    frontage: x where the pavement ends and houses, walls and gardens begin.
+    parking: width of the parking bays along the kerb; 0 if there are none.
+    paved_parking: whether the bays are paved, and so not part of the road.
+    verge: width of the grass strip; 0 if there is none.
+    verge_at_kerb: whether the grass strip is at the kerb rather than at the frontage.
   """
 
   sign: int
@@ -31,7 +31,7 @@ class Side:
 
   @property
   def walk(self) -> float:
-    """The x of the middle of what pedestrians have."""
+    """The x of the middle of the space for pedestrians."""
     low, high = abs(self.kerb), abs(self.frontage)
     if self.verge_at_kerb:
       low += self.verge
@@ -42,19 +42,19 @@ class Side:
 
 @dataclasses.dataclass(frozen=True)
 class Street:
-  """The plan of a street that is straight and that the camera drives along, in its right half.
+  """The plan of a straight street; the camera drives along its right half.
 
   Attributes:
     kind: "city", "suburb" or "avenue".
     left, right: the two sides.
-    lanes: x of the middle of each lane, with the direction: 1 away from the camera, -1 towards it.
+    lanes: x of the middle of each lane, and its direction: 1 away from the camera, -1 towards it.
     lane_lines: x of the lines between lanes.
     middle: x of the line between the directions.
     crossing: z where a crossing street begins and ends, or None.
-    zebra: whether there are zebra stripes before it.
-    track: x of the middle of a tram's track, or None.
-    land: label of what lies beyond the pavements: "terrain", "ground" or "sidewalk".
-    end: z where the street ends at another.
+    zebra: whether there are zebra stripes in front of it.
+    track: x of the middle of a tram track, or None.
+    land: label of the area beyond the pavements: "terrain", "ground" or "sidewalk".
+    end: z where the street ends at another one.
     autumn: whether some trees have turned.
   """
 
@@ -78,7 +78,7 @@ class Street:
 
   @property
   def blocks(self) -> tuple[tuple[float, float], ...]:
-    """Stretches (near, far) of z between crossing streets."""
+    """The stretches (near, far) of z between crossing streets."""
     if self.crossing is None:
       return ((NEAR, self.end),)
     return (NEAR, self.crossing[0]), (self.crossing[1], self.end)
@@ -88,7 +88,7 @@ def sample_street(rng: np.random.Generator) -> Street:
   """Draws the plan of a street."""
   kind = rng.choice(["city", "suburb", "avenue"], p=[0.4, 0.35, 0.25])
   lane = rng.uniform(3.0, 3.5)
-  drift = rng.uniform(-0.4, 0.4)  # the camera is not quite in the middle of its lane
+  drift = rng.uniform(-0.4, 0.4)  # the camera is not exactly in the middle of its lane
   ours = 1 + (rng.random() < 0.25)
   theirs = 1 + (rng.random() < 0.3)
   middle = -lane / 2 + drift
@@ -124,7 +124,7 @@ def sample_street(rng: np.random.Generator) -> Street:
 def _sample_side(
   sign: int, edge: float, kind: str, may_park: bool, rng: np.random.Generator
 ) -> Side:
-  """Draws one side, outwards from the edge of the lanes."""
+  """Draws the plan of one side, outwards from the edge of the lanes."""
   parking = rng.uniform(2.0, 2.3) if may_park and rng.random() < 0.55 else 0.0
   green = {"city": 0.2, "suburb": 0.6, "avenue": 0.7}[kind]
   verge = rng.uniform(1.0, 2.8) if rng.random() < green else 0.0

@@ -1,7 +1,7 @@
 """Surfaces: functions from places on a plane, in metres, to colours.
 
-They are evaluated pixel by pixel, so the same wall looks the same at every resolution. Whatever is
-random about them comes from two fixed, periodic tables of noise, and from where in them they start.
+They are evaluated pixel by pixel, so the same wall looks the same at every resolution. All
+randomness comes from two fixed, periodic noise tables, and from the offset into them.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 
 from flax_unet.street_scenes.colors import Color
 
-# Places (u, v) on a plane, in metres, `[pixels]` each, to RGB `[pixels, 3]`.
+# Maps places (u, v) on a plane, in metres, `[pixels]` each, to RGB `[pixels, 3]`.
 Texture = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _SIZE = 256  # entries of the tables along either axis
@@ -39,14 +39,14 @@ def noise(u: np.ndarray, v: np.ndarray, grain: float, table: np.ndarray = _CLOUD
 
 
 def per_cell(columns: np.ndarray, rows: np.ndarray, salt: int = 0) -> np.ndarray:
-  """A random number (normal) for every cell of a grid, as one window differs from the next."""
+  """A normal random number for each cell of a grid, for example for each window."""
   return noise(columns + salt, rows + 7 * salt, 1.0, _GRAINY)
 
 
 def tinted(color: Color, brightness: np.ndarray) -> np.ndarray:
-  """A colour at every pixel's own brightness, `[pixels, 3]`.
+  """A colour scaled by the brightness of each pixel, `[pixels, 3]`.
 
-  In memory the pixels of a channel lie side by side: NumPy is slow at inner loops of three.
+  The pixels of a channel are contiguous in memory: NumPy is slow at inner loops of three.
   """
   return (np.asarray(color, np.float32)[:, None] * brightness).T
 
@@ -104,10 +104,10 @@ def slabs(color: Color, size: float, offset: float = 0.0) -> Texture:
 
 def leaves(color: Color, top: float, size: float, offset: float) -> Texture:
   """Foliage: clumps of leaves, light above the height `top`, dark below and in the gaps."""
-  top, size = float(top), float(size)  # NumPy's scalars would turn all into float64
+  top, size = float(top), float(size)  # NumPy scalars would turn everything into float64
 
   def texture(u, v):
-    # Turned out of the upright, the squares of the noise look like leaves.
+    # Rotated, the squares of the noise look like leaves.
     turned_u, turned_v = 0.8 * u + 0.6 * v + offset, 0.8 * v - 0.6 * u
     clumps = noise(turned_u, turned_v, 0.07 * size, _CLUMPED)
     single = noise(turned_v, turned_u, 0.05 * size, _GRAINY)
@@ -132,7 +132,7 @@ def grass(color: Color, offset: float) -> Texture:
 
 
 def asphalt(color: Color, offset: float) -> Texture:
-  """Asphalt: fine grains, stains, and the lighter tracks of wheels along the street."""
+  """Asphalt: fine grains, stains, and lighter wheel tracks along the street."""
 
   def texture(u, v):
     stains = noise(u * 1.5 + offset, v * 0.35, 0.35)

@@ -1,4 +1,4 @@
-"""Who uses the street: moving and parked vehicles, riders, and people on foot."""
+"""Road users: moving and parked vehicles, riders, and people on foot."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -24,9 +24,9 @@ class _User(NamedTuple):
   Attributes:
     draw: draws it.
     length: metres.
-    nearest, farthest: z at which one may be, metres.
-    lane: share of those in a lane.
-    crossing: share of those that come from a crossing street.
+    nearest, farthest: range of z, metres.
+    lane: its relative frequency in a lane.
+    crossing: its relative frequency on a crossing street.
   """
 
   draw: Callable[..., None]
@@ -65,7 +65,7 @@ def _pick_user(shares: list[float], rng: np.random.Generator) -> str:
 
 
 def _sample_lane(street: Street, x: float, yaw: float, rng: np.random.Generator) -> Iterator[Item]:
-  """A queue in one lane; riders keep to no line and may be turning."""
+  """A queue in one lane; riders do not keep in line and may be turning."""
   z = rng.uniform(7, 22)
   while z < min(street.end, 60):
     kind = _pick_user([user.lane for user in _USERS.values()], rng)
@@ -80,7 +80,7 @@ def _sample_lane(street: Street, x: float, yaw: float, rng: np.random.Generator)
 
 
 def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iterator[Item]:
-  """Cars, now and then motorcycles, in the parking bays."""
+  """Cars, and sometimes motorcycles, in the parking bays."""
   x = side.kerb - side.sign * side.parking / 2
   z = nearest_in_view(x) - rng.uniform(0, 6)
   while z < min(street.end, 50):
@@ -95,7 +95,7 @@ def _sample_parked(street: Street, side: Side, rng: np.random.Generator) -> Iter
 
 
 def _sample_walkers(side: Side, rng: np.random.Generator) -> Iterator[Item]:
-  """People on the pavement, and bicycles that lean there."""
+  """People on the pavement, and parked bicycles."""
   for _ in range(rng.poisson(2.0)):
     x = side.walk + rng.normal(0, 0.5)
     z = nearest_in_view(x) + rng.uniform(-0.5, 5)
@@ -109,7 +109,7 @@ def _sample_walkers(side: Side, rng: np.random.Generator) -> Iterator[Item]:
 
 
 def _sample_tram(street: Street, rng: np.random.Generator) -> Iterator[Item]:
-  """A tram of two or three parts, each an item of its own: it is long, and things stand beside."""
+  """A tram of two or three parts, each its own item: it is long, and has things beside it."""
   near, parts = rng.uniform(18, 32), int(rng.integers(2, 4))
   livery = int(rng.integers(1 << 30))
   for part in range(parts):

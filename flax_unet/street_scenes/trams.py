@@ -18,9 +18,9 @@ def draw_tram_part(
   Args:
     canvas: where to draw.
     place: the part's middle.
-    end: 1 for the front, -1 for the rear, 0 for a part between, which carries the pantograph.
-    livery: number that all parts of a tram share, and that decides its colours.
-    rng: not used; everything drawn takes one.
+    end: 1 for the front, -1 for the rear, 0 for a middle part, which carries the pantograph.
+    livery: number shared by all parts of a tram, which determines its colours.
+    rng: not used; all drawing functions take one.
   """
   del rng
   color = np.array([236, 234, 228]) * (0.85 + 0.2 * (livery % 7) / 7)
@@ -57,7 +57,7 @@ def _draw_tram_side(canvas, plane: Plane, half, band) -> None:
 
 
 def _draw_tram_end(canvas, plane: Plane, band, head) -> None:
-  """The face of a tram: one large pane, a line number, lights close together."""
+  """The front of a tram: one large pane, a line number, lights close together."""
   canvas.paint(plane, rectangle(-1.2, 0.25, 1.2, 1.15), band)
   pane = np.array([(-1.08, 1.35), (1.08, 1.35), (0.95, 2.75), (-0.95, 2.75)])
   canvas.paint(plane, pane, (24, 28, 34))

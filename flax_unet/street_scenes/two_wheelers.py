@@ -1,4 +1,4 @@
-"""Bicycles and motorcycles, parked or ridden, from the side or from an end."""
+"""Bicycles and motorcycles, parked or ridden, seen from the side, front or rear."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ _STEEL, _IRON = (146, 148, 152), (64, 64, 68)
 
 
 def _is_seen_aside(place: Place) -> bool:
-  """Whether it is turned so far from our line of sight that its side shows."""
+  """Whether it is turned far enough from the line of sight to show its side."""
   return abs(np.sin(place.yaw)) > 0.45
 
 
@@ -40,7 +40,7 @@ def draw_bicycle(
 
 
 def _draw_bicycle_aside(canvas: Canvas, plane: Plane, color: np.ndarray) -> None:
-  """Two thin wheels that one can see through, and a frame of tubes; all of it is labelled."""
+  """Two thin, see-through wheels and a frame of tubes; all of it is labelled."""
   label, radius = "bicycle", 0.35
   rear, front = (-0.53, radius), (0.55, radius)
   crank, seat, head = (-0.05, 0.3), (-0.22, 0.86), (0.36, 0.88)
@@ -70,7 +70,7 @@ def _between_spokes(hub: tuple[float, float], radius: float) -> Holes:
 
 
 def _draw_bicycle_end(canvas: Canvas, plane: Plane, color: np.ndarray) -> None:
-  """A tyre, and above it fork, saddle and handlebar."""
+  """A tyre with fork, saddle and handlebar above."""
   label = "bicycle"
   canvas.paint(plane, rectangle(-0.05, 0, 0.05, 0.68), _TYRE, label)
   canvas.paint(plane, rectangle(-0.03, 0.6, 0.03, 1.0), color, label)
@@ -122,7 +122,7 @@ def _draw_motorcycle_aside(canvas: Canvas, plane: Plane, color: np.ndarray) -> N
 def _draw_motorcycle_end(
   canvas: Canvas, plane: Plane, color: np.ndarray, from_behind: bool
 ) -> None:
-  """A fat tyre below a body between two cases, handlebar with mirrors, one light."""
+  """A fat tyre below a body with two side cases, handlebar with mirrors, one light."""
   label = "motorcycle"
   body = [(-0.2, 0.4), (0.2, 0.4), (0.27, 0.75), (0.17, 0.98), (-0.17, 0.98), (-0.27, 0.75)]
   canvas.paint(plane, rectangle(-0.12, 0, 0.12, 0.64), _TYRE, label)

@@ -17,7 +17,7 @@ _PAINTS = np.array([
   (62, 66, 72), (30, 32, 36), (24, 24, 28), (36, 54, 96), (52, 76, 120), (132, 26, 30),
   (98, 30, 40), (214, 204, 170), (72, 88, 80), (112, 98, 84),
 ], float)  # fmt: skip
-_DETAILED = 35.0  # metres; farther away, lines and reflections are too fine to be seen
+_DETAILED = 35.0  # metres; farther away, lines and reflections are too fine to see
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +26,9 @@ class _Shape:
 
   Attributes:
     length, width, height: metres.
-    rear_window: where its foot and its top lie, 0 (rear) to 1 (front) of the length.
-    windscreen: likewise, top and foot.
-    belt, bonnet: heights of the windows' lower edge and of the bonnet, shares of the height.
+    rear_window: positions of its foot and top, from 0 (rear) to 1 (front) of the length.
+    windscreen: the same for its top and foot.
+    belt, bonnet: heights of the windows' lower edge and of the bonnet, as shares of the height.
   """
 
   length: float
@@ -73,7 +73,7 @@ def draw_car(canvas: Canvas, place: Place, rng: np.random.Generator) -> None:
 
 
 def _profiles(shape: _Shape, length: float, height: float) -> tuple[Profile, Profile]:
-  """The side views of the body, up to the windows, and of the cabin with the windows."""
+  """The side views of the body below the windows, and of the cabin with the windows."""
   foot_rear, top_rear = ((share - 0.5) * length for share in shape.rear_window)
   top_front, foot_front = ((share - 0.5) * length for share in shape.windscreen)
   base, belt, bonnet = 0.17 * height, shape.belt * height, shape.bonnet * height
@@ -96,7 +96,7 @@ def _profiles(shape: _Shape, length: float, height: float) -> tuple[Profile, Pro
 
 
 def _draw_flank(canvas, plane: Plane, length, height, belt, color) -> None:
-  """Sill, moulding, and the gaps of the doors."""
+  """Sill, moulding, and door gaps."""
   sill = rectangle(-0.46 * length, 0.17 * height, 0.46 * length, 0.23 * height)
   canvas.paint(plane, sill, color * 0.35)
   moulding = rectangle(-0.48 * length, 0.43 * height, 0.48 * length, 0.46 * height)

@@ -1,4 +1,4 @@
-"""Weather: where the light comes from, its colours, clouds, and the air."""
+"""Weather: the direction and colours of the light, clouds, and the air."""
 
 import dataclasses
 import math
@@ -8,17 +8,17 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Weather:
-  """Light and air of one picture.
+  """Light and air of one image.
 
   Attributes:
     sun: unit vector to the sun.
-    sunlight: float `[3]`, what the sun adds to a surface that faces it, as a factor by RGB.
-    skylight: float `[3]`, what every surface gets, as a factor by RGB.
+    sunlight: float `[3]`, RGB factor that the sun adds to a surface facing it.
+    skylight: float `[3]`, RGB factor for every surface.
     zenith, horizon: float `[3]`, RGB of the sky high up and low down.
-    clouds: share of the sky they cover, 0 to 1.
+    clouds: share of the sky that they cover, 0 to 1.
     cloud_color: float `[3]`, RGB.
-    haze: how much of the view is lost in the air, per metre.
-    wind: where in the clouds we are, metres.
+    haze: extinction of the air, per metre.
+    wind: offset into the clouds, metres.
   """
 
   sun: tuple[float, float, float]
@@ -40,7 +40,7 @@ class Weather:
 
 @dataclasses.dataclass(frozen=True)
 class _Kind:
-  """A kind of weather: how often it is drawn, and what `Weather` varies around."""
+  """A kind of weather: its frequency, and the values that `Weather` varies around."""
 
   share: float
   sunlight: float

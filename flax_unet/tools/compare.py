@@ -1,11 +1,11 @@
-"""Puts finished runs side by side.
+"""Compares finished runs side by side.
 
     python -m flax_unet.tools.compare RUN RUN ... [--markdown] [--json=FILE]
 
-Each RUN is the workdir of a finished run. Shows the settings that differ, all scores, the
-difference of the mean IoU with its paired bootstrap interval, and the scores of each class. Runs
-that differ only in their seed are one column, with mean and standard deviation. All differences are
-from the first column.
+Each RUN is the run folder of a finished run. Shows the settings that differ, all scores, the
+difference in mean IoU with its paired bootstrap interval, and the scores of each class. Runs that
+differ only in their seed share a column, with mean and standard deviation. All differences are
+relative to the first column.
 """
 
 import pathlib
@@ -23,7 +23,7 @@ _EVAL = flags.DEFINE_string(
   "eval", None, "The evaluation to compare, such as val (default: all that the runs share)."
 )
 _MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the tables as Markdown.")
-_JSON = flags.DEFINE_string("json", None, "A file for all numbers, such as compared.json.")
+_JSON = flags.DEFINE_string("json", None, "A file to write all numbers to, such as compared.json.")
 
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
@@ -32,7 +32,7 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 def main(argv: Sequence[str]):
   """Runs the program; see above."""
   if len(argv) < 2:
-    raise errors.UserError("no runs: name at least one workdir of a finished run")
+    raise errors.UserError("no runs: name the run folder of at least one finished run")
   folders = [pathlib.Path(folder).expanduser() for folder in argv[1:]]
   names = [_EVAL.value] if _EVAL.value else comparison.shared_evaluations(folders)
   compared = {name: _compare(folders, name) for name in names}
@@ -60,12 +60,12 @@ def _print(tables: Sequence[Table]) -> None:
 
 
 def _columns(compared: Mapping[str, Any]) -> list[str]:
-  """The groups of runs are columns #1, #2 and so on."""
+  """Returns the names of the columns, one per group of runs: #1, #2 and so on."""
   return [f"#{number}" for number, _ in enumerate(compared["groups"], start=1)]
 
 
 def run_tables(compared: Mapping[str, Any]) -> list[Table]:
-  """Title, header and rows of the tables of what was run."""
+  """Returns title, header and rows of the tables of runs and settings."""
   names = _columns(compared)
   runs = [
     (name, ", ".join(item["runs"]), ", ".join(map(_value, item["seeds"])))
@@ -76,13 +76,13 @@ def run_tables(compared: Mapping[str, Any]) -> list[Table]:
     for key, by_group in compared["settings"].items()
   ]
   return [
-    ("Runs", ("", "workdir", "seed"), runs),
+    ("Runs", ("", "run folder", "seed"), runs),
     ("Settings that differ", ("setting", *names), settings),
   ]
 
 
 def score_tables(compared: Mapping[str, Any], suffix: str) -> list[Table]:
-  """Title, header and rows of the tables of an evaluation, the titles with a suffix."""
+  """Returns title (with a suffix), header and rows of the tables of an evaluation."""
   names, titles = _columns(compared), compared["titles"]
   others = [f"{name} - {names[0]}" for name in names[1:]]
   differences = compared["scores"].get("mean_iou", ())[1:]
@@ -98,13 +98,13 @@ def score_tables(compared: Mapping[str, Any], suffix: str) -> list[Table]:
   class_score = titles.get(compared["class_score"], compared["class_score"])
   return [
     (
-      f"Scores on {terminal.counted(compared['pictures'], 'picture')}{suffix}",
+      f"Scores on {terminal.counted(compared['pictures'], 'image')}{suffix}",
       ("score", *names, *others),
       _score_rows(compared["scores"], titles),
     ),
     (
-      f"Difference of the mean IoU{suffix}",
-      ("", "difference", "95 % interval over pictures, paired; does not cover seeds"),
+      f"Difference in mean IoU{suffix}",
+      ("", "difference", "95 % interval over images, paired; does not cover seeds"),
       intervals,
     ),
     (
@@ -118,7 +118,7 @@ def score_tables(compared: Mapping[str, Any], suffix: str) -> list[Table]:
 def _score_rows(
   scores: Mapping[str, Sequence[Mapping[str, float | None]]], titles: Mapping[str, str]
 ) -> list[list[str]]:
-  """A row for each score: its value in each group, then the differences from the first."""
+  """Returns a row for each score: its value in each group, then the differences from the first."""
   return [
     [
       titles.get(name, name.replace("_", " ")),
@@ -130,7 +130,7 @@ def _score_rows(
 
 
 def _spread(mean: float, std: float | None) -> str:
-  """A mean with its standard deviation over seeds, where there is one."""
+  """Formats a mean with its standard deviation over seeds, if there is one."""
   if np.isnan(mean):
     return "-"
   return f"{mean:.4f}" if std is None else f"{mean:.4f} ± {std:.4f}"
@@ -141,7 +141,7 @@ def _signed(value: float) -> str:
 
 
 def _value(value: Any) -> str:
-  """A setting as text."""
+  """Formats a setting."""
   return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -1,15 +1,16 @@
-"""Turns a run's weights into a PyTorch state dict of milesial/Pytorch-UNet, or such into a run.
+"""Converts a run's weights to a PyTorch state dict of milesial/Pytorch-UNet, or back to a run.
 
     python -m flax_unet.tools.convert --workdir=RUN --output=unet.pth [--checkpoint=best]
     python -m flax_unet.tools.convert --input=unet.pth --config=FILE --workdir=NEW_RUN
 
-The file's name tells its format: `.pth` (or `.pt`), or `.safetensors`. The second form makes a run
-of no steps, which `main.py` evaluates, predicts with or trains on, given the same `--config` and
-`--workdir`. To only start training from a file, `--config.init_from=unet.pth` does without.
+The file extension selects the format: `.pth` (or `.pt`), or `.safetensors`. The second form makes a
+run of zero steps that `main.py` can evaluate, predict with or continue to train, given the same
+`--config` and `--workdir`. Just to start training from a file, `--config.init_from=unet.pth` is
+enough.
 
-The logits are equal for equal inputs, and inputs here are normalised by ImageNet's mean and
-standard deviation (`base.normalize`). The public program only divides pictures by 255: in
-PyTorch, normalise before a network from here; a network from there was trained on other inputs.
+The logits are equal for equal inputs. Here, inputs are normalised by ImageNet's mean and standard
+deviation (`base.normalize`); the public program only divides images by 255. So normalise inputs in
+PyTorch for a network from here, and note that a network from there was trained on other inputs.
 """
 
 import pathlib
@@ -20,9 +21,9 @@ from flax_unet import config_flag, errors, terminal
 from flax_unet.run import conversion
 
 _CONFIG = config_flag.define()
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder, such as runs/mine.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run folder, such as runs/mine.")
 _CHECKPOINT = flags.DEFINE_enum(
-  "checkpoint", "newest", ["newest", "best"], "Which checkpoint to write."
+  "checkpoint", "newest", ["newest", "best"], "Which checkpoint to convert."
 )
 _INPUT = flags.DEFINE_string(
   "input", None, "A state dict to read, such as unet.pth; needs --config."

@@ -2,10 +2,10 @@
 
     python -m flax_unet.tools.export --workdir=RUN --output=model.jaxexport [--checkpoint=best]
 
-The file maps pictures, uint8 RGB, to masks and class probabilities; normalisation and parameters
-are inside, see `flax_unet/evaluation/inference/exported.py`. It takes any number of pictures of any
-height and width that the poolings divide, or with `--image_size=512x1024` those of one size.
-`python -m flax_unet.tools.run_exported` predicts files with it.
+The file maps uint8 RGB images to masks and class probabilities. It contains the normalisation and
+the parameters, see `flax_unet/evaluation/inference/exported.py`. It takes any number of images of
+any height and width divisible by the pooling factor, or with `--image_size=512x1024` only images of
+that size. `python -m flax_unet.tools.run_exported` uses it to predict image files.
 """
 
 import pathlib
@@ -15,13 +15,13 @@ from absl import flags
 from flax_unet import errors, terminal
 from flax_unet.run import serving
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder, such as runs/mine.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run folder, such as runs/mine.")
 _CHECKPOINT = flags.DEFINE_enum(
   "checkpoint", "newest", ["newest", "best"], "Which checkpoint to export."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The file to write, such as model.jaxexport.")
 _IMAGE_SIZE = flags.DEFINE_string(
-  "image_size", None, "The only size that the file takes, such as 512x1024."
+  "image_size", None, "The only image size that the file accepts, such as 512x1024."
 )
 
 

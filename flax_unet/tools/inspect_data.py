@@ -1,11 +1,11 @@
-"""Shows what is in the data of an experiment.
+"""Inspects the data of an experiment.
 
     python -m flax_unet.tools.inspect_data --config=configs/cityscapes.py
 
-Reads every example of every split and prints the number of examples, the sizes of pictures, class
-shares, and what cannot be used. Draws the first examples of training as training sees them, after
-its preprocessing and with the run's seed: image | label over image | label. Ends with exit code 1
-where an example cannot be used.
+Reads every example of every split and prints the number of examples, image sizes, class shares, and
+unusable examples. Draws the first training examples as training sees them, after preprocessing and
+with the run's seed: image | label over image | label. Exits with code 1 if an example cannot be
+used.
 """
 
 import functools
@@ -26,7 +26,7 @@ from flax_unet.run import parts, workdir
 
 _CONFIG = config_flag.define()
 _OUTPUT = flags.DEFINE_string(
-  "output", None, "PNG of training examples (default: runs/CONFIG/training_examples.png)."
+  "output", None, "PNG file for training examples (default: runs/CONFIG/training_examples.png)."
 )
 _EXAMPLES = flags.DEFINE_integer("examples", 8, "How many examples to draw.", lower_bound=1)
 
@@ -40,7 +40,7 @@ def main(_):
   dataset = datasets.open_dataset(config.input.data, label_space)
   splits = {}
   for name in _split_names(config, dataset):
-    progress = functools.partial(tqdm.tqdm, desc=name, unit="pictures", leave=False, disable=None)
+    progress = functools.partial(tqdm.tqdm, desc=name, unit="images", leave=False, disable=None)
     source = dataset.split(name)
     splits[name] = inspection.inspect_split(
       source, label_space, functools.partial(progress, total=len(source))
@@ -48,17 +48,17 @@ def main(_):
   print("\n\n".join(data_report.paragraphs(splits, config.input.data.name, label_space)))
   if unusable := sum(facts.unusable for facts in splits.values()):
     raise errors.UserError(
-      f"{unusable} example{'s' * (unusable > 1)} cannot be used, see above: fix the data, or name "
-      "the label space that they have in config.label_space"
+      f"{unusable} example{'s' * (unusable > 1)} cannot be used, see above: fix the data, or set "
+      "config.label_space to the label space of the data"
     )
   source = dataset.split(config.input.data.split)
   examples = _training_examples(source, train_op, config.seed, _EXAMPLES.value)
   path = _write(contact_sheet.draw(examples, label_space))
-  print(f"\nThe first examples of training, as it sees them: {path}")
+  print(f"\nThe first training examples, as training sees them: {path}")
 
 
 def _split_names(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> list[str]:
-  """The splits that the experiment uses, then the others that the data set tells of."""
+  """Returns the splits that the experiment uses, then the others that the data set reports."""
   used = [config.input.data.split, *(part.split for part in config.evals.values())]
   return list(dict.fromkeys([*used, *dataset.fingerprint()["splits"]]))
 
@@ -66,7 +66,7 @@ def _split_names(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -
 def _training_examples(
   source: datasets.Source, op: op_spec.Chain, seed: int, number: int
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-  """The first examples of training: id, image and label."""
+  """Returns the first training examples: id, image and label."""
   devices = jax.local_device_count()
   batches = pipeline.train_batches(
     source, op, batch_size=-(-number // devices) * devices, seed=seed
@@ -80,7 +80,7 @@ def _training_examples(
 
 
 def _write(sheet: np.ndarray) -> pathlib.Path:
-  """Writes an RGB picture as PNG to where the flags say, and returns where that is.
+  """Writes an RGB image as PNG to the path given by the flags, and returns the path.
 
   Raises:
     UserError: it cannot be written.

@@ -1,12 +1,12 @@
-"""Says what a train step needs before the hardware is rented, and whether it fits.
+"""Tells what a train step needs and whether it fits, before you rent the hardware.
 
     python -m flax_unet.tools.plan --config=configs/cityscapes.py --topology=v5e:2x4 --search
 
-Compiles the train step that `main.py` would run, for a TPU topology that need not be there (with
-libtpu: pip install -e '.[tpu]') or for this machine's devices, and lowers it for CUDA. Prints
-the compiler's account of operations and memory; `--search` looks for the largest batch that fits. A
-compilation takes minutes. Needs no data. Does not look at evaluation, which keeps no activations
-for a backward pass but may work on larger pictures.
+Compiles the train step that `main.py` would run, for a TPU topology that need not be present (with
+libtpu: pip install -e '.[tpu]') or for this machine's devices, and lowers it for CUDA. Prints the
+compiler's count of operations and memory; `--search` looks for the largest batch that fits. A
+compilation takes minutes. Needs no data. Does not consider evaluation, which keeps no activations
+for a backward pass but may process larger images.
 """
 
 import os
@@ -26,10 +26,10 @@ _TOPOLOGY = flags.DEFINE_string(
   "topology", None, "A TPU topology, such as v5e:2x4 (default: this machine's devices)."
 )
 _IMAGE_SIZE = flags.DEFINE_string(
-  "image_size", None, "The size of the data's pictures, where training takes them whole: 512x1024."
+  "image_size", None, "The size of the images, if training uses whole ones, such as 512x1024."
 )
 _MEMORY = flags.DEFINE_float(
-  "memory_gib", None, "Memory of a device, in GiB (default: all it has).", lower_bound=0
+  "memory_gib", None, "Memory per device, in GiB (default: all it has).", lower_bound=0
 )
 _SEARCH = flags.DEFINE_bool("search", False, "Look for the largest batch that fits.")
 
@@ -37,7 +37,7 @@ _SEARCH = flags.DEFINE_bool("search", False, "Look for the largest batch that fi
 def main(_) -> int:
   """Runs the program; see above."""
   if _TOPOLOGY.value:
-    jax.config.update("jax_platforms", "cpu")  # leaves this machine's accelerators alone
+    jax.config.update("jax_platforms", "cpu")  # leave this machine's accelerators alone
     devices = chips.topology_devices(_TOPOLOGY.value)
   else:
     devices = jax.devices()
@@ -50,7 +50,7 @@ def main(_) -> int:
 
   per_device = config.input.batch_size // len(devices)
   _print("devices", f"{len(devices)} x {devices[0].device_kind}")
-  _print("pictures", f"{per_device} a device, {plan.image_size[0]} x {plan.image_size[1]} pixels")
+  _print("images", f"{per_device} per device, {plan.image_size[0]} x {plan.image_size[1]} pixels")
   _print("parameters", f"{num_params(plan.state):,}")
   lowered = plan.export("cuda", config.input.batch_size).mlir_module()
   custom = ", ".join(sorted(set(re.findall(r"custom_call @(\w+)", lowered)))) or "none"
@@ -62,13 +62,13 @@ def main(_) -> int:
     total = None
   if _SEARCH.value:
     batch_size = _search(plan, limit, total)
-    _print("largest batch", f"{batch_size} ({batch_size // len(devices)} a device)")
+    _print("largest batch", f"{batch_size} ({batch_size // len(devices)} per device)")
     return 0 if batch_size else 1
   return 0 if total is not None and total <= limit else 1
 
 
 def _image_size(built: parts.Parts) -> tuple[int, int]:
-  """The size of training pictures, by the flag where the configuration does not tell.
+  """Returns the size of training images, from the flag if the configuration does not fix it.
 
   Raises:
     UserError: the flag is missing or malformed, or the network does not take that size.
@@ -81,15 +81,15 @@ def _image_size(built: parts.Parts) -> tuple[int, int]:
   size = built.train_op.output_size(whole)
   if size is None:
     raise errors.UserError(
-      f"config.input.pp = '{built.config.input.pp}' takes pictures in the size that the data have: "
-      "give it with --image_size=HEIGHTxWIDTH"
+      f"config.input.pp = '{built.config.input.pp}' takes images in their original size: give it "
+      "with --image_size=HEIGHTxWIDTH"
     )
   built.check_model(size)
   return size
 
 
 def _memory(device: jax.Device) -> int:
-  """The bytes that a device has; those of a CPU are shared by the devices on it."""
+  """Returns the bytes of memory of a device; the devices on a CPU share its memory."""
   if chip := chips.find(device):
     return chip.memory
   if device.platform == "cpu":
@@ -98,33 +98,33 @@ def _memory(device: jax.Device) -> int:
 
 
 def _print_cost(plan: cost.StepPlan, limit: int) -> int:
-  """Prints what the step costs, and returns the bytes that a device needs."""
+  """Prints the cost of the step, and returns the bytes needed per device."""
   batch_size, devices = plan.parts.config.input.batch_size, len(plan.devices)
   step = plan.cost(batch_size)
-  _print("FLOPs a step", f"{amount(step.flops * devices)}, {amount(step.flops)} a device")
-  _print("arguments", f"{_gib(step.arguments)} a device")
-  _print("temporaries", f"{_gib(step.temporaries)} a device")
-  _print("total", f"{_gib(step.total)} of {_gib(limit)} a device ({step.total / limit:.1%})")
+  _print("FLOPs per step", f"{amount(step.flops * devices)}, {amount(step.flops)} per device")
+  _print("arguments", f"{_gib(step.arguments)} per device")
+  _print("temporaries", f"{_gib(step.temporaries)} per device")
+  _print("total", f"{_gib(step.total)} of {_gib(limit)} per device ({step.total / limit:.1%})")
   _print("fits", "yes" if step.total <= limit else "no")
   if chip := chips.find(plan.devices[0]):
     bounds = step.seconds_at_peak(chip)
     bound = max(bounds, key=bounds.get)
     rate = 1 / bounds[bound]
-    _print("traffic", f"{_gib(step.traffic)} a device and step, by XLA's count")
-    _print("estimate", f"at most {rate:.3g} steps/s ({rate * batch_size:.3g} pictures/s), bound by")
+    _print("traffic", f"{_gib(step.traffic)} per device and step, by XLA's count")
+    _print("estimate", f"at most {rate:.3g} steps/s ({rate * batch_size:.3g} images/s), bound by")
     _print("", f"{bound} at the chip's peak; not measured, a real step is slower")
   return step.total
 
 
 def _search(plan: cost.StepPlan, limit: int, first: int | None) -> int:
-  """Finds the largest batch that fits, and tells of each compilation.
+  """Finds the largest batch that fits, and prints each compilation.
 
   Args:
     plan: the step.
     limit: bytes that a device has.
-    first: bytes that it needs for the configuration's batch; None where that does not fit.
+    first: bytes that it needs for the configured batch; None if that does not fit.
   """
-  unit = len(plan.devices) * plan.parts.config.accumulate_steps  # a part of it has as many pictures
+  unit = len(plan.devices) * plan.parts.config.accumulate_steps  # images in one part of a batch
   start = plan.parts.config.input.batch_size // unit
 
   def bytes_needed(number: int) -> int | None:
@@ -135,7 +135,7 @@ def _search(plan: cost.StepPlan, limit: int, first: int | None) -> int:
     except cost.DoesNotFitError as error:
       print(f"  batch {number * unit}: {error}", file=sys.stderr)
       return None
-    print(f"  batch {number * unit}: {_gib(total)} a device", file=sys.stderr)
+    print(f"  batch {number * unit}: {_gib(total)} per device", file=sys.stderr)
     return total
 
   return unit * cost.largest_batch(bytes_needed, limit, start)

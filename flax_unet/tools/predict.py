@@ -1,4 +1,4 @@
-"""Predicts one's own pictures: `python main.py --mode=predict --images=... --output=...`."""
+"""Predicts your own images: `python main.py --mode=predict --images=... --output=...`."""
 
 import functools
 import pathlib
@@ -19,7 +19,7 @@ from flax_unet.evaluation.inference import mask_files
 from flax_unet.evaluation.inference.prediction import Predictor
 from flax_unet.run import trained
 
-# Maps keys and images uint8 `[height, width, 3]` to keys and masks uint8 `[height, width]`.
+# Maps pairs of key and image uint8 `[height, width, 3]` to key and mask uint8 `[height, width]`.
 _Predictor = Callable[[Iterable[tuple[Any, np.ndarray]]], Iterator[tuple[Any, np.ndarray]]]
 
 
@@ -34,23 +34,23 @@ def predict(
   make_zip: bool,
   overwrite: bool,
 ) -> None:
-  """Predicts pictures with a run's model, as its first evaluation does, and writes masks.
+  """Predicts images with a run's model, as its first evaluation does, and writes masks.
 
-  Pictures that cannot be read are told at the end and stop nothing.
+  Images that cannot be read are skipped and reported at the end.
 
   Args:
     config: the run's configuration.
-    folder: the run's folder.
+    folder: the run folder.
     which: checkpoint, "newest" or "best".
-    pictures: folder, file or pattern, see `picture_files.find`.
-    output: folder for the masks, which are named after the pictures. With several formats, it has a
-      folder for each.
+    pictures: folder, file or pattern of images, see `picture_files.find`.
+    output: folder for the masks, which are named after the images. With several formats, each has
+      its own subfolder.
     formats: of `mask_files.FORMATS`.
-    make_zip: whether to pack the masks of the format `cityscapes` to `cityscapes.zip`.
-    overwrite: whether files that are there already may be replaced.
+    make_zip: whether to pack the masks of the format `cityscapes` into `cityscapes.zip`.
+    overwrite: whether existing files may be replaced.
 
   Raises:
-    UserError: nothing can be predicted, or some pictures could not be.
+    UserError: nothing can be predicted, or some images could not be.
   """
   if not pictures or not output:
     raise errors.UserError("--mode=predict needs --images=FOLDER_OR_PATTERN and --output=FOLDER")
@@ -76,19 +76,19 @@ def write_masks(
   make_zip: bool,
   overwrite: bool,
 ) -> None:
-  """Predicts pictures, and writes masks; see `predict`.
+  """Predicts images, and writes masks; see `predict`.
 
   Args:
-    load: returns what predicts, see `Predictor.__call__`; called when all else is in order.
+    load: returns the predictor, see `Predictor.__call__`; called after all other checks.
     label_space: of the masks.
-    pictures: see `predict`, as what follows.
+    pictures: see `predict`, also for the following.
     output: a folder.
     formats: of `mask_files.FORMATS`.
     make_zip: whether to pack masks.
     overwrite: whether files may be replaced.
 
   Raises:
-    UserError: nothing can be predicted, or some pictures could not be.
+    UserError: nothing can be predicted, or some images could not be.
   """
   output = pathlib.Path(output).expanduser()
   _check_formats(formats, make_zip)
@@ -102,15 +102,15 @@ def write_masks(
   _make_folder(output)
   reader = picture_files.Reader(masks)
   started = time.monotonic()
-  with writer, tqdm.tqdm(total=len(masks), unit="pictures", disable=None) as progress:
+  with writer, tqdm.tqdm(total=len(masks), unit="images", disable=None) as progress:
     for (path, image), mask in predictor(reader):
       writer.write(path, image, mask)
       progress.update()
   seconds = time.monotonic() - started
   predicted = len(masks) - len(reader.failures)
   logging.info(
-    "%s in %.1f s, %.2f a second, %.0f %% of the time waiting for files. Masks are in %s",
-    terminal.counted(predicted, "picture"),
+    "%s in %.1f s, %.2f per second, %.0f %% of the time waiting for files. Masks are in %s",
+    terminal.counted(predicted, "image"),
     seconds,
     predicted / seconds,
     100 * (reader.waited + writer.waited) / seconds,
@@ -120,7 +120,7 @@ def write_masks(
     for reason in reader.failures:
       logging.warning("%s", reason)
     raise errors.UserError(
-      f"{len(reader.failures)} of {terminal.counted(len(masks), 'picture')} could not be "
+      f"{len(reader.failures)} of {terminal.counted(len(masks), 'image')} could not be "
       "predicted, see above" + ("; cityscapes.zip was not written" if make_zip else "")
     )
   if make_zip:
@@ -138,18 +138,18 @@ def _check_formats(formats: Sequence[str], make_zip: bool) -> None:
 
 
 def _find(pictures: str, output: pathlib.Path) -> dict[pathlib.Path, pathlib.Path]:
-  """Finds pictures, and where below the output the mask of each belongs.
+  """Finds images, and the path of each mask relative to the output.
 
   Raises:
     UserError: there are none, or two would have the same mask.
   """
   found = picture_files.find(pictures)
   masks = {path: name.with_suffix(".png") for path, name in found.items()}
-  # What was written into the searched folder before is no picture.
+  # Masks that were written into the searched folder before are not images.
   for path in [path for path in masks if output.resolve() in path.resolve().parents]:
     del masks[path]
   if not masks:
-    raise errors.UserError(f"{pictures}: all pictures are in --output={output}, choose another")
+    raise errors.UserError(f"{pictures}: all images are in --output={output}, choose another")
   first: dict[pathlib.Path, pathlib.Path] = {}
   for path, mask in masks.items():
     if mask in first:
@@ -159,16 +159,16 @@ def _find(pictures: str, output: pathlib.Path) -> dict[pathlib.Path, pathlib.Pat
 
 
 def _check_new(paths: Iterable[pathlib.Path]) -> None:
-  """Refuses to replace files: they might be masks that somebody drew."""
+  """Refuses to replace files, which could be hand-drawn masks."""
   if existing := [path for path in paths if path.exists()]:
     raise errors.UserError(
-      f"{existing[0]}: is there already{f', as are {len(existing) - 1} more' * (len(existing) > 1)}"
+      f"{existing[0]}: already exists{f', as do {len(existing) - 1} more' * (len(existing) > 1)}"
       "; choose another --output, or replace files with --overwrite"
     )
 
 
 def _make_folder(output: pathlib.Path) -> None:
-  """Makes the output's folder, and makes sure that it can be written to."""
+  """Creates the output folder, and makes sure that it is writable."""
   try:
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=output):
@@ -178,7 +178,7 @@ def _make_folder(output: pathlib.Path) -> None:
 
 
 def _load(config: ml_collections.ConfigDict, folder: pathlib.Path, which: str) -> Predictor:
-  """Restores the model of a run; its data need not be at hand."""
+  """Restores the model of a run, without needing its data."""
   found = trained.load(folder, which, config)
   logging.info("Predicting with step %d of %s", found.step, folder)
   return Predictor(

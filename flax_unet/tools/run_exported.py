@@ -1,10 +1,10 @@
-"""Predicts pictures with an exported file, without the run or its configuration.
+"""Predicts images with an exported file, without the run or its configuration.
 
     python -m flax_unet.tools.run_exported --model=model.jaxexport --images='photos/*.jpg' \
         --output=masks --format=color,overlay
 
-Pictures are found and masks written as by `main.py --mode=predict`, which also cuts pictures that
-are too large for one pass into tiles.
+Finds images and writes masks like `main.py --mode=predict`, which can also cut images that are too
+large for one pass into tiles.
 """
 
 import pathlib
@@ -17,7 +17,7 @@ from flax_unet.evaluation.inference import exported
 from flax_unet.tools import predict
 
 _MODEL = flags.DEFINE_string(
-  "model", None, "The file that flax_unet.tools.export wrote, such as model.jaxexport."
+  "model", None, "A file written by flax_unet.tools.export, such as model.jaxexport."
 )
 _IMAGES = flags.DEFINE_string(
   "images", None, "A folder, or a quoted pattern such as 'photos/*.jpg'."
@@ -28,9 +28,9 @@ _OUTPUT = flags.DEFINE_string(
 _FORMAT = flags.DEFINE_list(
   "format", ["label_ids"], "Formats of masks: label_ids, train_ids, color, overlay, cityscapes."
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace masks that are there already.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing masks.")
 _LABEL_SPACE = flags.DEFINE_string(
-  "label_space", None, "Classes, where they are not those of the run: a name, or FILE.csv."
+  "label_space", None, "The classes, if not those of the run: a name, or FILE.csv."
 )
 
 
@@ -40,13 +40,13 @@ def main(_):
   predictor = exported.ExportedPredictor(path)
   try:
     label_space = label_spaces.get(_LABEL_SPACE.value or predictor.label_space)
-  except errors.UserError as error:  # the file of one's own classes may be elsewhere by now
+  except errors.UserError as error:  # the classes file may have moved
     raise errors.UserError(
       f"{error}; name it with --label_space, or give --label_space={predictor.num_classes}_classes"
     ) from error
   if label_space.num_classes != predictor.num_classes:
     raise errors.UserError(
-      f"--label_space={label_space.name} has {label_space.num_classes} classes, {path} "
+      f"--label_space={label_space.name} has {label_space.num_classes} classes, but {path} has "
       f"{predictor.num_classes}"
     )
   predict.write_masks(

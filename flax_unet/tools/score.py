@@ -1,15 +1,14 @@
-"""Scores masks that any program predicted, with the official Cityscapes definitions.
+"""Scores masks predicted by any program, with the official Cityscapes definitions.
 
     python -m flax_unet.tools.score --predictions=DIR --labels=DIR [--instances=DIR]
     python -m flax_unet.tools.score --predictions=DIR --labels=DIR --label_space=FILE.csv
 
-`--labels` is searched for `<city>_<sequence>_<frame>_gtFine_labelIds.png`, `--predictions` for one
-`<city>_<sequence>_<frame>*.png` for each. Where there are no such labels, files of equal names
-belong together, and `--label_suffix=_mask` says what labels have at the end of their names. Masks
-are PNG, TIFF or BMP of the same size, of label ids (predictions with `--prediction_ids=train_ids`:
-of class indices and 255), or of the colours in a classes file. Prints all scores, the audit of what
-else gets called mean IoU, and with `--claim=NUMBER` which of those definitions the number can
-belong to.
+`--labels` is searched for `<city>_<sequence>_<frame>_gtFine_labelIds.png`, and `--predictions` for
+one `<city>_<sequence>_<frame>*.png` for each. Without such labels, files with equal names are
+paired, and `--label_suffix=_mask` gives what label names end with. Masks are PNG, TIFF or BMP files
+of equal size with label ids (with `--prediction_ids=train_ids`, predictions hold class indices and
+255), or with the colours of a classes file. Prints all scores, an audit of what else gets called
+mean IoU, and with `--claim=NUMBER` which of those definitions could give that number.
 """
 
 import pathlib
@@ -28,7 +27,7 @@ from flax_unet.evaluation.report.score_tables import score_tables
 _PREDICTIONS = flags.DEFINE_string(
   "predictions", None, "The folder of predicted masks, such as predictions."
 )
-_LABELS = flags.DEFINE_string("labels", None, "The folder of the true masks, such as gtFine/val.")
+_LABELS = flags.DEFINE_string("labels", None, "The folder of true masks, such as gtFine/val.")
 _INSTANCES = flags.DEFINE_string(
   "instances", None, "The folder of *_gtFine_instanceIds.png, for iIoU."
 )
@@ -39,12 +38,12 @@ _LABEL_SPACE = flags.DEFINE_string(
   "label_space", "cityscapes_19", "The classes to score: a name such as cityscapes_19, or FILE.csv."
 )
 _PREDICTION_IDS = flags.DEFINE_enum(
-  "prediction_ids", "label_ids", ["label_ids", "train_ids"], "What the values of predictions are."
+  "prediction_ids", "label_ids", ["label_ids", "train_ids"], "What prediction values mean."
 )
 _CLAIM = flags.DEFINE_float(
   "claim", None, 'A claimed "mean IoU" to explain, such as 0.967.', 0.0, 1.0
 )
-_JSON = flags.DEFINE_string("json", None, "A file for all numbers, such as scores.json.")
+_JSON = flags.DEFINE_string("json", None, "A file to write all numbers to, such as scores.json.")
 
 
 def main(_):
@@ -62,7 +61,7 @@ def main(_):
   rows, ceilings = audit.definitions(counts.confusions, counts.extra), audit.ceilings(counts.extra)
 
   left_out = f" ({terminal.counted(unused, 'prediction')} without a label left out)" * bool(unused)
-  print(f"{terminal.counted(len(pairs), 'picture')}, {label_space.name}{left_out}\n")
+  print(f"{terminal.counted(len(pairs), 'image')}, {label_space.name}{left_out}\n")
   tables = (segmentation.SCORES, segmentation.CLASS_SCORES)
   print(score_tables(scores, *tables, {"mean_iou": interval}))
   if hint := _numbering_hint(counts.confusions.sum(axis=0), label_space):
@@ -83,7 +82,7 @@ def main(_):
 
 
 def _find_pairs(label_space: LabelSpace) -> tuple[list[scoring.Pair], int]:
-  """Finds the files of every labelled picture, and how many predictions have no label."""
+  """Finds the files of each labelled image, and counts predictions without a label."""
   if _INSTANCES.value and not label_space.instance_classes:
     raise errors.UserError(f"--instances: label space '{label_space.name}' has no instances")
   labels = mask_pairs.find_labels(_path(_LABELS.value), _LABEL_SUFFIX.value)
@@ -101,25 +100,25 @@ def _path(name: str) -> pathlib.Path:
 
 
 class _Progress:
-  """Shows on the terminal how many pictures are done."""
+  """Shows on the terminal how many images are done."""
 
   def __init__(self, total: int):
     self._total = total
 
   def __call__(self, done: int) -> None:
     end = "\n" if done == self._total else ""
-    print(f"\r{done} of {self._total} pictures", end=end, file=sys.stderr, flush=True)
+    print(f"\r{done} of {self._total} images", end=end, file=sys.stderr, flush=True)
 
 
 def _numbering_hint(confusion: np.ndarray, label_space: LabelSpace) -> str | None:
-  """Says so where the predictions look like class indices that were read as label ids."""
+  """Returns a hint if predictions look like class indices that were read as label ids."""
   if _PREDICTION_IDS.value == "train_ids":
     return None
   beyond = label_space.index_to_id >= label_space.num_classes  # ids that are no class index
   if not beyond.any() or confusion[:, :-1][:, beyond].any():
     return None
   return (
-    f"No prediction has an id from {label_space.num_classes} on. If these are class indices, "
+    f"No prediction has an id of {label_space.num_classes} or more. If these are class indices, "
     "score them with --prediction_ids=train_ids."
   )
 

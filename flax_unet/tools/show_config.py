@@ -3,8 +3,8 @@
     python -m flax_unet.tools.show_config --config=FILE[:ARGUMENTS] [--config.KEY=VALUE ...]
     python -m flax_unet.tools.show_config --config=RUN/config.json
 
-A line that starts with `*` is a setting that differs from `flax_unet/base_config.py`; the default
-stands behind it. `--changes` shows only these.
+A line that starts with `*` is a setting that differs from `flax_unet/base_config.py`, followed by
+the default. `--changes` shows only these.
 """
 
 from typing import Any

@@ -1,12 +1,12 @@
-"""Trains a network and evaluates it; or evaluates a run, or predicts with it.
+"""Trains and evaluates a network, or evaluates a run, or predicts with it.
 
     python main.py --config=configs/street_scenes.py
     python main.py --config=configs/cityscapes.py:width=32 --config.lr=0.02 --workdir=runs/half
     python main.py --mode=evaluate --workdir=runs/half --checkpoint=best
     python main.py --mode=predict --workdir=runs/half --images='photos/*.jpg' --output=masks
 
-The same command again resumes a run that was interrupted. Settings of the configuration are
-changed by `--config.KEY=VALUE`; `python -m flax_unet.tools.show_config --config=FILE` lists them.
+Running the same command again resumes an interrupted run. `--config.KEY=VALUE` changes settings of
+the configuration; `python -m flax_unet.tools.show_config --config=FILE` lists them.
 """
 
 import pathlib
@@ -19,10 +19,10 @@ from flax_unet import config_flag, errors, memory
 
 _CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string(
-  "workdir", None, "The run's folder, such as runs/mine (default: runs/CONFIG)."
+  "workdir", None, "The run folder, such as runs/mine (default: runs/CONFIG)."
 )
 _MODE = flags.DEFINE_enum(
-  "mode", "train", ["train", "evaluate", "predict"], "What to do; the last two need --workdir only."
+  "mode", "train", ["train", "evaluate", "predict"], "What to do; the last two only need --workdir."
 )
 _CHECKPOINT = flags.DEFINE_enum(
   "checkpoint", "newest", ["newest", "best"], "Which checkpoint to evaluate or to predict with."
@@ -31,24 +31,24 @@ _IMAGES = flags.DEFINE_string(
   "images", None, "What to predict: a folder, or a quoted pattern such as 'photos/*.jpg'."
 )
 _OUTPUT = flags.DEFINE_string(
-  "output", None, "The folder for predicted masks, or for the report of an evaluation: masks."
+  "output", None, "The folder for predicted masks, or for an evaluation's report, such as masks."
 )
 _FORMAT = flags.DEFINE_list(
   "format",
   ["label_ids"],
   "Formats of masks, such as color,overlay: label_ids, train_ids, color, overlay, cityscapes.",
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace masks that are there already.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing masks.")
 _ZIP = flags.DEFINE_bool(
-  "zip", False, "Pack masks of --format=cityscapes for the benchmark's server."
+  "zip", False, "Pack masks of --format=cityscapes for the benchmark server."
 )
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed", False, "Join the other processes of a SLURM job or a TPU pod."
 )
 _COORDINATOR = flags.DEFINE_string(
-  "coordinator_address", None, "Elsewhere: the first process's HOST:PORT, such as node0:1234."
+  "coordinator_address", None, "Elsewhere: HOST:PORT of the first process, such as node0:1234."
 )
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes there are: 2.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "The number of processes, such as 2.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this process, from 0 on.")
 
 
@@ -57,10 +57,10 @@ def main(arguments):
   if arguments[1:]:
     raise errors.UserError(f"unexpected argument '{arguments[1]}': settings begin with --config.")
   memory.keep()
-  # Imported here, so that --help and the data's worker processes start fast.
+  # Imported here, so that --help and the data workers start fast.
   from flax_unet import terminal
 
-  terminal.set_up()  # first, as libraries talk while they are imported
+  terminal.set_up()  # first, as libraries log while they are imported
   config_flag.settle_length()
   logging.info("Loading libraries")
   from flax_unet.run import loop, processes, reporting, workdir

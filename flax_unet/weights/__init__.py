@@ -1,1 +1,1 @@
-"""Weights of other programs: one file a dialect."""
+"""Weights of other programs, one file per format."""

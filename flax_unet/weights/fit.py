@@ -1,4 +1,4 @@
-"""Whether the variables of a checkpoint are those of a network."""
+"""Checks whether the variables of a checkpoint fit a network."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,16 +10,16 @@ from flax_unet.models import base
 
 
 def check_variables(model: base.Network, variables: Mapping[str, Any], where: str) -> None:
-  """Refuses variables that are not the network's.
+  """Refuses variables that do not fit the network.
 
   Args:
     model: the network.
-    variables: `params` and, where it has such, `batch_stats`, nested, of arrays or their shapes.
-    where: they come from, for the message.
+    variables: nested `params` and, if it has any, `batch_stats`: arrays or their shapes.
+    where: the origin of the variables, for the message.
 
   Raises:
-    UserError: arrays are missing, left over, or of another shape. The message names the first of
-      each kind, and how many there are.
+    UserError: arrays are missing, left over, or have another shape. The message names the first of
+      each kind and their number.
   """
   shapes = base.variable_shapes(model)
   needed, given = (
@@ -39,10 +39,10 @@ def check_variables(model: base.Network, variables: Mapping[str, Any], where: st
   if parts:
     raise UserError(
       f"{where}: its arrays do not fit config.model: {', '.join(parts)}. Give the --config that it "
-      "was trained with (in config.model, norm, width, depth and upsample decide about arrays)"
+      "was trained with (in config.model, the arrays depend on norm, width, depth and upsample)"
     )
 
 
 def _flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
-  # Without BatchNorm there are no statistics: an empty collection is none.
+  # Without BatchNorm there are no statistics: an empty collection counts as none.
   return flax.traverse_util.flatten_dict(dict(tree), sep="/")

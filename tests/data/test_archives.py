@@ -66,9 +66,9 @@ def _flip(path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
   ("spoil", "message"),
   [
-    (lambda path: path.write_text("<!DOCTYPE html><html>"), "is a web page and no zip archive "),
-    (lambda path: path.write_bytes(b""), "is no zip archive; download it again$"),
-    (_cut, "is a zip archive that breaks off; download it again$"),
+    (lambda path: path.write_text("<!DOCTYPE html><html>"), "is a web page, not a zip archive "),
+    (lambda path: path.write_bytes(b""), "is not a zip archive; download it again$"),
+    (_cut, "is a zip archive that is cut off; download it again$"),
     (_flip, r"is damaged \(Bad CRC-32 for file 'leftImg8bit/train/.*'\); download it again$"),
   ],
 )
@@ -88,12 +88,12 @@ def test_what_is_no_whole_archive_is_named(tmp_path, spoil, message):
   [
     (
       {"leave_out": "aachen_000000_000019_gtFine"},
-      f"/{LABELS}: holds no gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png, which ",
+      f"/{LABELS}: lacks gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png, which ",
     ),
-    ({"leave_out": "/val/"}, f"/{IMAGES}: holds no image in leftImg8bit/val/; download it again$"),
+    ({"leave_out": "/val/"}, f"/{IMAGES}: has no image in leftImg8bit/val/; download it again$"),
     (
       {"add": "leftImg8bit/train/aachen/copy of aachen.png"},
-      f"/{IMAGES}: leftImg8bit/train/aachen/copy of aachen.png is no image of Cityscapes; ",
+      f"/{IMAGES}: leftImg8bit/train/aachen/copy of aachen.png is not a Cityscapes image; ",
     ),
   ],
 )

@@ -120,8 +120,8 @@ def test_the_size_is_said_beforehand(tmp_path, caplog):
     assert cache.on_disk(_Counting(num=1000, bad=[0]), tmp_path, facts).folder == cached.folder
   said = [record.getMessage() for record in caplog.records]
   # 16 x 25 pixels of four bytes.
-  assert said[0].endswith(": 1000 of about 0.0016 MB, 0.0016 GB in all, 0 of them there")
-  assert said[1].endswith(", 1 of them there")
+  assert said[0].endswith(": 1000 of about 0.0016 MB, 0.0016 GB in all, 0 already there")
+  assert said[1].endswith(", 1 already there")
   assert str(cached.folder) in said[0]
 
 

@@ -119,7 +119,7 @@ def test_a_split_is_checked_once(root, caplog):
   with caplog.at_level(logging.INFO):
     for _ in range(2):
       dataset.split("validation")
-  assert caplog.messages == ["Checking 2 pictures of validation"]
+  assert caplog.messages == ["Checking 2 images of validation"]
 
 
 def _no_mask(root):
@@ -172,19 +172,19 @@ def _one_class(root):
     (_no_image, r"^/.*/labels/p3.png: has no image /.*/images/p3\.\*; add images, "),
     (
       _other_size,
-      r"/images/p3.jpg: is 20 x 13 pixels, but its mask /.*/labels/p3.png is 13 x 20: resample ",
+      r"/images/p3.jpg: is 20 x 13 pixels, but its mask /.*/labels/p3.png is 13 x 20: resize ",
     ),
     (
       _out_of_range,
       r"/labels/p3.png: value 3 at x=5, y=0 is not in .* '3_classes', which has 0, 1, 2, 255; ",
     ),
-    (_colors, r"/labels/p3.png: is an RGB picture, but the label space has no table"),
+    (_colors, r"/labels/p3.png: is an RGB image, but the label space has no table"),
     (_damaged_image, r"/images/p3.jpg: cannot be decoded \(200 bytes\)"),
     (_damaged_mask, r"/labels/p3.png: cannot be decoded \(40 bytes\)"),
-    (_same_name, r"/images/p3.jpg and /.*/images/p3.png: differ in their suffix only$"),
+    (_same_name, r"/images/p3.jpg and /.*/images/p3.png: differ only in their suffix$"),
     (
       _one_class,
-      "^the masks of train hold no class .* but '0'; their value 255 is read as 'ignored'",
+      "^the masks of train hold only one class .*, '0'; their value 255 is read as 'ignored'",
     ),
   ],
 )
@@ -214,7 +214,7 @@ def test_all_bad_masks_of_a_split_are_told_at_once(root, caplog):
   (root / "train.txt").write_text("p1\np2\np5\nday/p7\n")
   (root / "val.txt").write_text("p3\n")
   dataset = folder.FolderDataset(_data(root, lists=lists), THREE)
-  with pytest.raises(errors.UserError, match=r"p2.png: .*\(and 2 more pictures of train cannot"):
+  with pytest.raises(errors.UserError, match=r"p2.png: .*\(and 2 more images of train cannot"):
     dataset.split("train")
   told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
   assert [text.split(".png")[0][-2:] for text in told] == ["p5", "p7"]
@@ -230,7 +230,7 @@ def test_all_missing_masks_are_counted(root):
 def test_the_draw_for_validation_is_told(root, caplog):
   caplog.set_level(logging.INFO, logger="absl")
   folder.FolderDataset(_data(root), THREE)
-  assert "Drew 2 of 8 pictures for validation" in caplog.text
+  assert "Drew 2 of 8 images for validation" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -259,8 +259,8 @@ def test_mistakes_in_lists(root, train, validation, message):
   [
     ({"images": "pictures"}, "/pictures: no such folder$"),
     ({"label_suffix": "_mask"}, r"/labels: holds no file \*_mask.png, .* \(but others: 8 .png\)$"),
-    ({"validation_share": 0.01}, r"validation_share = 0.01 of 8 pictures is 0: "),
-    ({"validation_share": 1.0}, r"validation_share = 1.0 of 8 pictures is 8: "),
+    ({"validation_share": 0.01}, r"validation_share = 0.01 of 8 images is 0: "),
+    ({"validation_share": 1.0}, r"validation_share = 1.0 of 8 images is 8: "),
   ],
 )
 def test_mistakes_in_the_configuration(root, overrides, message):
@@ -270,5 +270,5 @@ def test_mistakes_in_the_configuration(root, overrides, message):
 
 def test_unknown_splits_are_refused(root):
   dataset = folder.FolderDataset(_data(root), THREE)
-  with pytest.raises(errors.UserError, match=r"unknown split .* 'val': there are train, valid"):
+  with pytest.raises(errors.UserError, match=r"unknown split .* 'val': choose from train, valid"):
     dataset.split("val")

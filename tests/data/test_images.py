@@ -170,15 +170,24 @@ def _tiff(array: np.ndarray, **options) -> bytes:
 
 
 _BEYOND = {
-  "12 bits": (_sixteen_bits("PNG", 4095), "has 16 bits a channel but no value above 4,095: .* 16 "),
-  "10 bits": (_sixteen_bits("TIFF", 1023), "has 16 bits a channel but no value above 1,023: .* 4 "),
-  "float": (_tiff(np.ones((4, 5), np.float32)), "holds floating-point numbers, but networks here"),
-  "half": (_tiff(np.ones((4, 5), np.float16)), "holds floating-point numbers, but networks here"),
+  "12 bits": (
+    _sixteen_bits("PNG", 4095),
+    "has 16 bits per channel but no value above 4,095: .* 16 ",
+  ),
+  "10 bits": (
+    _sixteen_bits("TIFF", 1023),
+    "has 16 bits per channel but no value above 1,023: .* 4 ",
+  ),
+  "float": (_tiff(np.ones((4, 5), np.float32)), "has floating-point values, but networks here"),
+  "half": (_tiff(np.ones((4, 5), np.float16)), "has floating-point values, but networks here"),
   "float RGB": (
     _tiff(np.ones((4, 5, 3), np.float32), photometric="rgb"),
-    "holds floating-point numbers, but",
+    "has floating-point values, but",
   ),
-  "32 bits": (_tiff(np.ones((4, 5), np.uint32)), "has 32 bits a channel, but networks here take "),
+  "32 bits": (
+    _tiff(np.ones((4, 5), np.uint32)),
+    "has 32 bits per channel, but networks here take ",
+  ),
   "five bands": (
     _tiff(_ZEROS, photometric="minisblack", planarconfig="contig"),
     "has 5 bands, but networks here take three 8-bit channels",
@@ -187,14 +196,14 @@ _BEYOND = {
     _tiff(_ZEROS[..., :4], photometric="rgb", extrasamples=["unspecified"]),
     "has 4 bands, but networks here take three 8-bit channels",
   ),
-  "pages": (_tiff(np.zeros((3, 40, 50), np.uint8), photometric="minisblack"), "holds 3 pages or "),
+  "pages": (_tiff(np.zeros((3, 40, 50), np.uint8), photometric="minisblack"), "has 3 pages or "),
   "animation": (
     _encode_array(_NOISE, "WEBP", save_all=True, append_images=[Image.fromarray(255 - _NOISE)]),
-    "holds 2 pages or frames; save each as a file of its own",
+    "has 2 pages or frames; save each as a file of its own",
   ),
   "animated PNG": (
     _encode_array(_NOISE, "PNG", save_all=True, append_images=[Image.fromarray(255 - _NOISE)]),
-    "holds 2 pages or frames; save each as a file of its own",
+    "has 2 pages or frames; save each as a file of its own",
   ),
 }
 

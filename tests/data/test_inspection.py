@@ -56,7 +56,9 @@ def test_an_image_that_waits_is_decoded():
   cut["image"] = images.decode_later(content[:-20], "cut")
   facts = inspection.inspect_split([whole, cut], CITYSCAPES_19)
   assert facts.examples == 2
-  assert facts.broken == [f"cut cannot be decoded ({len(content) - 20} bytes): damaged or cut"]
+  assert facts.broken == [
+    f"cut cannot be decoded ({len(content) - 20} bytes): damaged or truncated"
+  ]
 
 
 def test_shows_progress_over_every_example():

@@ -27,8 +27,8 @@ def test_a_label_space_comes_back(tmp_path, name):
   [
     ({"class_names": ("0", "one", "2")}, "class 1 was '1' and is 'one' now"),
     ({"colors": np.zeros((3, 3), np.uint8)}, "the colour of '0' was"),
-    ({"id_to_index": {0: 0, 1: 1, 2: 255}}, "a mask's value 2 was '2' and is ignored now"),
-    ({"color_to_id": {(1, 2, 3): 1}}, "a mask's colour (1, 2, 3) meant another class"),
+    ({"id_to_index": {0: 0, 1: 1, 2: 255}}, "the mask value 2 was '2' and is ignored now"),
+    ({"color_to_id": {(1, 2, 3): 1}}, "the mask colour (1, 2, 3) meant another class"),
   ],
 )
 def test_differences_are_named(change, difference):

@@ -133,7 +133,7 @@ def test_an_ignored_value_is_no_class(name, ids, ignored):
   [
     ("256_classes", "there can be 255 classes at most"),
     ("255_classes_ignore_0", "there can be 254 classes at most"),
-    ("2_classes_ignore_256", "masks hold values up to 255"),
+    ("2_classes_ignore_256", "mask values go up to 255"),
   ],
 )
 def test_too_many_numbered_classes(name, message):

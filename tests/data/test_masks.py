@@ -85,9 +85,7 @@ def test_a_value_out_of_range_is_named_with_its_place(dtype):
 
 
 def test_colors_need_a_table():
-  with pytest.raises(
-    errors.UserError, match=r"x.png: is an RGB picture, but .* no table of colours"
-  ):
+  with pytest.raises(errors.UserError, match=r"x.png: is an RGB image, but .* no table of colours"):
     masks.decode(_png(np.eye(3, dtype=np.uint8)[None]), label_spaces.VOC_21, "x.png")
 
 
@@ -143,9 +141,9 @@ def test_ids_in_every_format_that_keeps_them(array, file_format, options):
   ("array", "file_format", "options", "message"),
   [
     (IDS, "JPEG", {}, "^x: is a JPEG, which does not keep ids: .*; save the mask as PNG$"),
-    (IDS, "WEBP", {}, "^x: is WEBP; masks are PNG, TIFF, BMP$"),
-    (IDS, "GIF", {}, "^x: is GIF; masks are PNG, TIFF, BMP$"),
-    (IDS.astype(np.float32), "TIFF", {}, "^x: is of Pillow's mode 'F'; write ids as 8-bit gray"),
+    (IDS, "WEBP", {}, "^x: is WEBP; masks must be PNG, TIFF, BMP$"),
+    (IDS, "GIF", {}, "^x: is GIF; masks must be PNG, TIFF, BMP$"),
+    (IDS.astype(np.float32), "TIFF", {}, "^x: has Pillow's mode 'F'; save ids as 8-bit gray"),
     (np.dstack([IDS, IDS]), "PNG", {}, r"^x: has transparent pixels \(Pillow's mode 'LA'\)"),
     (np.dstack([IDS] * 4), "PNG", {}, r"^x: has transparent pixels \(Pillow's mode 'RGBA'\)"),
     (np.full((2, 2), -1, np.int32), "TIFF", {}, "^x: value -1 at x=0, y=0 is not in label space"),
@@ -153,7 +151,7 @@ def test_ids_in_every_format_that_keeps_them(array, file_format, options):
       IDS,
       "TIFF",
       {"save_all": True, "append_images": [Image.fromarray(IDS)]},
-      "^x: holds 2 pages or frames; a mask is one$",
+      "^x: has 2 pages or frames; a mask has one$",
     ),
   ],
 )

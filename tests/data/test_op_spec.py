@@ -127,7 +127,7 @@ def test_malformed_examples_are_refused():
   [
     (
       "label_map|random_crp(3, 4)",
-      r"unknown preprocessing op 'random_crp'.* 'random_crop'\? there are <package.module.Name>, ",
+      r"unknown preprocessing op 'random_crp'.* 'random_crop'\? choose from <package",
     ),
     ("", "'' has an empty op"),
     ("flip_lr||label_map", "'flip_lr||label_map' has an empty op"),
@@ -139,11 +139,11 @@ def test_malformed_examples_are_refused():
     ("resize(**{'height': 1})", "cannot parse op"),
     (
       "random_crop(512)",
-      r"missing .* 'width'; it is random_crop\(height: int, width: int, cat_max",
+      r"missing .* 'width'; use random_crop\(height: int, width: int, cat_max",
     ),
-    ("flip_lr(0.5)", r"too many positional arguments; it is flip_lr\(\)"),
-    ("label_map(1)", r"too many positional arguments; it is label_map\(\)"),
-    ("resize(1, w=2)", r"it is resize\(height: int, width: int\)"),
+    ("flip_lr(0.5)", r"too many positional arguments; use flip_lr\(\)"),
+    ("label_map(1)", r"too many positional arguments; use label_map\(\)"),
+    ("resize(1, w=2)", r"use resize\(height: int, width: int\)"),
     ("resize(0.5, 2)", "height must be of type int, not 0.5"),
     ("resize(True, 2)", "height must be of type int, not True"),
     ("resize(0, 2)", "at least 1, not 0 and 2"),

@@ -35,7 +35,7 @@ def test_finds_what_a_pattern_matches(tmp_path):
 
 @pytest.mark.parametrize("where", ["", "/*.png", "/none"])
 def test_no_picture_is_an_error(tmp_path, where):
-  with pytest.raises(errors.UserError, match="there is no picture"):
+  with pytest.raises(errors.UserError, match="there is no image"):
     picture_files.find(f"{tmp_path}{where}")
 
 

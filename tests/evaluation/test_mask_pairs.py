@@ -140,9 +140,7 @@ def test_palettes_bits_and_equal_channels_hold_label_ids(tmp_path):
 def test_colours_without_a_table_are_refused(tmp_path):
   Image.fromarray(np.eye(3, dtype=np.uint8)[None]).save(tmp_path / "colors.png")
   for read in (mask_pairs.read_numbers, lambda x: mask_pairs.read_label_ids(x, VOC)):
-    with pytest.raises(
-      UserError, match=r"colors.png: is an RGB picture, but .* no table of colours"
-    ):
+    with pytest.raises(UserError, match=r"colors.png: is an RGB image, but .* no table of colours"):
       read(tmp_path / "colors.png")
 
 

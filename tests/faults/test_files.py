@@ -316,7 +316,7 @@ def test_pictures_turned_by_exif_are_named(tmp_path):
   for name in "abc":
     _put(tmp_path / f"images/{name}.png", IMAGE, exif=exif)
     _put(tmp_path / f"labels/{name}.png", MASK)
-  with pytest.raises(errors.UserError, match=r"is turned as its EXIF data say"):
+  with pytest.raises(errors.UserError, match=r"is rotated by its EXIF orientation"):
     _open(tmp_path)
 
 
@@ -332,7 +332,7 @@ def test_what_is_left_out_is_told(tmp_path, caplog):
   for name in ("d.gif", "e.GIF", "notes.txt", "LICENSE"):
     (tmp_path / "images" / name).touch()
   _open(tmp_path)
-  assert f"{tmp_path}/images: left out 2 .gif, 1 .txt, 1 no ending" in caplog.text
+  assert f"{tmp_path}/images: left out 2 .gif, 1 .txt, 1 no extension" in caplog.text
   caplog.clear()
   picture_files.find(str(tmp_path / "images"))
-  assert f"{tmp_path}/images: left out 2 .gif, 1 .txt, 1 no ending" in caplog.text
+  assert f"{tmp_path}/images: left out 2 .gif, 1 .txt, 1 no extension" in caplog.text

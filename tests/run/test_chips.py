@@ -19,7 +19,7 @@ for name in ("v4:2x2x1", "v5e:1x1", "v5e:2x4", "v5p:2x2x1", "v6e:4x4"):
 
 
 def test_an_unknown_topology_is_refused_with_those_there_are():
-  message = r"unknown TPU topology 'v5e:2x5': did you mean 'v5e:2x\d'\? there are v4:2x2x1, "
+  message = r"unknown TPU topology 'v5e:2x5': did you mean 'v5e:2x\d'\? choose from v4:2x2x1, "
   with pytest.raises(UserError, match=message):
     chips.topology_devices("v5e:2x5")
 

@@ -93,7 +93,11 @@ def test_mistakes_are_told_in_one_line(run, make_run, tmp_path, monkeypatch):
   file, new = tmp_path / "unet.pth", tmp_path / "new"
   conversion.to_file(folder, "best", file)
   _fails(
-    "ends with .pth, .pt, .safetensors", conversion.to_file, folder, "newest", tmp_path / "x.npz"
+    "must end with .pth, .pt, .safetensors",
+    conversion.to_file,
+    folder,
+    "newest",
+    tmp_path / "x.npz",
   )
   _fails("holds no run", conversion.to_file, tmp_path, "newest", file)
   (tmp_path / "file").touch()
@@ -120,7 +124,7 @@ def test_mistakes_are_told_in_one_line(run, make_run, tmp_path, monkeypatch):
   assert not new.exists()
   valid = tmp_path / "valid"
   make_run(valid, _config(padding="valid"))
-  _fails("valid: .*padding='valid' is none of", conversion.to_file, valid, "newest", file)
+  _fails("valid: .*padding='valid' does not fit", conversion.to_file, valid, "newest", file)
   monkeypatch.setitem(sys.modules, "torch", None)
   monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
   _fails("need the package torch", torch_files.read, file)

@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
   [
     (b"", "is empty"),
     (b'{"lr": 0.', "is not JSON, or was cut off"),
-    (b"[1]", "does not hold a JSON object"),
+    (b"[1]", "is not a JSON object"),
   ],
 )
 def test_a_damaged_configuration_is_one_line(tmp_path, content, message):

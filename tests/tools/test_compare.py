@@ -67,4 +67,4 @@ def test_mistakes_are_one_line(runs):
   assert result.returncode == 1
   assert result.stderr.startswith(f"error: {runs / 'nowhere/report/metrics.json'}: does not exist")
   assert len(result.stderr.splitlines()) == 1
-  assert "name at least one workdir" in _compare(runs).stderr
+  assert "name the run folder of at least one" in _compare(runs).stderr

@@ -77,7 +77,7 @@ def test_the_file_alone_gives_the_masks_of_the_run(tmp_path, make_run):
     "--label_space=voc_21",
   )
   assert result.returncode == 1
-  assert result.stderr == f"error: --label_space=voc_21 has 21 classes, {file} 19\n"
+  assert result.stderr == f"error: --label_space=voc_21 has 21 classes, but {file} has 19\n"
 
 
 def test_classes_whose_file_is_elsewhere_are_told_in_one_line(tmp_path):

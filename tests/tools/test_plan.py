@@ -33,19 +33,19 @@ def test_plan_for_this_machine():
   assert result.returncode == 0, result.stderr
   facts = _facts(result)
   assert facts["devices"] == "4 x cpu"
-  assert facts["pictures"] == "1 a device, 32 x 64 pixels"
+  assert facts["images"] == "1 per device, 32 x 64 pixels"
   assert facts["parameters"] == "1,839"  # see tests/training/test_cost.py
   assert facts["on GPUs"] == "lowers for CUDA; custom kernels: none"
-  assert "of 10.24 MiB a device" in facts["total"]
+  assert "of 10.24 MiB per device" in facts["total"]
   assert facts["fits"] == "yes"
   assert "estimate" not in facts  # nothing is known of this machine's peak
 
   tried = {}
   for line in result.stderr.splitlines():
     batch_size, _, memory = line.strip().removeprefix("batch ").partition(": ")
-    tried[int(batch_size)] = float(memory.removesuffix(" MiB a device"))
+    tried[int(batch_size)] = float(memory.removesuffix(" MiB per device"))
   largest = int(facts["largest batch"].split()[0])
-  assert facts["largest batch"] == f"{largest} ({largest // 4} a device)"
+  assert facts["largest batch"] == f"{largest} ({largest // 4} per device)"
   assert tried[largest] <= 10.24 < tried[largest + 4]
 
 
@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_told_with_the_exit_code():
     ),
     (
       ("--config=configs/street_scenes.py", "--config.input.batch_size=4"),
-      "config.input.pp = 'label_map|flip_lr' takes pictures in the size that the data have: "
+      "config.input.pp = 'label_map|flip_lr' takes images in their original size: "
       "give it with --image_size=HEIGHTxWIDTH",
     ),
     (
@@ -116,6 +116,6 @@ def test_plan_for_tpus():
   facts = _facts(result)
   assert facts["devices"] == "4 x TPU v5 lite"
   assert facts["parameters"] == "1,839"
-  assert "of 16.00 GiB a device" in facts["total"]
+  assert "of 16.00 GiB per device" in facts["total"]
   assert facts["estimate"].startswith("at most ")
   assert "not measured" in result.stdout

@@ -86,7 +86,7 @@ def test_files_are_replaced_only_when_asked(run, pictures, tmp_path):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"drawn by hand")
   formats = ["color", "train_ids"]
-  with pytest.raises(errors.UserError, match=r"b\.png: is there already, as are 1 more; .*--overw"):
+  with pytest.raises(errors.UserError, match=r"b\.png: already exists, as do 1 more; .*--overw"):
     _predict(run, pictures, tmp_path / "out", formats=formats)
   assert [path.read_bytes() for path in drawn] == [b"drawn by hand"] * 2
   assert len(list(tmp_path.glob("out/*/*"))) == 2
@@ -157,7 +157,7 @@ def test_a_broken_picture_stops_nothing_and_sets_the_exit_code(run, pictures, tm
   )
   assert result.returncode == 1
   lines = result.stderr.splitlines()
-  assert lines[-1] == "error: 1 of 4 pictures could not be predicted, see above"
+  assert lines[-1] == "error: 1 of 4 images could not be predicted, see above"
   assert lines[-2].endswith("broken.png: cannot be decoded (10 bytes)")
   assert len(list((tmp_path / "out").iterdir())) == 3
 
@@ -177,7 +177,7 @@ def _fails(run, pictures, output, match, **arguments):
 def test_mistakes_are_told_in_one_line(run, pictures, tmp_path):
   output = tmp_path / "out"
   (tmp_path / "file").touch()
-  _fails(run, tmp_path / "*.png", output, "there is no picture")
+  _fails(run, tmp_path / "*.png", output, "there is no image")
   _fails(run, "", output, "--mode=predict needs --images")
   _fails(run, pictures, tmp_path / "file" / "out", "--output=.*: cannot be written")
   _fails(run, pictures, pictures, "choose another")

@@ -79,7 +79,9 @@ def test_a_mistake_in_a_worker_process_is_one_line(folders):
   result = _score(folders)
   assert result.returncode == 1
   (line,) = result.stderr.splitlines()
-  assert line.startswith(f"error: {file}: cannot be decoded (") and line.endswith("damaged or cut")
+  assert line.startswith(f"error: {file}: cannot be decoded (") and line.endswith(
+    "damaged or truncated"
+  )
 
 
 def test_own_masks_are_scored_by_equal_names(tmp_path):
@@ -107,7 +109,7 @@ def test_own_masks_are_scored_by_equal_names(tmp_path):
   scores = tmp_path / "scores.json"
   result = _score(tmp_path, f"--label_space={classes}", "--label_suffix=_mask", f"--json={scores}")
   assert result.returncode == 0, result.stderr
-  assert result.stdout.startswith(f"2 pictures, {classes} (1 prediction without a label left out)")
+  assert result.stdout.startswith(f"2 images, {classes} (1 prediction without a label left out)")
   assert json.loads(scores.read_text())["pixel_accuracy"] == 1 - errors / (2 * 8 * 12)
 
 
@@ -115,6 +117,6 @@ def test_class_indices_taken_for_label_ids_are_suspected(folders):
   for file in (folders / "predictions").iterdir():
     ids = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     cv2.imwrite(str(file), ids % 19)
-  hint = "No prediction has an id from 19 on"
+  hint = "No prediction has an id of 19 or more"
   assert hint in _score(folders).stdout
   assert hint not in _score(folders, "--prediction_ids=train_ids").stdout

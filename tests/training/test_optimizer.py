@@ -223,7 +223,7 @@ def test_clipping_is_by_the_norm_over_all_parameters():
     ({"optax_name": "adamx"}, "config.optax_name 'adamx': did you mean 'adamax'"),
     ({"optax_name": "lbfgs"}, "unknown optimizer in config.optax_name 'lbfgs'"),
     ({"optax": {"b1": 0.9}}, "unknown argument of 'sgd' in config.optax 'b1'"),
-    ({"wd_on": "none"}, "unknown choice in config.wd_on 'none': there are all, kernels"),
+    ({"wd_on": "none"}, "unknown choice in config.wd_on 'none': choose from all, kernels"),
     ({"lr_mult": (("a",),)}, "config.lr_mult = .*: give patterns and factors, such as"),
     ({"lr_mult": (("(", 1.0),)}, r"config.lr_mult: '\(' is not a valid pattern"),
     ({"lr_mult": (("a", -1.0),)}, "config.lr_mult: the factor -1.0 must be at least 0"),

@@ -163,7 +163,7 @@ def test_another_layout_is_refused_in_one_line(change, message):
 
 def test_a_network_without_a_counterpart_is_refused():
   milesial.check(UNet(3))
-  with pytest.raises(ValueError, match=r"norm='group', upsample='bilinear' is none of milesial"):
+  with pytest.raises(ValueError, match=r"norm='group', upsample='bilinear' does not fit milesial"):
     milesial.check(UNet(3, norm="group", upsample="bilinear"))
   with pytest.raises(ValueError, match="padding='valid'"):
     milesial.check(UNet(3, padding="valid"))
