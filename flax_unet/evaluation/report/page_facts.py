@@ -31,7 +31,7 @@ _OF_RUN: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
   ("devices", "Devices", lambda kinds: f"{len(kinds)} x {', '.join(sorted(set(kinds)))}"),
   ("cpus", "CPU cores", str),
   ("platform", "Platform", str),
-  ("skipped_training_examples", "Left out in training", lambda skipped: str(len(skipped))),
+  ("skipped_training_examples", "Skipped in training", lambda skipped: str(len(skipped))),
 )
 
 
