@@ -138,7 +138,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, caplog, 
 def test_without_an_intact_checkpoint_nothing_is_started_over_silently(tmp_path):
   _save(tmp_path, step_1=None)
   _flip_one_bit(_parameter_files(tmp_path, 1)[0])
-  with pytest.raises(UserError, match=r"no checkpoint in .* is left.*damaged_checkpoints"):
+  with pytest.raises(UserError, match=r"no checkpoint is left in .*damaged_checkpoints"):
     checkpoint.Checkpoints(tmp_path)
 
 
