@@ -104,7 +104,7 @@ def test_mistakes_are_told_in_one_line(tmp_path, make_run):
     assert not (tmp_path / "model.jaxexport").exists()
 
   fails("holds no run", folder=tmp_path)
-  fails("padding='valid' takes pictures of one size only")
+  fails("padding='valid' takes images of one size only")
   fails("--image_size=12: give HEIGHTxWIDTH", size="12")
   fails("image size of 0x5: give pixels", size="0x5")
   (tmp_path / "file").touch()

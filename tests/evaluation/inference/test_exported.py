@@ -84,7 +84,7 @@ def test_pictures_get_the_masks_of_the_predictor_in_the_process(tmp_path):
 
 def test_mistakes_are_told_in_one_line(tmp_path):
   model, variables = _network(padding="valid")
-  with pytest.raises(ValueError, match="padding='valid' takes pictures of one size only"):
+  with pytest.raises(ValueError, match="padding='valid' takes images of one size only"):
     exported.export_model(model, variables, None, "voc_21")
   with pytest.raises(ValueError, match="image size of 0x5"):
     exported.export_model(model, variables, (0, 5), "voc_21")

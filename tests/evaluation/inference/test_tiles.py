@@ -138,7 +138,7 @@ def test_weights_sum_to_one_where_the_last_window_was_moved_back():
   ("change", "message"),
   [
     ({"mode": "slide"}, "mode = 'slide': use whole or tiles"),
-    ({"tile": (100, 64)}, r"tile = \(100, 64\): must be multiples of 16, .* such as 96 for 100"),
+    ({"tile": (100, 64)}, r"tile = \(100, 64\): .* needs multiples of 16, such as 96 for 100"),
     ({"tile": 64}, "tile = 64: give height and width"),
     ({"overlap": 64}, "overlap = 64: must be from 0 to 48 pixels"),
     ({"scales": ()}, r"scales = \(\): give factors above 0"),
