@@ -69,5 +69,5 @@ def test_a_class_missing_from_a_drawing_is_left_out_of_its_mean():
 
 
 def test_other_pictures_cannot_be_paired():
-  with pytest.raises(ValueError, match=r"\[2, 3\] pictures cannot be paired"):
+  with pytest.raises(ValueError, match=r"\[2, 3\] images cannot be paired"):
     bootstrap.mean_iou_difference_interval([_pictures(3)], [_pictures(2)])
