@@ -92,7 +92,7 @@ def test_runs_on_other_pictures_are_refused(tmp_path):
   ids = [f"ulm_{number}" for number in range(2, 14)]
   with pytest.raises(
     UserError,
-    match=r"/b and .*/a were scored on different pictures: "
+    match=r"/b and .*/a were scored on different images: "
     r"ulm_12, ulm_13 only in the first, ulm_0, ulm_1 only in the second",
   ):
     comparison.check_same_pictures([first, _load(tmp_path, "b", 0.7, ids=ids)])

@@ -180,7 +180,7 @@ def test_headline_numbers_are_those_of_metrics_json(run):
 @pytest.mark.parametrize(("number", "says_little"), [(9, True), (10, False)])
 def test_an_interval_from_few_pictures_says_so(tmp_path, number, says_little):
   page, _ = _write(tmp_path / "run", _pictures(number, 32, 32))
-  assert ("but so few (9) say little" in page.source) == says_little
+  assert ("unreliable with so few (9)" in page.source) == says_little
 
 
 def test_classes_are_sorted_and_have_the_numbers_of_metrics_json(run):
@@ -316,7 +316,7 @@ def test_facts_that_are_not_known_are_left_out(tmp_path):
 def test_without_run_info_history_and_audit(tmp_path):
   page, _ = _write(tmp_path / "run", _pictures(1, 32, 32), run_info=None, history={})
   assert not page.all("pre") and not page.all("polyline")
-  assert [e["text"] for e in page.all("h2")][-2:] == ["Worst pictures", "Repeat it"]
+  assert [e["text"] for e in page.all("h2")][-2:] == ["Worst images", "Reproduce this run"]
   assert len(page.all("img")) == 4  # one picture, which is the worst and not the best too
 
 
