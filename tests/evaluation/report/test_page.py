@@ -283,7 +283,7 @@ def test_what_it_takes_to_repeat_it(run):
     "feed",
   ):
     assert fact in text
-  assert "Files of the program differed from this commit." in text
+  assert "files differed from this commit." in text
   settings = [page.cells(row)[0] for row in page.all("tr", "repeat")]
   assert settings == [["seed", "0"], ["input.pp", "a|b"], ["input.n", "null"]]
   assert page.all("h1")[0]["text"] == "my <run>"
