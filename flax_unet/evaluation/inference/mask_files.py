@@ -78,7 +78,7 @@ def check_cityscapes(pictures: Iterable[pathlib.Path], label_space: LabelSpace) 
     match = _CITYSCAPES_NAME.fullmatch(picture.stem)
     if not match:
       raise errors.UserError(
-        f"{picture}: --format=cityscapes takes frames named "
+        f"{picture}: --format=cityscapes takes frames that are named "
         "<city>_<sequence>_<frame>_leftImg8bit, such as ulm_000000_000019_leftImg8bit.png"
       )
     if match[1] in frames:
