@@ -58,7 +58,7 @@ def test_configuration_is_kept(tmp_path):
     "evals": {"val": {"inference": {"scales": [1.0]}}},
   }
   written = (folder / "config.json").stat().st_mtime_ns
-  assert _open(folder, _config()) == []  # the same again goes on
+  assert _open(folder, _config()) == []  # the same settings resume
   assert (folder / "config.json").stat().st_mtime_ns == written
 
 
