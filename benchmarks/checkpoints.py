@@ -2,10 +2,10 @@
 
     python -m benchmarks.checkpoints --config=configs/street_scenes.py [--every=50] [--pairs=5]
 
-Blocks of steps take turns in one process: one begins with a save, which goes on in the background
-while its steps run and which it waits for at its end; the next one saves nothing. Prints the median
-of the ratios of their times, and for how long a save keeps the loop from its next step. The step is
-that of the training loop, on random pictures; the checkpoint holds all that a real one does.
+Alternates two kinds of blocks of steps in one process: one starts with a save, which runs in the
+background during the steps and is waited for at the end; the other saves nothing. Prints the median
+ratio of their times, and how long a save blocks the loop. The step is that of the training loop, on
+random images; the checkpoint holds everything that a real one does.
 """
 
 import pathlib
@@ -22,8 +22,8 @@ from flax_unet.run import parts
 from flax_unet.training import checkpoint, flops
 
 _CONFIG = config_flag.define()
-_EVERY = flags.DEFINE_integer("every", 50, "Steps in a block.", lower_bound=1)
-_PAIRS = flags.DEFINE_integer("pairs", 5, "Pairs of blocks that are timed.", lower_bound=1)
+_EVERY = flags.DEFINE_integer("every", 50, "Steps per block.", lower_bound=1)
+_PAIRS = flags.DEFINE_integer("pairs", 5, "Pairs of blocks to time.", lower_bound=1)
 _IMAGE_SIZE = flags.DEFINE_string("image_size", "128x256", "HEIGHTxWIDTH in pixels.")
 
 
@@ -63,14 +63,14 @@ def main(_) -> None:
       times[saves].append(time.perf_counter() - start)
     checkpoints.close()
 
-  with_saves, without = times[True][1:], times[False][1:]  # the first ones warm up
+  with_saves, without = times[True][1:], times[False][1:]  # the first blocks warm up
   step = statistics.median(without) / _EVERY.value
   ratio = statistics.median(a / b for a, b in zip(with_saves, without, strict=True))
   blocking = statistics.median(blocked[1:])
   size = sum(x.nbytes for x in jax.tree.leaves(state))
   print(f"checkpoint             {size / 2**20:.1f} MiB")
   print(f"step                   {step:.4g} s")
-  print(f"a save keeps the loop  {blocking:.4g} s, {blocking / step:.2g} steps")
+  print(f"a save blocks for      {blocking:.4g} s, {blocking / step:.2g} steps")
   print(f"with / without saves   {ratio:.4f}")
 
 

@@ -1,10 +1,10 @@
-"""How far colour alone gets on the street scenes, and how common each class is.
+"""Measures how well colour alone predicts the street scenes, and how common each class is.
 
     python benchmarks/color_classifier.py [--data_dir=DIR] [--config=128x256]
 
 Fits a multinomial logistic regression on the RGB of single pixels of the training split and scores
-it on every pixel of the validation split. If that did well, the data set would say nothing about a
-network: what is to be learned from it must lie in shape, texture and context.
+it on every pixel of the validation split. If it did well, the data set would be useless for testing
+a network, which should need shape, texture and context.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from sklearn.preprocessing import StandardScaler
 from flax_unet.data.label_spaces import CITYSCAPES_19, IGNORED
 from flax_unet.street_scenes import StreetScenes
 
-_PIXELS_PER_PICTURE = 300  # 600 pictures give 180,000 pixels: more change nothing
+_PIXELS_PER_PICTURE = 300  # 600 images give 180,000 pixels; more do not change the result
 
 
 def read_pixels(source) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Yields RGB float32 `[pixels, 3]` and classes `[pixels]` of the labelled pixels, by picture."""
+  """Yields, per image, RGB float32 `[pixels, 3]` and classes `[pixels]` of the labelled pixels."""
   for example in source:
     classes = CITYSCAPES_19.to_index(example["segmentation_label"]).reshape(-1)
     valid = classes != IGNORED
@@ -30,7 +30,7 @@ def read_pixels(source) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def fit_color_classifier(source, rng: np.random.Generator):
-  """Fits the classifier on an equal number of random pixels from every picture."""
+  """Fits the classifier on an equal number of random pixels from every image."""
   colors, classes = [], []
   for rgb, index in read_pixels(source):
     chosen = rng.choice(len(index), _PIXELS_PER_PICTURE, replace=False)
@@ -53,8 +53,8 @@ def count_confusions(classifier, source) -> np.ndarray:
 def main() -> None:
   """Runs the program; see above."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument("--data_dir", help="where the prepared data lies or is put")
-  parser.add_argument("--config", default="128x256", help="size of the pictures")
+  parser.add_argument("--data_dir", help="folder of the prepared data")
+  parser.add_argument("--config", default="128x256", help="size of the images")
   args = parser.parse_args()
   builder = StreetScenes(config=args.config, data_dir=args.data_dir, file_format="array_record")
   builder.download_and_prepare()

@@ -1,11 +1,11 @@
-"""Times how long finding and checking a folder of pictures takes, against another checkout.
+"""Times how long it takes to find and check a folder of images, compared with another checkout.
 
     git worktree add ../before COMMIT
     python -m benchmarks.folder_data --other=../before [--pairs=20000] [--turns=3]
 
-Draws the pictures and masks anew, half JPEG and half PNG, in a temporary folder. The two programs
-take turns, in processes of their own, over the same files; prints the median of the ratios, and
-whether both found the same.
+Draws new images and masks, half JPEG and half PNG, in a temporary folder. The two programs take
+turns on the same files, in separate processes. Prints the median of the ratios, and whether both
+found the same files.
 """
 
 import pathlib
@@ -21,9 +21,9 @@ from absl import flags
 from flax_unet import errors
 
 _OTHER = flags.DEFINE_string("other", None, "Root of the other checkout.")
-_PAIRS = flags.DEFINE_integer("pairs", 20_000, "How many pictures.", lower_bound=10)
-_TURNS = flags.DEFINE_integer("turns", 3, "How often each is timed.", lower_bound=1)
-_SIZE = flags.DEFINE_string("size", "64x96", "HEIGHTxWIDTH of the pictures, in pixels.")
+_PAIRS = flags.DEFINE_integer("pairs", 20_000, "Number of images.", lower_bound=10)
+_TURNS = flags.DEFINE_integer("turns", 3, "Timed runs of each program.", lower_bound=1)
+_SIZE = flags.DEFINE_string("size", "64x96", "HEIGHTxWIDTH of the images, in pixels.")
 
 _PROGRAM = """
 import sys, time
@@ -43,11 +43,11 @@ def main(_) -> None:
   """Runs the program; see above."""
   other = pathlib.Path(_OTHER.value).expanduser().resolve()
   if not (other / "flax_unet").is_dir():
-    raise errors.UserError(f"--other={_OTHER.value}: is no checkout of this project")
+    raise errors.UserError(f"--other={_OTHER.value}: is not a checkout of this project")
   this = pathlib.Path(__file__).resolve().parents[1]
   with tempfile.TemporaryDirectory() as folder:
     _draw(pathlib.Path(folder))
-    _run(this, folder)  # the files are in the system's memory from here on
+    _run(this, folder)  # warms up the page cache
     seconds, found = {this: [], other: []}, {}
     for _ in range(_TURNS.value):
       for root in (this, other):
@@ -58,7 +58,7 @@ def main(_) -> None:
   print(f"this checkout   {statistics.median(seconds[this]):.2f} s for {_PAIRS.value:,} pairs")
   print(f"the other       {statistics.median(seconds[other]):.2f} s")
   print(f"this / other    {ratio:.3f}")
-  print(f"the same found  {'yes' if found[this] == found[other] else 'NO'}")
+  print(f"same files      {'yes' if found[this] == found[other] else 'NO'}")
 
 
 def _draw(folder: pathlib.Path) -> None:

@@ -3,15 +3,15 @@
     python -m benchmarks.input_pipeline --config=configs/cityscapes.py
         --config.input.data.manual_dir=DIR [--workers=0,2] [--turns=5] [--peer=torch]
 
-Prints the time of each stage for one picture on one core; then pictures a second of the whole
-pipeline, decoding each time and with decoded pictures kept on disk (`config.input.cache`). The peer
-is a PyTorch `DataLoader` with as many workers, which reads the same pictures from PNG files (see
-`torch_data.py`). The pipelines take turns, each begun anew and timed once it runs steadily; ratios
-are medians over turns. The first `--examples` pictures are read again and again: they come from
-memory, not from the disk. Times of stages are means, since random ops take longer in some draws;
-that of a crop, the first op to need the image, has the time to decode as much of it.
+Prints the time of each stage for one image on one core; then images per second of the whole
+pipeline, with and without decoded images cached on disk (`config.input.cache`). The peer is a
+PyTorch `DataLoader` with the same number of workers, which reads the same images from PNG files
+(see `torch_data.py`). The pipelines take turns; each is started anew and timed once it runs
+steadily. Ratios are medians over turns. The first `--examples` images are read repeatedly, so they
+come from memory, not from disk. Stage times are means, because random ops take longer in some
+draws. The time of the crop, the first op that needs the image, includes decoding that part of it.
 
-Without Cityscapes, on pictures that are drawn on first use:
+Without Cityscapes, on images that are drawn on first use:
 
     python -m benchmarks.input_pipeline --config=configs/street_scenes.py:res=512x1024
         --config.input.pp="label_map|random_scale(0.5, 2)|random_crop(256, 512)|flip_lr|photometric"
@@ -46,21 +46,21 @@ from flax_unet.run import parts
 
 _CONFIG = config_flag.define()
 _WORKERS = flags.DEFINE_list("workers", ["0", "2"], "Numbers of worker processes.")
-_BATCHES = flags.DEFINE_integer("batches", 20, "Batches that a turn times.", lower_bound=1)
+_BATCHES = flags.DEFINE_integer("batches", 20, "Batches to time per turn.", lower_bound=1)
 _TURNS = flags.DEFINE_integer("turns", 5, "Turns of each pipeline.", lower_bound=1)
-_EXAMPLES = flags.DEFINE_integer("examples", 64, "Pictures to read, at most.", lower_bound=1)
+_EXAMPLES = flags.DEFINE_integer("examples", 64, "Images to read, at most.", lower_bound=1)
 _PEER = flags.DEFINE_enum("peer", None, ["torch"], "What to compare with; nothing by default.")
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of tables.")
 
-_TIMED_EXAMPLES = 24  # of each stage
+_TIMED_EXAMPLES = 24  # per stage
 _RECIPE = ["LabelMap", "ScaleCrop", "FlipLR", "Photometric"]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Repeated:
-  """A source of as many examples as makes grain draw their order as fast as a real data set's.
+  """Repeats a source, so that grain shuffles as fast as for a real data set.
 
-  It takes 5 ms a place for a data set of five examples, and 0.02 ms for one of three thousand.
+  Shuffling takes 5 ms per example for a data set of five, and 0.02 ms for one of three thousand.
   """
 
   source: datasets.Source
@@ -73,7 +73,7 @@ class _Repeated:
 
 
 class _Stopwatch:
-  """Mean seconds of whatever is called through it, by name."""
+  """Measures the mean seconds of the functions called through it, by name."""
 
   def __init__(self):
     self._seconds = collections.defaultdict(list)
@@ -91,7 +91,7 @@ class _Stopwatch:
 def _time_stages(
   source: tfds_source.TfdsSource, cached: cache.CachedSource, op: op_spec.Chain, batch_size: int
 ) -> dict[str, float]:
-  """Seconds of each stage for one picture, one after the other in this thread."""
+  """Seconds of each stage for one image, one after the other in this thread."""
   watch, examples = _Stopwatch(), []
   for index in range(len(cached)):  # fills the cache
     cached[index]
@@ -122,7 +122,7 @@ def _time_stages(
 def _write_pngs(
   source: tfds_source.TfdsSource, folder: pathlib.Path, label_map: ops.LabelMap
 ) -> list[tuple[pathlib.Path, pathlib.Path]]:
-  """Writes pictures as they were encoded, and labels as class indices."""
+  """Writes images as they were encoded, and labels as class indices."""
   pairs = []
   for index in range(len(source)):
     image, label = folder / f"{index}_image.png", folder / f"{index}_label.png"
@@ -144,7 +144,7 @@ def _time_peer_stages(dataset: Any) -> dict[str, float]:
 
 
 def _rate(batches: Iterator[Any], batch_size: int, workers: int) -> float:
-  """Pictures a second, once there is a steady flow."""
+  """Images per second, after a warm-up."""
   for _ in range(2 + 2 * workers):
     next(batches)
   start = time.perf_counter()
@@ -155,7 +155,7 @@ def _rate(batches: Iterator[Any], batch_size: int, workers: int) -> float:
 
 
 def _rates(pipelines: dict[str, Callable[[int], Iterator[Any]]], batch_size: int) -> dict[str, Any]:
-  """Pictures a second of each pipeline, by number of workers, and ratios to the peer's."""
+  """Images per second of each pipeline, by number of workers, and the ratios to the peer."""
   result = {}
   for workers in map(int, _WORKERS.value):
     rates = {name: [] for name in pipelines}
@@ -164,7 +164,7 @@ def _rates(pipelines: dict[str, Callable[[int], Iterator[Any]]], batch_size: int
       for name in order:
         batches = pipelines[name](workers)
         rates[name].append(_rate(batches, batch_size, workers))
-        del batches  # ends its workers
+        del batches  # ends the workers
     result[workers] = {name: statistics.median(rates[name]) for name in pipelines}
     for name in pipelines:
       if "peer" in pipelines and name != "peer":
@@ -175,11 +175,11 @@ def _rates(pipelines: dict[str, Callable[[int], Iterator[Any]]], batch_size: int
 
 def _check_comparable(source: datasets.Source, op: op_spec.Chain) -> None:
   if not isinstance(source, tfds_source.TfdsSource):
-    raise errors.UserError("config.input.data.name: this times data sets of TFDS only")
+    raise errors.UserError("config.input.data.name: only TFDS data sets can be timed")
   if _PEER.value and [type(one).__name__ for one in op.ops] != _RECIPE:
     raise errors.UserError(
-      "config.input.pp: --peer does the work of 'label_map|random_scale(LOW, HIGH)"
-      "|random_crop(HEIGHT, WIDTH)|flip_lr|photometric' and no other"
+      "config.input.pp: --peer only implements 'label_map|random_scale(LOW, HIGH)"
+      "|random_crop(HEIGHT, WIDTH)|flip_lr|photometric'"
     )
 
 
@@ -235,11 +235,11 @@ def main(_) -> None:
     print(json.dumps(result))
     return
   for whose, seconds in result["seconds"].items():
-    print(f"{whose}: milliseconds a picture, in one thread")
+    print(f"{whose}: milliseconds per image, in one thread")
     for stage, value in seconds.items():
       print(f"  {stage:22s} {1000 * value:.2f}")
   for workers, rates in result["images_per_second"].items():
-    print(f"{workers} workers: pictures a second, and how many times the peer's")
+    print(f"{workers} workers: images per second, and their ratio to the peer's")
     for name, value in rates.items():
       print(f"  {name:22s} {value:.4g}")
 

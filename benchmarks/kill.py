@@ -1,12 +1,12 @@
-"""Kills a run at random moments, and tells whether it ends as if nothing had happened.
+"""Kills a run at random moments, and checks that it still ends with the same results.
 
     python benchmarks/kill.py [--kills=20] [--steps=200] [--seed=0] [--folder=DIR]
 
 Trains a tiny network on tiny street scenes, twice undisturbed, and then with `kill -9` at random
-moments, in start-up, data preparation, steps, evaluations and saves; after each the same
-command is given again. Both must end with the same parameters, scores, per-image matrices and
-curves, bit for bit, with no step told twice: then the kills are survived. The exit code is 0 where
-all of them were.
+moments: during start-up, data preparation, steps, evaluations and saves. After each kill it runs
+the same command again. A run survives its kills if it ends with the same parameters, scores,
+per-image matrices and curves as the undisturbed run, bit for bit, with no step logged twice. The
+exit code is 0 if all kills were survived.
 """
 
 import argparse
@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def command(folder: pathlib.Path, steps: int) -> list[str]:
-  """The run, with its data and its files under `folder`."""
+  """The command of a run whose data and files are under `folder`."""
   return [
     sys.executable,
     str(ROOT / "main.py"),
@@ -43,7 +43,7 @@ def command(folder: pathlib.Path, steps: int) -> list[str]:
 
 
 def run(folder: pathlib.Path, steps: int, seconds: float | None = None) -> int | None:
-  """Runs to the end, or kills the run after some seconds; returns its exit code, None if killed."""
+  """Runs to the end or kills the run after `seconds`; returns its exit code, None if killed."""
   with (folder / "log.txt").open("a") as log:
     process = subprocess.Popen(
       command(folder, steps), stdout=log, stderr=log, start_new_session=True
@@ -57,7 +57,7 @@ def run(folder: pathlib.Path, steps: int, seconds: float | None = None) -> int |
 
 
 def outcome(folder: pathlib.Path) -> dict[str, object]:
-  """What two equal runs must have in common; speeds and times differ."""
+  """The results that equal runs must share; speeds and times differ."""
   workdir = folder / "run"
   curves = events.scalars(workdir)
   timed = ("train/steps_per_second", "train/images_per_second", "train/waiting_for_data")
@@ -87,7 +87,7 @@ def main() -> None:
   folder = arguments.folder or pathlib.Path(tempfile.mkdtemp())
 
   outcomes = []
-  for name in ("calm", "calm_again"):  # the first one fills the cache of compiled programs
+  for name in ("calm", "calm_again"):  # the first run fills the compilation cache
     calm = folder / name
     calm.mkdir(parents=True)
     started = time.monotonic()
@@ -117,7 +117,7 @@ def main() -> None:
       print(f"  killed after {seconds:.1f} s; checkpoints {', '.join(steps) or 'none'}", flush=True)
     tried += kills
     if run(disturbed, arguments.steps):
-      print(f"could not go on: see {disturbed / 'log.txt'}")
+      print(f"could not resume: see {disturbed / 'log.txt'}")
       continue
     different = _different(expected, outcome(disturbed))
     print(f"after {kills} kills, different: {different}", flush=True)

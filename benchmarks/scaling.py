@@ -1,11 +1,11 @@
-"""Shows how the cost of a train step grows: each row changes one thing of the first.
+"""Shows how the cost of a train step grows: each row changes one thing in the first row.
 
     python -m benchmarks.scaling --width=16 --batch_size=2 --image_size=128x256
 
-Time is the median of turns that the rows take one after the other; operations and memory are what
-the compiler says, over all devices. Twice the pictures, the pixels or the devices with their
-pictures are twice the work, and should take at most twice as long; a network of twice the width has
-four times the parameters and, but for its first and last layer, four times the operations.
+The rows take turns, and times are medians over turns; operations and memory are the compiler's
+figures, over all devices. Doubling the images, the pixels, or the devices with their images doubles
+the work, and should at most double the time. A network of twice the width has four times the
+parameters and, except in its first and last layer, four times the operations.
 """
 
 from flax_unet import memory
@@ -28,9 +28,9 @@ from flax_unet.training import flops
 from flax_unet.training.state import num_params
 
 _WIDTH = flags.DEFINE_integer("width", 16, "Channels of the first block.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Pictures a step, divisible by two devices.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Images per step, divisible by two devices.")
 _IMAGE_SIZE = flags.DEFINE_string("image_size", "128x256", "HEIGHTxWIDTH in pixels.")
-_TURNS = flags.DEFINE_integer("turns", 7, "Turns that are timed.", lower_bound=1)
+_TURNS = flags.DEFINE_integer("turns", 7, "Turns to time.", lower_bound=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,22 +49,22 @@ def _rows() -> list[_Work]:
   first = _Work("one device", _WIDTH.value, _BATCH_SIZE.value, (height, width))
   return [
     first,
-    dataclasses.replace(first, name="pictures x 2", batch_size=2 * first.batch_size),
+    dataclasses.replace(first, name="images x 2", batch_size=2 * first.batch_size),
     dataclasses.replace(first, name="pixels x 2", image_size=(2 * height, width)),
     dataclasses.replace(first, name="pixels x 4", image_size=(2 * height, 2 * width)),
     dataclasses.replace(first, name="width x 2", width=2 * first.width),
     dataclasses.replace(first, name="devices x 2", devices=2),
     dataclasses.replace(
-      first, name="devices and pictures x 2", devices=2, batch_size=2 * first.batch_size
+      first, name="devices and images x 2", devices=2, batch_size=2 * first.batch_size
     ),
   ]
 
 
 def _compile(work: _Work) -> tuple[Callable[[], None], dict[str, float]]:
-  """Returns what runs a step, and what compiling tells of it."""
+  """Returns a function that runs a step, and the compiler's figures for it."""
   config = street_scenes.get_config(f"width={work.width}")
   built = parts.build(config, work.devices)
-  # From the host, as it would otherwise lie on all devices.
+  # Moved to the host, because it is on all devices.
   state = jax.device_get(built.init_state(work.image_size, config.total_steps))
   random = np.random.default_rng(0)
   channels = built.model.channels
@@ -102,7 +102,7 @@ def main(argv):
     for work, (run, _) in programs.items():
       start = time.perf_counter()
       run()
-      if turn > 0:  # the first one warms up
+      if turn > 0:  # the first turn warms up
         seconds[work].append(time.perf_counter() - start)
 
   first = next(iter(programs))

@@ -2,10 +2,10 @@
 
     python benchmarks/score.py --zips=FOLDER_OF_THE_CITYSCAPES_ARCHIVES --pictures=40
 
-Takes label and instance maps from `gtFine_trainvaltest.zip` (over and over, where there are fewer),
-makes predictions with errors of every kind, and lets both score the same files, iIoU included, as
-whole processes. Ours also computes the audit and an interval; cityscapesScripts runs as installed,
-which with `CYTHONIZE_EVAL` set at its installation is faster.
+Takes label and instance maps from `gtFine_trainvaltest.zip` (repeating them if there are fewer than
+asked for), makes predictions with errors of every kind, and times both programs on the same files,
+as whole processes, including iIoU. Ours also computes the audit and an interval; cityscapesScripts
+runs as installed, and is faster if it was installed with `CYTHONIZE_EVAL` set.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from absl import app, flags
 _ZIPS = flags.DEFINE_string(
   "zips", os.environ.get("CITYSCAPES_ZIPS"), "Folder of gtFine_trainvaltest.zip."
 )
-_PICTURES = flags.DEFINE_integer("pictures", 40, "Number of pictures.")
+_PICTURES = flags.DEFINE_integer("pictures", 40, "Number of images.")
 
 _OFFICIAL = """
 import numpy
@@ -51,9 +51,9 @@ def main(_):
       folder,
     )
     difference = _largest_difference(folder)
-  print(f"{_PICTURES.value} pictures of 2048 x 1024 on {os.cpu_count()} cores")
+  print(f"{_PICTURES.value} images of 2048 x 1024 on {os.cpu_count()} cores")
   for name, (clock, used) in (("cityscapesScripts", official), ("flax_unet.tools.score", ours)):
-    print(f"{name:24}{clock:6.1f} s, {used:6.1f} s of processor time")
+    print(f"{name:24}{clock:6.1f} s, {used:6.1f} s of CPU time")
   print(f"ours is {official[0] / ours[0]:.1f} times as fast")
   print(f"largest difference of a score: {difference:.1e}")
 
@@ -77,7 +77,7 @@ def _write_pictures(archive_file: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def _prediction(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """A shifted label with blocks of random ids in it, void and unscored classes among them."""
+  """A shifted label with blocks of random ids, including void and unscored classes."""
   blocks = rng.integers(0, 34, (label.shape[0] // 16, label.shape[1] // 16)).astype(np.uint8)
   wrong = rng.random(blocks.shape) < 0.1
   enlarged = (x.repeat(16, axis=0).repeat(16, axis=1) for x in (wrong, blocks))
@@ -85,7 +85,7 @@ def _prediction(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _time(command: list[str], folder: pathlib.Path) -> tuple[float, float]:
-  """Runs a command to its end and returns its seconds by the clock and on all cores together."""
+  """Runs a command; returns its wall-clock seconds and its CPU seconds over all cores."""
   environment = {
     **os.environ,
     "CITYSCAPES_DATASET": str(folder),
@@ -100,7 +100,7 @@ def _time(command: list[str], folder: pathlib.Path) -> tuple[float, float]:
 
 
 def _largest_difference(folder: pathlib.Path) -> float:
-  """The largest absolute difference of any class's, category's or mean score."""
+  """The largest absolute difference in any class, category or mean score."""
   ours = json.loads((folder / "ours.json").read_text())
   theirs = json.loads((folder / "resultPixelLevelSemanticLabeling.json").read_text())
   pairs = [

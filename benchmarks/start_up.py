@@ -1,9 +1,9 @@
-"""Times from the command to the first step, with an empty and with a filled compilation cache.
+"""Times the start-up until the first step, with an empty and with a filled compilation cache.
 
     python benchmarks/start_up.py [--config=configs/street_scenes.py] [--turns=3]
 
-Starts `main.py` as a user does, again and again in new folders: with a cache folder of its own that
-is empty, and once more with the same one. Prints the medians, and the median of the ratios.
+Starts `main.py` as a user does, each time in a new run folder: first with an empty cache folder,
+then again with the same one. Prints the medians, and the median of the ratios.
 """
 
 import argparse
@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def seconds_to_first_step(config: str, cache: pathlib.Path) -> float:
-  """Runs two steps, and returns the seconds until the first one was told of."""
+  """Starts a run of two steps, and returns the seconds until the first step is logged."""
   environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache)}
   with tempfile.TemporaryDirectory() as workdir:
     command = [

@@ -1,8 +1,8 @@
-"""A data set in PyTorch that does the work of the Cityscapes recipe, to compare with.
+"""A PyTorch data set that implements the Cityscapes recipe, for comparison.
 
-Order and arithmetic are mmsegmentation's (`mmseg/datasets/transforms`, 1.2), on top of OpenCV:
-read, rescale, crop, flip, distort colours. Labels hold class indices, as its users convert them
-beforehand, so that nothing is mapped here.
+Order and arithmetic follow mmsegmentation (`mmseg/datasets/transforms`, 1.2), with OpenCV: read,
+rescale, crop, flip, distort colours. Labels hold class indices already, since mmsegmentation users
+convert them beforehand.
 """
 
 import pathlib
@@ -16,7 +16,7 @@ Sample = tuple[np.ndarray, np.ndarray]
 
 
 class CityscapesRecipe(torch.utils.data.Dataset):
-  """Pairs of PNG files; gives uint8 tensors `[3, height, width]` (BGR) and `[height, width]`."""
+  """Reads pairs of PNG files as uint8 tensors, `[3, height, width]` (BGR) and `[height, width]`."""
 
   def __init__(
     self,
@@ -41,12 +41,12 @@ class CityscapesRecipe(torch.utils.data.Dataset):
     return self.pack(sample)
 
   def read(self, index: int) -> Sample:
-    """See base class."""
+    """Reads an image and its label."""
     image, label = self.pairs[index]
     return cv2.imread(str(image)), cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
 
   def scale(self, sample: Sample) -> Sample:
-    """See base class."""
+    """Rescales by a random factor."""
     image, label = sample
     ratio = np.random.uniform(*self.ratios)
     size = (round(image.shape[1] * ratio), round(image.shape[0] * ratio))
@@ -56,7 +56,7 @@ class CityscapesRecipe(torch.utils.data.Dataset):
     )
 
   def crop(self, sample: Sample) -> Sample:
-    """See base class."""
+    """Crops at random, avoiding crops that a single class dominates."""
     image, label = sample
     place = self._draw(label)
     for _ in range(10):
@@ -75,14 +75,14 @@ class CityscapesRecipe(torch.utils.data.Dataset):
     return slice(top, top + self.crop_size[0]), slice(left, left + self.crop_size[1])
 
   def flip(self, sample: Sample) -> Sample:
-    """See base class."""
+    """Flips half of the samples horizontally."""
     if np.random.rand() < 0.5:
       return sample
     image, label = sample
     return np.flip(image, axis=1), np.flip(label, axis=1)
 
   def distort(self, sample: Sample) -> Sample:
-    """PhotoMetricDistortion."""
+    """Distorts the colours, as mmsegmentation's `PhotoMetricDistortion`."""
     image, label = sample
     if np.random.randint(2):
       image = _convert(image, beta=np.random.uniform(-32, 32))
@@ -102,7 +102,7 @@ class CityscapesRecipe(torch.utils.data.Dataset):
     return image, label
 
   def pack(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor]:
-    """See base class."""
+    """Converts a sample to tensors."""
     image, label = sample
     return (
       torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
@@ -122,7 +122,7 @@ def _one_thread(worker: int) -> None:
 def loader(
   dataset: CityscapesRecipe, batch_size: int, workers: int, prefetch: int
 ) -> torch.utils.data.DataLoader:
-  """Batches of random examples, without end for our purposes."""
+  """Loads batches of random examples, practically endlessly."""
   return torch.utils.data.DataLoader(
     dataset,
     batch_size,

@@ -1,11 +1,11 @@
-"""A U-Net in PyTorch, with the layers of milesial/Pytorch-UNet, to compare with."""
+"""A U-Net in PyTorch, with the layers of milesial/Pytorch-UNet, for comparison."""
 
 import torch
 from torch import nn
 
 
 class TorchUNet(nn.Module):
-  """Takes and returns `[batch, channels, height, width]`."""
+  """A U-Net from images to logits, both `[batch, channels, height, width]`."""
 
   def __init__(self, channels: int, num_classes: int, width: int, depth: int, norm: str):
     super().__init__()
@@ -24,7 +24,7 @@ class TorchUNet(nn.Module):
     self.logits = nn.Conv2d(width, num_classes, 1)
 
   def forward(self, x: torch.Tensor) -> torch.Tensor:
-    """See base class."""
+    """Computes the logits."""
     skips = []
     for block in self.encoder[:-1]:
       x = block(x)
@@ -47,7 +47,7 @@ def _conv_block(inputs: int, features: int, norm: str) -> nn.Sequential:
 
 
 def flax_params(model: TorchUNet, read=lambda parameter: parameter) -> dict:
-  """Arranges what `read` gives for each parameter (itself, its gradient) as the Flax parameters."""
+  """Arranges `read(parameter)` (the parameter, or its gradient) like the Flax parameters."""
 
   def arrays(module: nn.Module) -> dict:
     weight = read(module.weight).detach().numpy()
@@ -70,7 +70,7 @@ def flax_params(model: TorchUNet, read=lambda parameter: parameter) -> dict:
 
 
 def flax_batch_stats(model: TorchUNet) -> dict:
-  """Arranges the running statistics as the Flax network's collection "batch_stats"."""
+  """Arranges the running statistics like the Flax network's collection "batch_stats"."""
   return {
     name: {
       layer: {"mean": module.running_mean.numpy(), "var": module.running_var.numpy()}
@@ -82,7 +82,7 @@ def flax_batch_stats(model: TorchUNet) -> dict:
 
 
 def _blocks(model: TorchUNet) -> dict[str, dict[str, nn.Module]]:
-  """The convolutions and normalisations under the names they have in the Flax network."""
+  """The convolutions and normalisations, by their names in the Flax network."""
   *encoder, bottleneck = model.encoder
   blocks = {f"encoder_{level}": block for level, block in enumerate(encoder)}
   blocks["bottleneck"] = bottleneck

@@ -1,13 +1,12 @@
-"""Times the train step and the forward pass, against PyTorch's on the same machine.
+"""Times the train step and the forward pass against PyTorch on the same machine.
 
     python benchmarks/train_step.py --width=32 --batch_size=2 --image_size=256x512 --peer=torch
 
-Ours is the step that the training loop runs (`flax_unet.training.steps.train_step`), set up as
-`main.py` does: mapped over as many devices as it makes of this machine's cores, as is the forward
-pass. The peer is a U-Net of the same layers, loss and optimizer in PyTorch, in its own process,
-once with its layout NCHW and once with channels last; the faster one counts. The programs take
-turns, and what is reported is the median of the turns' ratios, so that whatever else the machine
-does disturbs both alike.
+Our step is the one of the training loop (`flax_unet.training.steps.train_step`), set up as in
+`main.py`: like the forward pass, it is mapped over the devices that `main.py` makes of the cores.
+The peer is a U-Net with the same layers, loss and optimizer in PyTorch, in its own process, once in
+NCHW layout and once with channels last; the faster one counts. The programs take turns, and the
+result is the median of the ratios per turn, so that other load on the machine affects both alike.
 """
 
 from flax_unet import memory
@@ -39,11 +38,11 @@ from flax_unet.training import state, steps
 
 _WIDTH = flags.DEFINE_integer("width", 32, "Channels of the first block.")
 _DEPTH = flags.DEFINE_integer("depth", 4, "Number of poolings.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Pictures a step.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Images per step.")
 _IMAGE_SIZE = flags.DEFINE_string("image_size", "256x512", "HEIGHTxWIDTH in pixels.")
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Type of the computation.")
 _NORM = flags.DEFINE_enum("norm", "batch", ["batch", "none"], "Normalisation.")
-_STEPS = flags.DEFINE_integer("steps", 7, "Turns that are timed.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 7, "Turns to time.", lower_bound=1)
 _PEER = flags.DEFINE_enum("peer", None, ["torch"], "What to compare with; nothing by default.")
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of a table.")
 
@@ -57,7 +56,7 @@ def _seconds(function: Callable[[], None]) -> float:
 
 
 def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Callable], dict]:
-  """Compiles our train step and forward pass; also returns what compiling tells."""
+  """Compiles our train step and forward pass; also returns compile time and FLOPs."""
   model = UNet(
     _NUM_CLASSES,
     width=_WIDTH.value,
@@ -81,7 +80,7 @@ def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Calla
   mapped = steps.map_train_step(CrossEntropy())
   train_step = mapped.lower(train_state, batch).compile()
   compiled = {"compile_seconds": time.perf_counter() - start}
-  # The program for GPUs has plain convolutions; ours has loops, whose body XLA counts once.
+  # The GPU program has plain convolutions; ours has loops, whose body XLA counts only once.
   lowered = jax.jit(mapped).trace(train_state, batch).lower(lowering_platforms=("cuda",))
   compiled["flops"] = lowered.cost_analysis()["flops"] * devices
 
@@ -103,7 +102,7 @@ def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Calla
 def _torch_programs(
   image: np.ndarray, label: np.ndarray, layout: str, width: int, depth: int, norm: str, dtype: str
 ) -> dict[str, Callable]:
-  """The same of PyTorch."""
+  """The same programs in PyTorch."""
   import torch
   import torch_unet
 
@@ -133,14 +132,14 @@ def _torch_programs(
 
 
 def _serve_torch(connection: multiprocessing.connection.Connection, *arguments) -> None:
-  """Runs in the peer's process: answers the name of a program with the seconds of one run."""
+  """Runs in the peer's process: receives names of programs, and sends the seconds of one run."""
   programs = _torch_programs(*arguments)
   while name := connection.recv():
     connection.send(_seconds(programs[name]))
 
 
 def _start_torch(*arguments) -> Callable[[str], float]:
-  """Starts a process with PyTorch's programs; returns what runs one there and gives its seconds."""
+  """Starts a process with the PyTorch programs; returns a function that times one of them."""
   context = multiprocessing.get_context("spawn")
   ours, theirs = context.Pipe()
   context.Process(target=_serve_torch, args=(theirs, *arguments), daemon=True).start()
@@ -181,9 +180,9 @@ def main(argv):
     times = {name: [] for name in run}
     for turn in range(_STEPS.value + 1):
       for name in run:
-        time.sleep(0.1)  # PyTorch's threads spin for a while before they leave the cores
+        time.sleep(0.1)  # PyTorch's threads spin for a while before they release the cores
         seconds = run[name](work)
-        if turn > 0:  # the first one warms up
+        if turn > 0:  # the first turn warms up
           times[name].append(seconds)
     result[f"{work}_seconds"] = statistics.median(times["ours"])
     peers = {name: statistics.median(times[name]) for name in run if name != "ours"}

@@ -1,4 +1,4 @@
-"""What all tests share: four devices on this machine's CPU, strict JAX, a compilation cache."""
+"""Shared by all tests: four devices on this machine's CPU, strict JAX, a compilation cache."""
 
 import functools
 import os
@@ -12,9 +12,9 @@ from typing import Any
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = (
   "--xla_force_host_platform_device_count=4"
-  " --xla_backend_optimization_level=1"  # compiles tiny networks in a tenth of the time
+  " --xla_backend_optimization_level=1"  # compiles tiny networks ten times as fast
 )
-# One for each of pytest-xdist's processes: jax does not write its files in one go.
+# One per pytest-xdist process: jax does not write its files atomically.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(
   tempfile.gettempdir(), "flax_unet_test_cache", os.environ.get("PYTEST_XDIST_WORKER", "")
 )
@@ -36,17 +36,17 @@ from flax_unet.training import checkpoint, optimizer, state
 from flax_unet.training.checkpoint_scores import DecisiveScore
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-flags.FLAGS.mark_as_parsed()  # grain reads its own before it starts workers
+flags.FLAGS.mark_as_parsed()  # grain parses its own flags before it starts workers
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-  """The tests that take longest begin, so that no process waits for another's in the end."""
+  """The slowest tests run first, so that no process has to wait for another at the end."""
   items.sort(key=lambda item: item.path.parent.name != "faults")
 
 
 @pytest.fixture(scope="session")
 def cityscapes_zips() -> pathlib.Path:
-  """The folder with (a sample of) the official Cityscapes archives; skips where there is none."""
+  """The folder with (a sample of) the official Cityscapes archives; skips the test without one."""
   folder = os.environ.get("CITYSCAPES_ZIPS")
   if not folder:
     pytest.skip("CITYSCAPES_ZIPS does not name a folder with the Cityscapes archives")
@@ -57,8 +57,8 @@ def cityscapes_zips() -> pathlib.Path:
 def pixelwise_unet() -> Callable[..., tuple[UNet, dict[str, Any], np.ndarray]]:
   """Makes a U-Net whose logits are a linear function of the normalised pixel, and that function.
 
-  Its 3x3 convolutions take the pixel in the middle alone, nothing comes up from below the first
-  skip: so at every pixel `logits = normalize(image) @ kernel`, whatever the padding and the size.
+  Its 3x3 convolutions only use the central pixel, and nothing comes up from below the first
+  skip, so at every pixel `logits = normalize(image) @ kernel`, whatever the padding and the size.
   """
 
   def make(num_classes: int = 7, **attributes: Any) -> tuple[UNet, dict[str, Any], np.ndarray]:
@@ -71,7 +71,7 @@ def pixelwise_unet() -> Callable[..., tuple[UNet, dict[str, Any], np.ndarray]]:
     for block in ("encoder_0", "decoder_0"):
       for conv in ("conv_1", "conv_2"):
         params[block][conv]["kernel"][1, 1, :3] = np.eye(3)
-    params["encoder_0"]["conv_1"]["bias"] += 3  # normalised pixels lie above -3: no ReLU cuts them
+    params["encoder_0"]["conv_1"]["bias"] += 3  # pixels are above -3: no ReLU clips them
     kernel = np.random.default_rng(0).normal(size=(3, num_classes)).astype(np.float32)
     params["logits"]["kernel"][0, 0] = kernel
     params["logits"]["bias"][:] = -3 * kernel.sum(0)
@@ -82,7 +82,7 @@ def pixelwise_unet() -> Callable[..., tuple[UNet, dict[str, Any], np.ndarray]]:
 
 @pytest.fixture(scope="session")
 def street_scenes_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-  """A `data_dir` in which `street_scenes/tiny` is prepared, 16 + 7 + 4 pictures of 64 x 128."""
+  """A `data_dir` with `street_scenes/tiny` prepared: 16 + 7 + 4 images of 64 x 128."""
   folder = tmp_path_factory.mktemp("street_scenes")
   StreetScenes(config="tiny", data_dir=folder, file_format="array_record").download_and_prepare()
   return folder
@@ -118,9 +118,9 @@ def tiny_config(street_scenes_dir: pathlib.Path) -> Callable[..., ml_collections
 
 @pytest.fixture(scope="session")
 def make_run() -> Callable[..., state.TrainState]:
-  """Makes a folder a run of ten steps that were not taken; returns what its checkpoint holds.
+  """Makes a folder that looks like a run of ten steps; returns what its checkpoint holds.
 
-  Where the configuration averages the parameters, the averages differ from them.
+  If the configuration averages the parameters, the averages differ from the parameters.
   """
 
   def make(folder: pathlib.Path, config: ml_collections.ConfigDict) -> state.TrainState:

@@ -13,7 +13,7 @@ from flax_unet import errors
 
 @pytest.fixture(autouse=True)
 def _signals():
-  """What a command sets."""
+  """Restores the signal handlers that a command sets."""
   before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
   yield
   for signum, handler in before.items():
@@ -21,7 +21,7 @@ def _signals():
 
 
 def _run(monkeypatch, error):
-  """Runs a command that fails, and returns what it exits with."""
+  """Runs a command that fails, and returns its exit code."""
   monkeypatch.setattr(app, "run", lambda main, **kwargs: main([]))
 
   def main(arguments):

@@ -13,7 +13,7 @@ def test_the_file_appears_when_it_is_whole(tmp_path):
   with files.replacing(path) as temporary:
     temporary.write_text("after")
     assert path.read_text() == "before"
-    assert temporary.parent == path.parent  # renaming is atomic within a file system only
+    assert temporary.parent == path.parent  # renaming is only atomic within a file system
     assert temporary.suffix == ".txt"
   assert path.read_text() == "after"
   assert os.listdir(tmp_path) == ["content.txt"]

@@ -13,7 +13,7 @@ COLORS = np.array([(90, 90, 90), (220, 60, 40), (40, 90, 220)], np.uint8)
 
 
 def _draw(root, number):
-  """Discs and boxes on gray, pictures of different sizes; masks of colours, their edges void."""
+  """Images of discs and boxes on gray, in different sizes; colour masks whose edges are void."""
   rng = np.random.default_rng(0)
   for name in ("images", "masks"):
     (root / name).mkdir()
@@ -35,11 +35,11 @@ def _draw(root, number):
   )
 
 
-STRANGE = os.fsdecode(b"caf\xe9 <b>")  # as an archive of another system may leave it
+STRANGE = os.fsdecode(b"caf\xe9 <b>")  # as archives from another system may leave behind
 
 
 def _stored_as(name):
-  """The name that a picture has on disk, by the one that a run tells."""
+  """The name of an image on disk, from its id in the run."""
   return name.replace("caf\\xe9", os.fsdecode(b"caf\xe9"))
 
 
@@ -83,7 +83,7 @@ def test_trains_on_a_folder_of_pictures_of_many_sizes(config, tmp_path):
   assert loop.train(config, run) == 0
   scores = json.loads((run / "report/metrics.json").read_text())["evals"]["val"]
   assert list(scores["per_class"]) == ["ground", "disc", "box"]
-  assert scores["mean_iou"] > 0.8  # a constant prediction has 0.3 at most
+  assert scores["mean_iou"] > 0.8  # a constant prediction has at most 0.3
   data = json.loads((run / "run.json").read_text())["data"]
   assert {name: split["examples"] for name, split in data["splits"].items()} == {
     "train": 10,
@@ -91,7 +91,7 @@ def test_trains_on_a_folder_of_pictures_of_many_sizes(config, tmp_path):
   }
   page = (run / "report/index.html").read_text()
   assert f'<data value="{scores["mean_iou"]}">' in page
-  # Validation pictures, each at its own size: one of the worst and one of the best.
+  # Validation images in their own sizes: one of the worst and one of the best.
   assert page.count('alt="errors"') == 2
   with np.load(run / "report/confusions.npz") as arrays:
     assert any("caf\\xe9 <b>" in name for name in arrays["val/ids"])

@@ -28,7 +28,7 @@ ALL = [
 
 
 def _batch(num_classes=5, shape=(4, 6, 8), ignored=0.3):
-  """Logits and labels; more and more pixels are ignored, of the last picture all."""
+  """Logits and labels; later images have more ignored pixels, the last image only such."""
   rng = np.random.default_rng(0)
   logits = rng.normal(scale=3, size=(*shape, num_classes)).astype(np.float32)
   labels = rng.integers(0, num_classes, shape).astype(np.uint8)
@@ -76,7 +76,7 @@ def test_cross_entropy_by_hand():
   assert float(CrossEntropy()(logits, labels)) == pytest.approx(mean)
   weighted = (3 * math.log(2) - math.log(0.8)) / 4
   assert float(CrossEntropy((3.0, 1.0, 7.0))(logits, labels)) == pytest.approx(weighted)
-  # The same by pixel.
+  # The same per pixel.
   weights = jnp.array([[[3.0, 1.0, 7.0]]])
   assert float(CrossEntropy()(logits, labels, weights)) == pytest.approx(weighted)
 
@@ -111,7 +111,7 @@ def test_focal_is_finite_where_the_class_is_certain(gamma):
 
 
 def test_overlap_by_hand():
-  # Class 2 is predicted but nowhere true, so it is left out; the last pixel is ignored.
+  # Class 2 is predicted but never true, so it is omitted; the last pixel is ignored.
   logits = _probabilities([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
   labels = jnp.array([[[0, 1, IGNORED]]], jnp.uint8)
   first, second = 2 * 0.5 / (0.6 + 1), 2 * 0.8 / (1.05 + 1)
@@ -124,7 +124,7 @@ def test_overlap_by_hand():
 
 
 def _berman(logits, labels):
-  """The authors' code, written anew: `lovasz_softmax(per_image=True, classes="present")`."""
+  """A reimplementation of the authors' `lovasz_softmax(per_image=True, classes="present")`."""
   losses = []
   for scores, label in zip(torch.softmax(logits, 1), labels, strict=True):
     valid = label != IGNORED
@@ -149,12 +149,12 @@ def test_lovasz_equals_the_authors_code():
 
 
 def test_lovasz_by_hand():
-  # Two pixels of class 0 with p = 0.9 and 0.4, one of class 1 with p = 0.7. Of class 0 the errors
+  # Two pixels of class 0 with p = 0.9 and 0.4, one of class 1 with p = 0.7. The errors of class 0
   # are 0.6, 0.3 (of the other pixel) and 0.1; by them the Jaccard losses rise to 1/2, 2/3 and 1.
   logits = _probabilities([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]])
   labels = jnp.array([[[0, 0, 1]]], jnp.uint8)
   of_0 = 0.6 * 1 / 2 + 0.3 * (2 / 3 - 1 / 2) + 0.1 * (1 - 2 / 3)
-  of_1 = 0.6 * 1 / 2 + 0.3 * (1 - 1 / 2)  # the error of its own pixel takes away all overlap
+  of_1 = 0.6 * 1 / 2 + 0.3 * (1 - 1 / 2)  # the error at its only pixel removes all overlap
   assert float(Lovasz()(logits, labels)) == pytest.approx((of_0 + of_1) / 2, rel=1e-5)
 
 
@@ -228,7 +228,7 @@ def test_what_is_no_loss_is_refused(text, message):
 
 @dataclasses.dataclass(frozen=True)
 class Unfinished(base.Loss):
-  """Has no value."""
+  """A loss without a value."""
 
   def sums(self, logits, labels, weights):
     return logits.sum()

@@ -1,4 +1,4 @@
-"""The command line, with real processes where only they can tell."""
+"""The command line, with real processes where necessary."""
 
 import json
 import os
@@ -26,10 +26,10 @@ def _run(*arguments):
 
 
 def _error(*arguments):
-  """The one line that a command which cannot be run leaves."""
+  """The one line that an invalid command prints."""
   result = _run(*arguments)
   assert result.returncode == 1
-  # Before it may stand what the program has been doing, with the time.
+  # Log lines, which begin with the time, may precede it.
   (line,) = (line for line in result.stderr.splitlines() if not re.match(r"\d\d:\d\d:\d\d ", line))
   return line
 

@@ -31,7 +31,7 @@ def _page_faults(mode):
 
 
 def test_a_step_finds_the_memory_of_the_last_one():
-  assert _page_faults("give back") > 2000  # 8 MB and more, in pages of 4 KiB
+  assert _page_faults("give back") > 2000  # at least 8 MB, in pages of 4 KiB
   assert _page_faults("keep") < 200
 
 
@@ -46,7 +46,7 @@ with open("/proc/self/smaps_rollup") as file:
 
 
 def _huge_pages(limit=""):
-  """How much of 128 MiB, in KiB, lies in huge pages."""
+  """How many KiB of 128 MiB are in huge pages."""
   command = ["bash", "-c", f'{limit} exec "$0" "$@"', sys.executable, "-c", FILL]
   return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
@@ -57,5 +57,5 @@ def _huge_pages(limit=""):
 )
 def test_memory_comes_in_huge_pages_where_it_may():
   assert _huge_pages() >= 0.9 * 2**17
-  # A quarter of the machine's memory is more than this allows.
+  # A quarter of the machine's memory is more than this limit.
   assert _huge_pages(limit="ulimit -v 400000;") == 0

@@ -1,4 +1,4 @@
-"""Everything that plugs in, from outside of the package: each is a class and a dotted name."""
+"""Everything that plugs in from outside the package: each is a class with a dotted name."""
 
 import json
 import subprocess
@@ -174,7 +174,7 @@ def _config(seed):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-  """Two runs of ten steps, that differ in their seed."""
+  """Two runs of ten steps that differ in their seed."""
   folder = tmp_path_factory.mktemp("plugs")
   (folder / "plugs.py").write_text(PLUGS)
   with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""The blocks of docs/python.md run as they stand, one after the other."""
+"""The blocks of docs/python.md run as they are, one after the other."""
 
 import os
 import pathlib

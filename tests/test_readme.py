@@ -1,4 +1,4 @@
-"""The commands and links of the README and the other pages: what they name exists."""
+"""The commands and links in the README and docs refer to things that exist."""
 
 import importlib
 import pathlib

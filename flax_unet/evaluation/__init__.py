@@ -1,1 +1,1 @@
-"""What a split is scored by, inference, metrics and the report."""
+"""Evaluators, inference, metrics and the report."""

@@ -1,4 +1,4 @@
-"""Scores a model on a split: every picture once, at the resolution of its label."""
+"""Scores a model on a split: every image once, at the resolution of its label."""
 
 import dataclasses
 import functools
@@ -40,17 +40,17 @@ def eval_step(
   Args:
     variables: the model's parameters and statistics.
     batch: `image` uint8 `[batch, height, width, 3]`; `label` uint8 `[batch, height', width']`,
-      which may be of another resolution.
+      which may have another resolution.
     model: the network.
-    evaluator: what to count besides.
-    loss: whose sums to compute; None: none.
+    evaluator: may count more than the confusion matrices.
+    loss: the loss whose sums to compute, or None.
     options: how to predict.
-    multiple: up to a multiple of how many pixels images are mirrored, see `fitting`.
+    multiple: images are mirrored up to a multiple of this many pixels, see `fitting`.
 
   Returns:
-    `prediction` uint8 `[batch, height', width']`, class indices; and of each picture, at the
-    label's resolution, `counts`: `confusion` int32 `[batch, classes, classes]`, `loss`, the sums of
-    the loss, and `device`, what the evaluator counts.
+    `prediction` uint8 `[batch, height', width']`, class indices; and `counts` of each image at the
+    label's resolution: `confusion` int32 `[batch, classes, classes]`, `loss`, the sums of the loss,
+    and `device`, what the evaluator counts.
   """
   labels = batch["label"]
   scores = fitting.class_scores(
@@ -69,8 +69,8 @@ def eval_step(
 
 
 def _loss_sums(loss: Loss, logits: jax.Array, labels: jax.Array) -> Any:
-  """The sums of a loss of each picture, `[batch, ...]`; one that gathers sees them one by one."""
-  labels = fitting.resize_mask(labels, logits.shape[1:3])  # but for huge labels it is their size
+  """The sums of the loss for each image, `[batch, ...]`; a loss that gathers sees one at a time."""
+  labels = fitting.resize_mask(labels, logits.shape[1:3])  # only changes huge labels
 
   def of_picture(logits: jax.Array, label: jax.Array) -> Any:
     return loss.sums(logits[None], label[None], pixel_weights(label[None]))
@@ -80,16 +80,16 @@ def _loss_sums(loss: Loss, logits: jax.Array, labels: jax.Array) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """What an evaluation found.
+  """The result of an evaluation.
 
   Attributes:
-    places: int `[pictures]`, in the split; ascending.
-    ids: str `[pictures]`.
-    confusions: int64 `[pictures, classes, classes]`.
-    scores: see `Evaluator.scores`; and `loss`, where it was computed.
-    evaluator: whose scores they are.
-    examples: the first pictures.
-    extra: what the audit needs beside the matrices, see `audit.extra_counts`, where asked for.
+    places: int `[images]`, indices in the split, ascending.
+    ids: str `[images]`.
+    confusions: int64 `[images, classes, classes]`.
+    scores: see `Evaluator.scores`; and `loss`, if it was computed.
+    evaluator: the evaluator that computed the scores.
+    examples: the first images, with labels and predictions.
+    extra: what the audit needs besides the matrices, see `audit.extra_counts`, if requested.
     skipped: the errors of examples that could not be used.
   """
 
@@ -104,7 +104,7 @@ class Result:
 
   @property
   def table(self) -> list[Score]:
-    """The scores of the split that there are, the one that matters most first."""
+    """The scores of the split that were computed, most important first."""
     return [score for score in (*self.evaluator.table, LOSS) if score.name in self.scores]
 
   @property
@@ -114,7 +114,7 @@ class Result:
 
 
 class Evaluation:
-  """Evaluates on one split; compiled once, called as often as one likes."""
+  """Evaluates on one split; compiled once, and can be called any number of times."""
 
   def __init__(
     self,
@@ -139,15 +139,15 @@ class Evaluation:
       op: its preprocessing.
       model: the network.
       label_space: names of classes and categories.
-      batch_size: pictures a step, over all devices of all processes.
-      evaluator: what to score by; None: `Segmentation`.
-      loss: a loss whose value over the split is a score too.
-      workers: processes that prepare batches.
-      num_pictures: how many examples a `Result` has, if there are as many that can be used.
+      batch_size: images per step, over all devices of all processes.
+      evaluator: computes the scores; None: `Segmentation`.
+      loss: a loss to report over the split as a further score, or None.
+      workers: number of processes that prepare batches.
+      num_pictures: the number of examples in a `Result`, at most as many as can be used.
       options: how to predict.
-      skip_bad_examples: whether to leave out examples that cannot be used; if not, the first ends
-        the evaluation with its error.
-      timeout: seconds after which a batch that does not come ends the evaluation.
+      skip_bad_examples: whether to skip examples that cannot be used; if not, the first such
+        example ends the evaluation with an error.
+      timeout: seconds to wait for a batch before the evaluation fails.
     """
     self._evaluator = evaluator or Segmentation()
     self._channels = model.channels
@@ -156,7 +156,7 @@ class Evaluation:
     self._batches = functools.partial(pipeline.eval_batches, source, op, batch_size=batch_size)
     self._workers = workers
     self._timeout = timeout
-    # On this process's devices only: others may have pictures of other sizes, or fewer.
+    # On this process's devices only: others may have images of other sizes, or fewer of them.
     self._step = functools.partial(
       eval_step,
       model=model,
@@ -172,12 +172,12 @@ class Evaluation:
     self._num_pictures = num_pictures
 
   def __call__(self, variables: Mapping[str, Any], *, audit_predictions: bool = False) -> Result:
-    """Evaluates a model with these variables.
+    """Evaluates the model with these variables.
 
     Args:
       variables: the model's parameters and statistics.
-      audit_predictions: whether to count what the audit needs beside the matrices, which takes
-        about 30 ms on the host for a picture of 1024 x 2048.
+      audit_predictions: whether to count what the audit needs besides the matrices, which takes
+        about 30 ms on the host for an image of 1024 x 2048.
 
     Raises:
       UserError: an example cannot be used, a worker process died, or no batch came in time.
@@ -185,12 +185,12 @@ class Evaluation:
     num_classes = self._label_space.num_classes
     places, ids, skipped, counted = [np.zeros(0, int)], [np.zeros(0, str)], [], []
     extra = {}
-    if audit_predictions:  # a process may have no picture, but has to tell of the same counts
+    if audit_predictions:  # a process without images must still report the same counts
       extra = audit.extra_counts(*np.zeros((2, 0, 0), np.uint8), num_classes)
     on_host = type(self._evaluator).count is not Evaluator.count
     for batch, outputs in self._run(variables, on_bad_example=skipped.append):
       real = np.asarray(batch["mask"])
-      if not real.any():  # this process has none of the last batch
+      if not real.any():  # this process has no image of the last batch
         continue
       places.append(batch["index"][real])
       ids.append(batch["id"][real])
@@ -223,7 +223,7 @@ class Evaluation:
     )
 
   def _count(self, pictures: Sequence[Picture]) -> dict[str, np.ndarray]:
-    """What the evaluator counts of pictures on the host, `[pictures, ...]` by name."""
+    """What the evaluator counts on the host, `[images, ...]` by name."""
     counted = [
       self._evaluator.count(picture, self._label_space.num_classes) for picture in pictures
     ]
@@ -231,7 +231,7 @@ class Evaluation:
     return {name: np.stack([counts[name] for counts in counted]) for name in names}
 
   def _no_rows(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The counts of no pictures: a process may have none, but has to tell of the same counts."""
+    """The counts of zero images: a process without images must still report the same counts."""
     pixels = np.zeros((1, 16, 16), np.uint8)
     image = np.zeros((1, 16, 16, self._channels), np.uint8)
     rows = jax.eval_shape(self._step, variables, {"image": image, "label": pixels})["counts"]
@@ -239,7 +239,7 @@ class Evaluation:
     return jax.tree.map(lambda x: np.zeros((0, *x.shape[1:]), x.dtype), rows)
 
   def _scores(self, rows: Mapping[str, Any]) -> dict[str, Any]:
-    """The scores of the split, of the counts of all pictures."""
+    """The scores of the split, from the counts of all images."""
     confusions = rows["confusion"].astype(np.int64)
     counts = {**rows["device"], **rows.get("host", {})}
     scores = self._evaluator.scores(confusions, counts, self._label_space)
@@ -251,11 +251,11 @@ class Evaluation:
     return scores
 
   def pictures(self, variables: Mapping[str, Any], places: Sequence[int]) -> list[Picture]:
-    """Predicts some of the pictures, on this process's devices alone and without worker processes.
+    """Predicts some of the images, on this process's devices only and without worker processes.
 
     Args:
       variables: the model's parameters and statistics.
-      places: of the pictures in the split, each once.
+      places: indices of the images in the split, without duplicates.
     """
     found = {}
     for batch, outputs in self._run(variables, places):
@@ -268,13 +268,13 @@ class Evaluation:
     places: Sequence[int] | None = None,
     on_bad_example: Callable[[str], None] = logging.warning,
   ) -> Iterator[tuple[pipeline.Batch, dict[str, jax.Array]]]:
-    """Yields batches and what `eval_step` makes of them; without `places`, this process's share."""
-    # Copied once, to where the step runs.
+    """Yields batches with the outputs of `eval_step`; without `places`, this process's share."""
+    # Copied once, to the devices that run the step.
     variables = jax.device_put(jax.device_get(variables), devices.replicated_locally())
     batches = self._batches(
       places=places,
       on_bad_example=on_bad_example if self._skip_bad_examples else None,
-      workers=self._workers if places is None else 0,  # a few pictures need none
+      workers=self._workers if places is None else 0,  # not worth it for a few images
     )
     for batch in feed.timed(pipeline.to_devices(batches), self._timeout):
       yield batch, self._eval_step(variables, {key: batch[key] for key in ("image", "label")})
@@ -283,11 +283,11 @@ class Evaluation:
 def _pictures(
   batch: pipeline.Batch, outputs: Mapping[str, jax.Array]
 ) -> Iterator[tuple[int, Picture]]:
-  """Yields the pictures of a batch with their places in the split, without blanks and padding."""
+  """Yields the images of a batch with their indices in the split, without blanks and padding."""
   arrays = [np.asarray(x) for x in (batch["image"], batch["label"], outputs["prediction"])]
   for at in map(tuple, np.argwhere(np.asarray(batch["mask"]))):
     height, width = batch["size"][at]
     padded = batch["label"].shape[2:4]
-    # An image that is of another resolution than its label has not been padded.
+    # An image whose resolution differs from its label's has not been padded.
     pixels = (x[at][:height, :width] if x.shape[2:4] == padded else x[at] for x in arrays)
     yield int(batch["index"][at]), Picture(str(batch["id"][at]), *pixels)

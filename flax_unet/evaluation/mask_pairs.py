@@ -1,10 +1,10 @@
-"""Finds and reads the masks of labels and predictions.
+"""Finds and reads label masks and predicted masks.
 
-A label file `<city>_<sequence>_<frame>_gtFine_labelIds.png` belongs to the one prediction file
+A label file `<city>_<sequence>_<frame>_gtFine_labelIds.png` is paired with the one prediction file
 `<city>_<sequence>_<frame>*.png`, as in the official Cityscapes script (cityscapesScripts,
-`evalPixelLevelSemanticLabeling.getPrediction`). Where no label has such a name, files belong
-together as in folder data: by their path below their folder, without ending. Both folders are
-searched recursively.
+`evalPixelLevelSemanticLabeling.getPrediction`). If no label has such a name, files are paired as in
+folder data: by their path below their folder, without the file ending. Both folders are searched
+recursively.
 """
 
 import bisect
@@ -28,8 +28,8 @@ class Labels(NamedTuple):
   """The label files of a folder.
 
   Attributes:
-    files: by the key under which a prediction belongs to each; sorted.
-    of_cityscapes: whether they are named as Cityscapes names them.
+    files: the files by the key that pairs them with predictions; sorted.
+    of_cityscapes: whether they have the names of Cityscapes.
   """
 
   files: dict[str, pathlib.Path]
@@ -41,7 +41,7 @@ def find_labels(folder: pathlib.Path, suffix: str = "") -> Labels:
 
   Args:
     folder: where to look.
-    suffix: what their names end with, if they are not Cityscapes', such as `_mask`.
+    suffix: what their names end with, such as `_mask`, if not the names of Cityscapes.
 
   Raises:
     UserError: there is no such folder, or no label file in it.
@@ -63,11 +63,11 @@ def match(
 
   Args:
     labels: label files.
-    folder: where the predictions or instance maps lie.
-    ending: how their names end, with labels named as Cityscapes names them.
+    folder: the folder of the predictions or instance maps.
+    ending: how their names end, if the labels have the names of Cityscapes.
 
   Returns:
-    The files, and how many files of the folder belong to no label.
+    The files, and how many files of the folder have no label.
 
   Raises:
     UserError: a label file has no file, or more than one.
@@ -109,7 +109,7 @@ def _match_keys(
 
 
 def _ends_word(key: str, name: str) -> bool:
-  """Whether a name does not go on with the number or word that the key ends with: p10 is not p1."""
+  """Whether the key ends a whole number or word in the name: p1 must not match p10."""
   last, following = key[-1:], name[len(key) : len(key) + 1]
   return not (last.isdigit() and following.isdigit()) and not (
     last.isalpha() and following.isalpha()
@@ -137,13 +137,13 @@ def read_numbers(file: pathlib.Path) -> np.ndarray:
 
 
 def read_label_ids(file: pathlib.Path, label_space: LabelSpace) -> np.ndarray:
-  """Reads a mask of label ids, or of the colours of a label space that has a table of them.
+  """Reads a mask of label ids, or of colours if the label space has a table of them.
 
   Returns:
-    uint8 `[height, width]`, label ids. Those of a plain gray PNG may be any values.
+    uint8 `[height, width]`, label ids. Those of a plain gray PNG are not checked.
 
   Raises:
-    UserError: the file is unreadable or damaged, or holds what the label space does not know.
+    UserError: the file is unreadable or damaged, or holds values unknown to the label space.
   """
   content = _read(file)
   plain = _plain_gray(file, content)
@@ -151,7 +151,7 @@ def read_label_ids(file: pathlib.Path, label_space: LabelSpace) -> np.ndarray:
 
 
 def _plain_gray(file: pathlib.Path, content: bytes) -> np.ndarray | None:
-  """The numbers of an 8-bit gray PNG, which nearly all masks are; None for other files."""
+  """The values of an 8-bit gray PNG, as nearly all masks are; None for other files."""
   if not images.is_plain_gray(content):
     return None
   images.check_png(content, f"{file}:")

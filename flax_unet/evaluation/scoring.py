@@ -1,4 +1,4 @@
-"""Scores masks of predictions against masks of labels, on all cores."""
+"""Scores predicted masks against label masks, on all cores."""
 
 import functools
 import multiprocessing
@@ -17,7 +17,7 @@ from flax_unet.evaluation.metrics.counting import fold, joint_histogram
 
 
 class Pair(NamedTuple):
-  """The files of one picture."""
+  """The files of one image."""
 
   label: pathlib.Path
   prediction: pathlib.Path
@@ -25,12 +25,12 @@ class Pair(NamedTuple):
 
 
 class Counts(NamedTuple):
-  """What the pictures of a split add up to.
+  """The counts of a split.
 
   Attributes:
-    confusions: int64 `[pictures, classes, classes + 1]`, one a picture.
+    confusions: int64 `[images, classes, classes + 1]`, one per image.
     extra: the total of `audit.extra_counts`.
-    instance_counts: the total of `instances.count`, or None where there are no instance maps.
+    instance_counts: the total of `instances.count`, or None without instance maps.
   """
 
   confusions: np.ndarray
@@ -38,7 +38,7 @@ class Counts(NamedTuple):
   instance_counts: instances.InstanceCounts | None
 
   def scores(self, label_space: LabelSpace) -> dict[str, Any]:
-    """All scores, as `segmentation.scores` gives them, joined by `instances.scores`."""
+    """All scores: those of `segmentation.scores`, merged with those of `instances.scores`."""
     confusion = self.confusions.sum(axis=0)
     scores = segmentation.scores(confusion, label_space)
     if self.instance_counts is not None:
@@ -58,14 +58,14 @@ def count_pairs(
   workers: int | None = None,
   progress: Callable[[int], None] = lambda _: None,
 ) -> Counts:
-  """Reads and counts the pictures.
+  """Reads and counts the masks.
 
   Args:
-    pairs: their files.
+    pairs: the files of each image.
     label_space: the classes to score.
-    train_ids: whether the predictions hold class indices, and not label ids.
-    workers: processes to use; by default one a core, and 1 stays in this one.
-    progress: called with the number of pictures done.
+    train_ids: whether the predictions hold class indices instead of label ids.
+    workers: number of processes; by default one per core, and 1 means this process.
+    progress: called with the number of images done.
 
   Raises:
     UserError: a file is unreadable, of the wrong size, or holds a wrong value.
@@ -84,7 +84,7 @@ def count_pairs(
 
 
 def _map(function: Callable, items: Sequence, workers: int) -> Iterator:
-  """Applies a function in order, in this process or in a pool of them."""
+  """Applies a function in order, in this process or in a pool of processes."""
   if workers == 1:
     yield from map(function, items)
     return
@@ -93,7 +93,7 @@ def _map(function: Callable, items: Sequence, workers: int) -> Iterator:
 
 
 def _count_pair(pair: Pair, label_space: LabelSpace, train_ids: bool):
-  """Counts one picture: its confusion matrix, extra counts, and instance counts or None."""
+  """Counts one image: its confusion matrix, extra counts, and instance counts or None."""
   label = mask_pairs.read_label_ids(pair.label, label_space)
   prediction = _read_prediction(pair.prediction, label_space, train_ids)
   _check_size(pair.prediction, prediction, pair.label, label)
@@ -140,7 +140,7 @@ def _to_label_ids(file: pathlib.Path, indices: np.ndarray, label_space: LabelSpa
 def _check_values(
   file: pathlib.Path, totals: np.ndarray, known: Container[int], complaint: str
 ) -> None:
-  """Refuses values that occur, by their totals `[256]`, and are not known."""
+  """Refuses values that occur (by their totals `[256]`) but are not known."""
   for value in np.flatnonzero(totals).tolist():
     if value not in known:
       raise UserError(f"{file}: holds the value {value}, which is {complaint}")

@@ -1,1 +1,1 @@
-"""From a configuration to a run, and back from its folder."""
+"""Turns a configuration into a run, and loads runs from their folders."""

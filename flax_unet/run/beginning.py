@@ -1,4 +1,4 @@
-"""What a run begins or resumes with: its folder, its data, its state."""
+"""Starts or resumes a run: its folder, data and state."""
 
 import dataclasses
 import pathlib
@@ -23,13 +23,13 @@ class Beginning:
   Attributes:
     run: the parts of the run.
     folder: the run's folder.
-    info: what the run says about itself.
-    checkpoints: of the run.
-    step: the number of steps that have been taken.
-    state: after them.
-    skipped: the errors of examples that could not be used so far.
-    unwritten_metrics: of the last steps, see `TrainLog`.
-    due: the evaluations of this step that are missing: a run may end while it evaluates.
+    info: the run's `run.json`.
+    checkpoints: the run's checkpoints.
+    step: the number of steps taken so far.
+    state: the state after those steps.
+    skipped: the errors of the examples skipped so far.
+    unwritten_metrics: metrics of the last steps, not yet logged; see `TrainLog`.
+    due: evaluations of this step that are still missing, because the run was interrupted in them.
     since_best: the number of evaluations since the best one.
   """
 
@@ -49,11 +49,11 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
   """Opens a run in a folder that this process owns.
 
   Returns:
-    Where to begin; None where the run has come to its end, and its report is there.
+    Where to begin, or None if the run is finished and its report exists.
 
   Raises:
-    UserError: the folder holds another run, or the data have changed since the run began or cannot
-      be used.
+    UserError: the folder holds another run, or the data are unusable or have changed since the run
+      began.
   """
   config = parts.config
   fresh = processes.broadcast(not checkpoint.exist(folder))
@@ -114,6 +114,6 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
 
 
 def _is_complete(folder: pathlib.Path, info: run_info.RunInfo) -> bool:
-  """Tells whether a run has ended and its report is there; all processes get the same answer."""
+  """Whether the run is finished and its report exists; all processes get the same answer."""
   complete = all((folder / report.FOLDER / name).is_file() for name in report.FILES)
   return processes.broadcast(complete and info.content.get("finished", False))

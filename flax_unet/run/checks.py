@@ -1,4 +1,4 @@
-"""Refuses values of settings that cannot be used, before anything is built."""
+"""Validates the settings before anything is built."""
 
 import math
 from typing import NamedTuple
@@ -23,10 +23,10 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
 
   Args:
     config: the configuration.
-    num_devices: how many devices of all processes it is for.
+    num_devices: the number of devices, over all processes.
 
   Raises:
-    UserError: one line that names the key, what it holds and what it may hold.
+    UserError: one line that names the key, its value and the values it may have.
   """
   _check_keys(config)
   _check_present(config)
@@ -44,25 +44,25 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
 
 
 def check_classes(config: ml_collections.ConfigDict, label_space: LabelSpace) -> None:
-  """Checks what the settings say of the classes.
+  """Checks the settings that depend on the classes.
 
   Raises:
     UserError: see `check`.
   """
   if label_space.num_classes == 1:
     raise errors.UserError(
-      f"config.label_space = '{config.label_space}' has one class, so there is nothing to tell "
-      "apart: the background is a class too. Use num_classes=2, with 0 and 1 in the masks; for "
-      "masks of 0 and 255, classes=FILE.csv with the lines name,r,g,b,id and background,0,0,0,0 "
-      "and object,255,255,255,255"
+      f"config.label_space = '{config.label_space}' has one class, but the background counts as a "
+      "class too. Use num_classes=2, with 0 and 1 in the masks; for masks of 0 and 255, use "
+      "classes=FILE.csv with the lines name,r,g,b,id and background,0,0,0,0 and "
+      "object,255,255,255,255"
     )
   _check_class_weights(config, label_space)
 
 
 def _check_keys(config: ml_collections.ConfigDict) -> None:
-  """Refuses settings that are missing or that nothing reads.
+  """Refuses missing and unknown settings.
 
-  `base_config` and the command line do so too, but not in groups that a configuration replaces.
+  `base_config` and the command line do so too, except in groups that a configuration replaces.
   """
   base, evaluation = base_config.get_config(), base_config.evaluation()
   groups = {"": base, "input.": base.input, "schedule.": base.schedule}
@@ -98,7 +98,7 @@ def _check_length(config: ml_collections.ConfigDict) -> None:
 
 
 class _Range(NamedTuple):
-  """What a setting may be: a whole number or any, at least `low` (or above it) and below `high`."""
+  """The range of a setting: from `low` (exclusive if `above`) to below `high`; whole or any."""
 
   whole: bool
   low: float
@@ -141,7 +141,7 @@ def _check_ranges(config: ml_collections.ConfigDict) -> None:
   }
   for key, allowed in ranges.items():
     value = values.get(key)
-    if value is None:  # `_check_present` says which may be
+    if value is None:  # `_check_present` refuses None where a value is needed
       continue
     fits = isinstance(value, int if allowed.whole else int | float) and not isinstance(value, bool)
     if (
@@ -183,6 +183,6 @@ def _check_accumulation(config: ml_collections.ConfigDict, devices: int) -> None
   parts, per_device = config.accumulate_steps, config.input.batch_size // devices
   if per_device % parts:
     raise errors.UserError(
-      f"config.accumulate_steps = {parts} does not divide the {per_device} pictures that each "
-      "device has of a batch"
+      f"config.accumulate_steps = {parts} does not divide the {per_device} images a batch has on "
+      "each device"
     )

@@ -1,6 +1,6 @@
-"""TPU chips: what they have, and how to compile for them without having them.
+"""TPU chips: their specifications, and how to compile for them without having one.
 
-The numbers are those of Google's documentation (2026-11): https://cloud.google.com/tpu/docs/v4,
+The numbers are from Google's documentation (2026-11): https://cloud.google.com/tpu/docs/v4,
 `/v5e`, `/v5p-training` and `/v6e`.
 """
 
@@ -19,17 +19,17 @@ _TORUS_3D = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-  """A kind of chip, which is one device of jax.
+  """A kind of chip; jax sees each chip as one device.
 
   Attributes:
-    name: what it is rented as.
-    device_kind: what jax calls it.
-    memory: HBM, in bytes. The compiler leaves about 2 % of it to the system.
+    name: the name it is rented under.
+    device_kind: its name in jax.
+    memory: HBM in bytes. The compiler reserves about 2 % of it for the system.
     flops: peak rate of bfloat16 matrix products, in FLOP/s. Convolutions of float32 arrays run at
-      the same rate, since jax rounds their factors to bfloat16 on TPUs unless told otherwise.
-    bandwidth: of the HBM, in bytes a second.
-    shapes: how many of them are connected in each direction.
-    mode: how libtpu makes one device of the chip.
+      the same rate, because jax rounds their inputs to bfloat16 on TPUs by default.
+    bandwidth: HBM bandwidth in bytes per second.
+    shapes: available topologies, as the number of chips in each direction.
+    mode: how libtpu turns the chip into one device.
   """
 
   name: str
@@ -50,18 +50,18 @@ CHIPS = (
 
 
 def find(device: jax.Device) -> Chip | None:
-  """The chip that a device is; None where it is none of `CHIPS`."""
+  """The chip of a device, or None if it is not in `CHIPS`."""
   return next((chip for chip in CHIPS if chip.device_kind == device.device_kind), None)
 
 
 def topology_devices(name: str) -> list[jax.Device]:
-  """The devices of a TPU topology that need not be there: programs can be compiled for them.
+  """The devices of a TPU topology, to compile programs for; the hardware need not be present.
 
   Args:
     name: kind and number of chips, for example "v5e:2x4".
 
   Raises:
-    UserError: there is no such topology, or libtpu, which has the compiler, is not installed.
+    UserError: there is no such topology, or libtpu, which contains the compiler, is not installed.
   """
   known = {f"{chip.name}:{shape}": chip for chip in CHIPS for shape in chip.shapes}
   if name not in known:
@@ -70,7 +70,7 @@ def topology_devices(name: str) -> list[jax.Device]:
     raise errors.UserError(
       "compiling for TPUs needs libtpu, which is not installed: pip install -e '.[tpu]'"
     )
-  # Without these libtpu asks Google's cloud what machine this is, and refuses a second process.
+  # Without these, libtpu queries Google Cloud for the machine type and refuses a second process.
   os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
   os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-1")
   os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")

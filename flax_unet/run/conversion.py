@@ -1,4 +1,4 @@
-"""Runs to state dicts of PyTorch, and back."""
+"""Converts runs to PyTorch state dicts, and back."""
 
 import pathlib
 import sys
@@ -14,10 +14,11 @@ from flax_unet.weights import dialects, torch_files
 
 
 def to_file(folder: pathlib.Path, which: str, output: pathlib.Path) -> None:
-  """Writes the weights of a run that it predicts with as a state dict.
+  """Writes the weights that a run predicts with as a state dict.
 
   Raises:
-    UserError: there is no such run, its network has no counterpart, or the file cannot be written.
+    UserError: there is no such run, its network has no PyTorch counterpart, or the file cannot be
+      written.
   """
   torch_files.check_suffix(output)
   found = trained.load(folder, which)
@@ -30,7 +31,7 @@ def to_file(folder: pathlib.Path, which: str, output: pathlib.Path) -> None:
 
 
 def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
-  """Makes a new run that begins with the weights of a state dict.
+  """Creates a new run that starts from the weights of a state dict.
 
   Raises:
     UserError: the file cannot be read or does not fit the configuration, or the folder holds a run.
@@ -90,4 +91,4 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
       },
     )
     checkpoints.close()
-  logging.info("%s is a run of no steps with the weights of %s, %s", folder, source, dialect.name)
+  logging.info("%s is a run at step 0 with the weights of %s, %s", folder, source, dialect.name)

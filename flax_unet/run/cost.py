@@ -1,4 +1,4 @@
-"""What a train step costs, as the compiler says: nothing is run, and no data are needed."""
+"""The cost of a train step according to the compiler: nothing is run, and no data are needed."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from flax_unet.training import flops
 
 
 class DoesNotFitError(errors.UserError):
-  """The compiler finds no way to run a program in the memory of a device."""
+  """The compiler cannot fit the program into a device's memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +23,10 @@ class Cost:
 
   Attributes:
     flops: floating-point operations, see `training.flops`.
-    traffic: bytes that kernels read and write; on CPUs, which have loops in them, too low.
-    arguments: bytes of state and batch, as they lie in memory. The next state takes the place of
-      the old one.
-    temporaries: bytes of what lives during the step: activations and gradients.
-    total: bytes of both, of the outputs that take no argument's place, and of the program.
+    traffic: bytes that kernels read and write; too low on CPUs, whose kernels contain loops.
+    arguments: bytes of state and batch in their memory layout. The next state overwrites the old.
+    temporaries: bytes that live during the step only: activations and gradients.
+    total: bytes of both, of the outputs that do not overwrite an argument, and of the program.
   """
 
   flops: float
@@ -37,7 +36,7 @@ class Cost:
   total: int
 
   def seconds_at_peak(self, chip: Chip) -> dict[str, float]:
-    """The time that operations and traffic take at peak rate: the larger one bounds the step.
+    """Seconds for operations and traffic at peak rate: the larger one bounds the step from below.
 
     Williams, Waterman and Patterson (2009), "Roofline".
     """
@@ -46,11 +45,11 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class StepPlan:
-  """The train step of a configuration, for devices that need not be there.
+  """The train step of a configuration, for devices that need not be present.
 
   Attributes:
-    parts: of the configuration.
-    image_size: height and width of a training picture, in pixels.
+    parts: the parts of the configuration.
+    image_size: height and width of a training image, in pixels.
     devices: the devices of all processes.
   """
 
@@ -61,7 +60,7 @@ class StepPlan:
   @functools.cached_property
   def state(self) -> Any:
     """The shapes of the training state."""
-    # How many steps an epoch has is not known without the data, and changes constants only.
+    # The number of steps per epoch is unknown without the data; it only changes constants.
     config = self.parts.config
     total_steps = config.total_steps or config.schedule.warmup_steps + 1
     return jax.eval_shape(lambda: self.parts.init_state(self.image_size, total_steps))
@@ -70,10 +69,10 @@ class StepPlan:
     """Compiles the step.
 
     Args:
-      batch_size: pictures over all devices.
+      batch_size: images over all devices.
 
     Raises:
-      DoesNotFitError: it does not fit the devices' memory, by the compiler's account.
+      DoesNotFitError: according to the compiler it does not fit into the devices' memory.
     """
     lowered = self.parts.map_train_step(self.devices).lower(self.state, self._batch(batch_size))
     try:
@@ -89,7 +88,7 @@ class StepPlan:
     batch = self._batch(batch_size // len(self.devices), num_devices=1)
     return Cost(
       flops=flops.count(step, self.state, batch, accumulate_steps),
-      # Accumulation is a loop, whose body is counted once.
+      # Accumulation is a loop, and XLA counts its body once.
       traffic=compiled.cost_analysis()["bytes accessed"] * accumulate_steps,
       arguments=memory.argument_size_in_bytes,
       temporaries=memory.temp_size_in_bytes,
@@ -101,10 +100,10 @@ class StepPlan:
     )
 
   def export(self, platform: str, batch_size: int) -> jax.export.Exported:
-    """Lowers the step for a platform that need not be there, "cuda" or "tpu".
+    """Lowers the step for a platform that need not be present, "cuda" or "tpu".
 
-    What cannot be expressed there fails here. Kernels are not chosen, so it does not tell memory or
-    speed.
+    Fails if the platform does not support an operation. No kernels are chosen, so this says nothing
+    about memory or speed.
     """
     step = jax.jit(self.parts.map_train_step(self.devices))
     return jax.export.export(step, platforms=[platform])(self.state, self._batch(batch_size))
@@ -118,18 +117,18 @@ class StepPlan:
 
 
 def largest_batch(bytes_needed: Callable[[int], int | None], limit: int, start: int) -> int:
-  """Finds the largest batch that fits, with few calls, since each is a compilation.
+  """Finds the largest batch that fits, with few calls, since each one compiles.
 
-  Memory grows nearly linearly with the batch: the next one tried is where the line through the last
-  two that fitted meets the limit; after one that did not fit, the middle.
+  Memory grows almost linearly with the batch size. While sizes fit, the next one to try is where
+  the line through the last two meets the limit; after one that does not fit, search by bisection.
 
   Args:
-    bytes_needed: of a batch size; None where the compiler gives up.
-    limit: bytes that there are.
-    start: the size to begin with.
+    bytes_needed: maps a batch size to bytes; None if the compiler gives up.
+    limit: available bytes.
+    start: the first size to try.
 
   Returns:
-    A size that fits and whose successor does not; 0 where 1 does not fit.
+    A size that fits and whose successor does not; 0 if 1 does not fit.
   """
   fits, too_large, number = [(0, 0)], None, start
   while too_large is None or too_large - fits[-1][0] > 1:
@@ -148,7 +147,7 @@ def largest_batch(bytes_needed: Callable[[int], int | None], limit: int, start: 
 def _extrapolate(first: tuple[int, int], second: tuple[int, int], limit: int) -> int:
   """Where the line through two points (batch size, bytes) meets the limit, rounded down."""
   (size_1, bytes_1), (size_2, bytes_2) = first, second
-  if size_1 == 0:  # a state without pictures takes memory too, so the first line is too steep
+  if size_1 == 0:  # the state alone takes memory too, so the first line is too steep
     return 2 * size_2
   growth = max(bytes_2 - bytes_1, 1)
   return size_2 + (limit - bytes_2) * (size_2 - size_1) // growth

@@ -1,4 +1,4 @@
-"""Reads TensorBoard's event files back: the history of a run, of which no step is told twice."""
+"""Reads a run's history from its TensorBoard event files, and keeps each step in them only once."""
 
 import pathlib
 from collections.abc import Collection, Iterator
@@ -24,14 +24,14 @@ def _records(path: pathlib.Path) -> Iterator[bytes]:
 
 
 def forget_after(workdir: pathlib.Path, step: int, again: Collection[str] = ()) -> None:
-  """Removes the events that a run writes again when it resumes from `step`.
+  """Removes the events that a run will write again when it resumes from `step`.
 
-  Call it in one process only, and before that one writes events.
+  Call it in one process only, before that process writes events.
 
   Args:
-    workdir: the run's folder.
+    workdir: the run folder.
     step: events of later steps are removed.
-    again: evaluations whose events of `step` itself are removed too.
+    again: evaluations whose events at `step` itself are removed too.
   """
   for path in _paths(workdir):
     with files.replacing(path) as temporary, temporary.open("wb") as file:
@@ -48,7 +48,7 @@ def _is_of(event: event_pb2.Event, evaluations: Collection[str]) -> bool:
 
 
 def scalars(workdir: pathlib.Path) -> dict[str, tuple[list[int], list[float]]]:
-  """Reads the steps and values of every scalar, by tag, in the order of the steps."""
+  """Reads the steps and values of every scalar, by tag, in step order."""
   curves: dict[str, tuple[list[int], list[float]]] = {}
   for path in _paths(workdir):
     for event in EventFileLoader(str(path)).Load():

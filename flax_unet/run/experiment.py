@@ -1,4 +1,4 @@
-"""From the parts of a configuration to an experiment with its data open."""
+"""Combines the parts of a configuration with its opened data."""
 
 import dataclasses
 import hashlib
@@ -21,14 +21,14 @@ from flax_unet.training import flops, schedules, state
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-  """An experiment whose data are open, from `open_data`.
+  """An experiment with its data open, made by `open_data`.
 
   Attributes:
-    parts: what the configuration stands for.
+    parts: the parts built from the configuration.
     dataset: the data set.
     source: the training split.
-    image_size: height and width of a training picture, in pixels.
-    evaluations: by name, in the order of `parts.evals`; predictions follow the first.
+    image_size: height and width of a training image, in pixels.
+    evaluations: by name, in the order of `parts.evals`; prediction uses the options of the first.
     total_steps: the length of the run.
     schedule: the learning rate by step.
   """
@@ -56,10 +56,10 @@ class Experiment:
     return self.parts.init_state(self.image_size, self.total_steps)
 
   def train_source(self) -> datasets.Source:
-    """The training split, decoded once only where `config.input.cache` is "disk".
+    """The training split; decoded only once if `config.input.cache` is "disk".
 
     Raises:
-      UserError: the disk has not enough room.
+      UserError: the disk does not have enough room.
     """
     config, label_space = self.config.input, self.label_space
     if config.cache == "none":
@@ -68,12 +68,12 @@ class Experiment:
     folder = config.cache_dir or caches.folder("flax_unet_decoded")
     if folder is None:
       raise errors.UserError(
-        "config.input.cache = 'disk' finds no cache folder that it can write: name a folder with "
+        "config.input.cache = 'disk': no cache folder is writable; choose one with "
         "--config.input.cache_dir=DIR"
       )
     facts = {
       "name": data["name"],
-      "split": config.data.split,  # may be a part of one, or several
+      "split": config.data.split,  # may be part of a split, or several splits
       "splits": {
         name: data["splits"][name] for name in data["splits"] if name in config.data.split
       },
@@ -82,27 +82,28 @@ class Experiment:
     return cache.on_disk(self.source, pathlib.Path(folder), facts)
 
   def summary(self, train_state: state.TrainState) -> dict[str, str]:
-    """What is about to be done, for the terminal."""
+    """A summary of the run for the terminal, before it starts."""
     config, devices, label_space = self.config, jax.devices(), self.label_space
     batch_size, (height, width) = config.input.batch_size, self.image_size
     epochs = self.total_steps * batch_size / len(self.source)
     return {
       "data": f"{config.input.data.name}, "
-      f"{terminal.counted(len(self.source), 'picture')} to train on",
+      f"{terminal.counted(len(self.source), 'image')} to train on",
       "label space": f"{label_space.name}, {label_space.num_classes} classes",
       "model": f"{config.model_name}, {state.num_params(train_state):,} parameters, "
       f"computes in {config.model.get('dtype', 'float32')}",
       "devices": f"{len(devices)} x {devices[0].device_kind}, {jax.process_count()} process(es)",
-      "batch": f"{batch_size} of {height} x {width} pixels, {batch_size // len(devices)} a device",
+      "batch": f"{batch_size} of {height} x {width} pixels, "
+      f"{batch_size // len(devices)} per device",
       "steps": f"{self.total_steps:,}, {epochs:.3g} epochs",
     }
 
   def steps_of(self, epochs: int) -> int:
-    """The number of steps of a number of epochs."""
+    """Converts epochs to steps."""
     return _steps_of(epochs, len(self.source), self.config.input.batch_size)
 
   def due_evals(self, step: int) -> list[str]:
-    """The names of the evaluations that are due after a step; none before the first."""
+    """The names of the evaluations due after a step; none at step 0."""
     return [
       name
       for name in self.evaluations
@@ -110,7 +111,7 @@ class Experiment:
     ]
 
   def eval_digest(self, name: str) -> str:
-    """What tells one way to evaluate from others whose scores cannot be compared with its own."""
+    """A digest of the settings of an evaluation; only scores with equal digests are comparable."""
     config = self.config.evals[name]
     decisive = [config.split, config.pp, sorted(config.inference.items()), config.type]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
@@ -118,7 +119,7 @@ class Experiment:
   def flops_per_step(self, train_state: state.TrainState) -> float | None:
     """Floating-point operations of a train step, by XLA's count.
 
-    None with several processes, and where they cannot be counted: no run is lost for that.
+    None with several processes, or if counting fails: a run must not fail because of it.
     """
     if jax.process_count() > 1:  # pmap lowers shapes for the devices of one process only
       return None
@@ -129,17 +130,17 @@ class Experiment:
     try:
       train_step = self.parts.map_train_step(jax.local_devices()[:1])
       return flops.count(train_step, train_state, batch, config.accumulate_steps)
-    except Exception as error:  # XLA's, of a compiler for another platform
+    except Exception as error:  # from XLA, when it compiles for another platform
       reason = (str(error).splitlines() or [type(error).__name__])[0]
-      logging.warning("The FLOPs of a step could not be counted: %s", reason)
+      logging.warning("Could not count the FLOPs of a step: %s", reason)
       return None
 
 
 def open_data(parts: Parts) -> Experiment:
-  """Opens the data, which is prepared on first use.
+  """Opens the data, preparing them on first use.
 
   Raises:
-    UserError: the data are missing, or do not fit the configuration.
+    UserError: the data are missing or do not fit the configuration.
   """
   config, label_space = parts.config, parts.label_space
   logging.info("Opening %s", config.input.data.name)
@@ -181,5 +182,5 @@ def open_data(parts: Parts) -> Experiment:
 
 
 def _steps_of(epochs: int, num_examples: int, batch_size: int) -> int:
-  """The last step of an epoch may take its last pictures from the next."""
+  """Rounds up: the last step may take some images from the following epoch."""
   return -(-epochs * num_examples // batch_size)

@@ -1,4 +1,4 @@
-"""Whether a run may become longer or shorter than it was begun."""
+"""Checks whether the length of a run may change after it has begun."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -18,18 +18,16 @@ LENGTH = ("total_steps", "total_epochs")
 def check(
   folder: pathlib.Path, run: Experiment, changes: Sequence[Mapping[str, Any]], step: int
 ) -> None:
-  """Refuses a new length if the run would not be what it is when begun with it.
-
-  That is so where the learning rates of the steps taken would have been others.
+  """Refuses a new length that would have given the steps already taken other learning rates.
 
   Args:
-    folder: the run's folder.
+    folder: the run folder.
     run: the experiment with its new length.
     changes: the settings that have changed, with `key` and `from`.
-    step: the number of steps that have been taken.
+    step: the number of steps taken so far.
 
   Raises:
-    UserError: says what to do instead.
+    UserError: the message says what to do instead.
   """
   before = {change["key"]: change["from"] for change in changes if change["key"] in LENGTH}
   if not before or not step:

@@ -18,17 +18,17 @@ from flax_unet.training import checkpoint
 from flax_unet.training.state import TrainState
 from flax_unet.weights import dialects, torch_files
 
-_Flat = dict[tuple[str, ...], Any]  # by collection, layer and name
+_Flat = dict[tuple[str, ...], Any]  # keys: (collection, *layer, name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-  """What of given weights fits a network.
+  """The part of some weights that fits a network.
 
   Attributes:
-    variables: what does, `params` and `batch_stats`.
-    dropped: the layers of the weights that the network does not have, or has in another shape.
-    new: the layers of the network that the weights say nothing of.
+    variables: the weights that fit, `params` and `batch_stats`.
+    dropped: the layers that the network does not have, or has in another shape.
+    new: the layers of the network without matching weights.
     adapted: the first convolution, if it was for another number of channels.
   """
 
@@ -42,15 +42,15 @@ def read(where: str) -> dict[str, Any]:
   """Reads weights.
 
   Args:
-    where: a run's folder, whose newest checkpoint is read; a checkpoint,
-      `<run>/checkpoints/<step>`; or a `.pth`, `.pt` or `.safetensors` file of one of the dialects
-      in `weights`.
+    where: a run folder, whose newest checkpoint is read; a checkpoint, `<run>/checkpoints/<step>`;
+      or a `.pth`, `.pt` or `.safetensors` file in one of the dialects in
+      `weights`.
 
   Returns:
-    `params` (of a run with a moving average, that) and `batch_stats`, as NumPy arrays.
+    `params` (their moving average if the run has one) and `batch_stats`, as NumPy arrays.
 
   Raises:
-    UserError: there is nothing of the kind, or it cannot be read.
+    UserError: it does not exist or cannot be read.
   """
   path = pathlib.Path(where).expanduser()
   if path.suffix in torch_files.SUFFIXES:
@@ -73,11 +73,11 @@ def read(where: str) -> dict[str, Any]:
 
 
 def fit(variables: Mapping[str, Any], model: base.Network) -> Fit:
-  """Takes of weights the layers that a network has too.
+  """Picks the layers of the given weights that a network has too.
 
-  A layer is taken where all arrays that both have are of one shape: a bias without its kernel, or
-  statistics without their scale, would be of no use. A first convolution for another number of
-  channels is adapted: the mean over its inputs, repeated and scaled so that its sums stay the same.
+  A layer is taken only if all of its shared arrays agree in shape: a bias without its kernel, or
+  statistics without their scale, would be useless. A first convolution for another
+  number of channels is adapted: the mean over its inputs, repeated and scaled to keep its sums.
 
   Args:
     variables: `params` and `batch_stats` of another network.
@@ -115,19 +115,19 @@ def _flatten(variables: Mapping[str, Any]) -> _Flat:
 
 
 def _layers(paths: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-  """The layers of arrays, each once."""
+  """The layers that the arrays belong to, without duplicates."""
   return tuple(dict.fromkeys("/".join(path[1:-1]) for path in paths))
 
 
 def initial(where: str, model: base.Network) -> dict[str, Any]:
-  """Reads those weights of `config.init_from` that fit the network, and says which do not.
+  """Reads the weights of `config.init_from` that fit the network, and logs which do not.
 
   Args:
     where: see `read`.
     model: the network.
 
   Raises:
-    UserError: there are none, or none that fit.
+    UserError: the weights cannot be read, or none of them fit.
   """
   try:
     variables = read(where)
@@ -148,7 +148,7 @@ def initial(where: str, model: base.Network) -> dict[str, Any]:
 
 
 def put(variables: Mapping[str, Any], state: TrainState) -> TrainState:
-  """Puts weights that fit into a state, on all devices; a moving average starts from them too."""
+  """Puts fitting weights into a state, on all devices; the moving average starts from them too."""
 
   def replace(collection: str, tree: Any) -> Any:
     new = traverse_util.flatten_dict(variables.get(collection, {}))
@@ -157,7 +157,7 @@ def put(variables: Mapping[str, Any], state: TrainState) -> TrainState:
   return state.replace(
     params=replace("params", state.params),
     batch_stats=replace("batch_stats", state.batch_stats),
-    # Copied anew: a step that gives its state's memory back must not give any twice.
+    # A separate copy: the train step donates its state, and no buffer may be donated twice.
     ema_params=None if state.ema_params is None else replace("params", state.ema_params),
   )
 

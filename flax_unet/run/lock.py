@@ -1,4 +1,4 @@
-"""One owner of a run's folder at a time: a lock that ends with its process."""
+"""Locks a run folder, so that only one process at a time owns it."""
 
 import contextlib
 import fcntl
@@ -16,21 +16,21 @@ from absl import logging
 from flax_unet import errors
 
 NAME = ".lock"
-_BEAT_SECONDS = 2.0  # how often an owner touches its lock
-_WATCH_SECONDS = 7.0  # how long the lock of another machine is watched for a sign of life
+_BEAT_SECONDS = 2.0  # how often an owner touches its lock file
+_WATCH_SECONDS = 7.0  # how long to watch another machine's lock file for a sign of life
 
 
 @contextlib.contextmanager
 def hold(workdir: pathlib.Path) -> Iterator[None]:
-  """Owns a run's folder for the length of the block; makes the folder where it is missing.
+  """Owns a run folder for the duration of the block; creates the folder if it is missing.
 
-  The lock is `flock` on the file `.lock`, which the kernel releases when the process ends, however
-  it ends. The file says who owns the folder. A lock of another machine may not be visible here on
-  some network file systems, so a file that another machine left is watched for a while: its owner
-  touches it every two seconds.
+  The lock is `flock` on the file `.lock`, which the kernel releases however the process ends. The
+  file names the owner. On some network file systems, locks held by other machines are not visible;
+  so a lock file that another machine left is watched for a while: a live owner touches it every two
+  seconds.
 
   Raises:
-    UserError: another process owns the folder, or the folder cannot be written.
+    UserError: another process owns the folder, or the folder is not writable.
   """
   path, is_new = workdir / NAME, not workdir.exists()
   try:
@@ -57,13 +57,13 @@ def hold(workdir: pathlib.Path) -> Iterator[None]:
 
 
 def _take(path: pathlib.Path) -> IO[str]:
-  """Opens and locks the file; refuses where its owner is alive."""
+  """Opens and locks the file; raises `UserError` if its owner is alive."""
   while True:
     file = path.open("a+")
     try:
       locked = _lock(path, file)
       if locked and not _is_same_file(path, file):
-        file.close()  # its owner has just ended and removed it
+        file.close()  # its owner has just exited and removed it
         continue
       owner = _read_owner(file)
       if owner and (not locked or owner.get("host") != socket.gethostname()):
@@ -75,15 +75,15 @@ def _take(path: pathlib.Path) -> IO[str]:
 
 
 def _lock(path: pathlib.Path, file: IO[str]) -> bool:
-  """Locks the file; returns False where the file system has no locks."""
+  """Locks the file; returns False if the file system does not support locks."""
   try:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
     raise _in_use(path, _read_owner(file)) from None
   except OSError as error:
     logging.warning(
-      "%s: this file system has no locks (%s), so two starts within the same seconds are not kept "
-      "apart",
+      "%s: this file system has no locks (%s), so two processes started within a few seconds can "
+      "both get the folder",
       path.parent,
       error.strerror,
     )
@@ -99,9 +99,9 @@ def _is_same_file(path: pathlib.Path, file: IO[str]) -> bool:
 
 
 def _watch(path: pathlib.Path, owner: dict[str, Any]) -> None:
-  """Waits for a sign of life from an owner that the kernel knows nothing of."""
+  """Waits for a sign of life from an owner on another machine."""
   logging.info(
-    "%s was locked by a process on %s: watching for %.0f seconds whether it is alive",
+    "%s was locked by a process on %s: watching for %.0f seconds to see if it is alive",
     path.parent,
     owner.get("host"),
     _WATCH_SECONDS,
@@ -115,7 +115,7 @@ def _watch(path: pathlib.Path, owner: dict[str, Any]) -> None:
 
 
 def _modified(path: pathlib.Path) -> int:
-  with path.open() as file:  # opening it has network file systems look again
+  with path.open() as file:  # opening the file makes network file systems refresh its time
     return os.fstat(file.fileno()).st_mtime_ns
 
 
@@ -130,7 +130,7 @@ def _in_use(path: pathlib.Path, owner: dict[str, Any]) -> errors.UserError:
 
 
 def _read_owner(file: IO[str]) -> dict[str, Any]:
-  """What the file says; empty where it is empty or not ours."""
+  """The content of the lock file; an empty dict if it is empty or not ours."""
   file.seek(0)
   try:
     owner = json.loads(file.read())
@@ -148,5 +148,5 @@ def _write_owner(file: IO[str]) -> None:
 
 def _beat(file: IO[str], ended: threading.Event) -> None:
   while not ended.wait(_BEAT_SECONDS):
-    with contextlib.suppress(OSError):  # a full disk or a lost mount is the training's to report
+    with contextlib.suppress(OSError):  # training itself reports a full disk or a lost mount
       os.utime(file.fileno())

@@ -1,4 +1,4 @@
-"""Training: the loop, and what stands around it."""
+"""The training loop, and what it needs around it."""
 
 import contextlib
 import pathlib
@@ -29,27 +29,27 @@ from flax_unet.run.experiment import Experiment
 from flax_unet.training.state import TrainState, params_digest
 from flax_unet.training.train_log import ProgressWriter, TrainLog
 
-_IN_STEP = ("image", "label", "weights")  # of a batch
+_IN_STEP = ("image", "label", "weights")  # the parts of a batch that the train step takes
 
 
 def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
-  """Trains a model, evaluates it and writes the report; resumes a run that was stopped.
+  """Trains a model, evaluates it and writes the report; resumes an interrupted run.
 
   Args:
-    config: what to do, see `configs/`.
-    folder: the run's folder, the "workdir".
+    config: the configuration, see `configs/`.
+    folder: the run folder, `--workdir`.
 
   Returns:
-    The exit code: 0, or 128 and the signal's number where SIGTERM or Ctrl-C ended the run early.
+    The exit code: 0, or 128 plus the signal's number if SIGTERM or Ctrl-C ended the run early.
 
   Raises:
-    UserError: the configuration, the data or the folder cannot be used, or another process trains
-      in the folder.
+    UserError: the configuration, the data or the folder cannot be used, or another process is
+      training in the folder.
   """
   built = parts.build(config)
   processes.check_same_run(config, folder)
   with contextlib.ExitStack() as stack:
-    # All processes of a run own its folder together, through the first one's lock.
+    # The lock of the first process covers all processes of a run.
     processes.in_first(lambda: stack.enter_context(lock.hold(folder)))
     begun = beginning.begin(built, folder)
     if begun is None:  # it is finished
@@ -60,10 +60,10 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
 
 
 def _train(begun: Beginning) -> int:
-  """Takes the steps that are left, evaluates, and writes the report.
+  """Takes the remaining steps, evaluates, and writes the report.
 
-  The order within a step is fixed: batch, step, log, save, evaluate, stop. So an evaluation that
-  fails loses nothing, and a run that was killed in one begins with it when it resumes.
+  The order within a step is fixed: batch, step, log, save, evaluate, stop. So a failing evaluation
+  loses nothing, and a run that was killed during an evaluation repeats it when it resumes.
   """
   run, info, checkpoints, state = begun.run, begun.info, begun.checkpoints, begun.state
   config, skipped, results = run.config, set(begun.skipped), {}
@@ -84,7 +84,7 @@ def _train(begun: Beginning) -> int:
 
     def save(step: int) -> None:
       log.settle()
-      writer.flush()  # all that led to a checkpoint is on disk before it
+      writer.flush()  # the logs up to a checkpoint must be on disk before it
       skipped.update(devices.gather_rows(np.array(sorted(skipped), str)).tolist())
       place = {
         "examples_seen": step * config.input.batch_size,
@@ -142,7 +142,7 @@ def _train(begun: Beginning) -> int:
       config.best,
       since_best,
     )
-    results.clear()  # the audit is for the final scores, and nobody knew that these would be
+    results.clear()  # score again with the audit, which only final evaluations compute
   _finish(begun, state, step, results, skipped)
   return 0
 
@@ -155,14 +155,14 @@ def _has_converged(config: ml_collections.ConfigDict, since_best: int) -> bool:
 def _finish(
   begun: Beginning, state: TrainState, step: int, results: dict[str, Any], skipped: set[str]
 ) -> None:
-  """Writes what a finished run leaves; the scores first, whatever becomes of the rest."""
+  """Writes the results of a finished run; the scores first, in case the rest fails."""
   run, info = begun.run, begun.info
   missing = [name for name in run.evaluations if name not in results]  # scored by an earlier start
   results |= reporting.evaluate_all(run, missing, state.eval_variables, final=True)
   if jax.process_index() != 0:
     return
   for error in sorted(skipped):
-    logging.warning("Left out in training: %s", error)
+    logging.warning("Skipped in training: %s", error)
   info.update(
     steps=step,
     params_digest=params_digest(state),
@@ -181,7 +181,7 @@ def _finish(
 
 
 def _train_batches(run: Experiment, start: int) -> Iterator[pipeline.Batch]:
-  """The batches after the first `start` ones, on the devices."""
+  """Yields the batches after the first `start`, on the devices."""
   config = run.config
   yield from pipeline.to_devices(
     pipeline.train_batches(
@@ -199,7 +199,7 @@ def _train_batches(run: Experiment, start: int) -> Iterator[pipeline.Batch]:
 
 
 def _open_writer(begun: Beginning) -> metric_writers.MetricWriter:
-  """Writes to the terminal, and in the first process to TensorBoard."""
+  """Opens a writer to the terminal and, in the first process, to TensorBoard."""
   writers = [ProgressWriter(begun.run.total_steps)]
   if jax.process_index() == 0:
     events.forget_after(begun.folder, begun.step, again=begun.due)
@@ -211,7 +211,7 @@ def _open_writer(begun: Beginning) -> metric_writers.MetricWriter:
 
 
 def _hyperparameters(config: ml_collections.ConfigDict) -> dict[str, bool | int | float | str]:
-  """The configuration as TensorBoard has hyper-parameters: flat, of plain values."""
+  """The configuration as TensorBoard takes hyper-parameters: flat, with plain values."""
   flat = nested.flatten(config.to_dict())
   plain = (bool, int, float, str)
   return {key: value if isinstance(value, plain) else str(value) for key, value in flat.items()}
@@ -220,7 +220,7 @@ def _hyperparameters(config: ml_collections.ConfigDict) -> dict[str, bool | int 
 def _make_profilers(
   config: ml_collections.ConfigDict, folder: pathlib.Path, start: int
 ) -> list[periodic_actions.Profile]:
-  """What profiles the run, for TensorBoard: nothing, or some steps soon after the start."""
+  """Profilers for TensorBoard: none, or one for a few steps soon after the start."""
   if not config.profile_steps:
     return []
   return [
@@ -228,7 +228,7 @@ def _make_profilers(
       logdir=folder,
       num_profile_steps=config.profile_steps,
       profile_duration_ms=None,
-      first_profile=start + 5,  # programs are compiled, and the input has settled
+      first_profile=start + 5,  # by then everything is compiled and the input has warmed up
       every_secs=None,
     )
   ]

@@ -1,7 +1,7 @@
-"""What a configuration stands for: its parts are built before anything is opened.
+"""Builds the parts that a configuration names, before any data are opened.
 
-Building is the check: what cannot be built is refused here, in one line that names the key. Values
-that are out of range are refused by `checks` first.
+Building is also the check: a part that cannot be built is refused here, in one line that names the
+key. `checks` refuses values that are out of range before that.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ class EvalParts:
   Attributes:
     op: preprocessing of its examples.
     options: how to predict.
-    evaluator: what to score by.
+    evaluator: computes the scores.
   """
 
   op: op_spec.Chain
@@ -42,12 +42,12 @@ class EvalParts:
 
   @property
   def multiple(self) -> int:
-    """Up to a multiple of how many pixels images are mirrored."""
+    """Images are mirrored up to a multiple of this many pixels."""
     return padding.multiple_of(self.op.ops)
 
   @property
   def resize(self) -> tuple[int, int] | None:
-    """Height and width to which images are resampled, or None."""
+    """Height and width to which images are resized, or None."""
     resizes = [op for op in self.op.ops if isinstance(op, ops.Resize | ops.ResizeImage)]
     return (resizes[-1].height, resizes[-1].width) if resizes else None
 
@@ -62,7 +62,7 @@ class Parts:
     train_op: preprocessing of training examples.
     model: the network.
     loss: the loss.
-    evals: the evaluations by name, the one that decides which checkpoint is the best first.
+    evals: the evaluations by name; first the one that decides which checkpoint is the best.
   """
 
   config: ml_collections.ConfigDict
@@ -74,7 +74,7 @@ class Parts:
 
   @property
   def best(self) -> tuple[str, Score]:
-    """The evaluation and its score that tell which checkpoint is the best: `config.best`.
+    """`config.best`: the evaluation and its score that decide which checkpoint is the best.
 
     Raises:
       UserError: there is no such evaluation or score.
@@ -110,18 +110,18 @@ class Parts:
     )
 
   def check_model(self, size: tuple[int, int] | None) -> None:
-    """Refuses a network that breaks its contract, or that training pictures do not fit.
+    """Refuses a network that breaks its contract, or that does not fit the training images.
 
     Args:
-      size: height and width of training pictures, in pixels; None: not known yet.
+      size: height and width of the training images, in pixels; None: not known yet.
 
     Raises:
-      UserError: the message holds the value, and the nearest sizes that fit.
+      UserError: the message gives the value and the nearest sizes that fit.
     """
     try:
       base.variable_shapes(self.model, size)
     except ValueError as error:
-      pictures = f" with training pictures of {size[0]} x {size[1]} pixels" if size else ""
+      pictures = f" with training images of {size[0]} x {size[1]} pixels" if size else ""
       raise errors.UserError(f"config.model{pictures}: {error}") from error
 
 
@@ -134,11 +134,11 @@ def build(
 
   Args:
     config: the configuration.
-    num_devices: how many devices of all processes it is for; None: those there are.
-    label_space: that of a run; None: the one that the configuration names.
+    num_devices: the number of devices over all processes; None: all that are present.
+    label_space: the label space of a run; None: the one that the configuration names.
 
   Raises:
-    UserError: one line that names the key, what it holds and what it may hold.
+    UserError: one line that names the key, its value and the values it may have.
   """
   checks.check(config, num_devices or jax.device_count())
   label_space = label_space or label_spaces.get(config.label_space)
@@ -163,7 +163,7 @@ def build(
 
 
 def ordered_evals(config: ml_collections.ConfigDict) -> list[str]:
-  """The names in `config.evals`: the one that `config.best` looks at, the others, then test..."""
+  """The names in `config.evals`: first the one in `config.best`, last those named test..."""
   best = config.best.partition("/")[0]
   return sorted(config.evals, key=lambda name: (name != best, name.startswith("test"), name))
 
@@ -183,7 +183,7 @@ def make_eval(
   """Builds the parts of `config.evals.<name>`.
 
   Raises:
-    UserError: one of them cannot be built; the message names the key.
+    UserError: a part cannot be built; the message names the key.
   """
   return EvalParts(
     op=make_op(f"evals.{name}", config.evals[name].pp, label_space),
@@ -196,7 +196,7 @@ def make_op(where: str, spec: str, label_space: LabelSpace) -> op_spec.Chain:
   """Parses the preprocessing of `config.<where>.pp`.
 
   Raises:
-    UserError: it is malformed; the message names the key.
+    UserError: the spec is malformed; the message names the key.
   """
   try:
     return op_spec.parse(spec, label_space)
@@ -220,7 +220,7 @@ def _make_options(
   if options.mode == "tiles" and geometry.context is None:
     logging.warning(
       "config.evals.%s.inference.mode = 'tiles': each pixel of %s depends on the whole image, so "
-      "the scores of tiles are not those of whole pictures",
+      "scores from tiles differ from those of whole images",
       name,
       geometry.name,
     )
@@ -231,7 +231,7 @@ def _make_loss(config: ml_collections.ConfigDict) -> Loss:
   loss = loss_spec.parse(config.loss, tuple(config.class_weights or ()) or None)
   if loss.gathers and config.accumulate_steps > 1:
     raise errors.UserError(
-      f"config.accumulate_steps = {config.accumulate_steps} with config.loss = '{config.loss}': it "
-      "needs the logits of the whole batch at once, which parts do not have"
+      f"config.accumulate_steps = {config.accumulate_steps} with config.loss = '{config.loss}': "
+      "this loss needs the logits of the whole batch at once; use config.accumulate_steps=1"
     )
   return loss

@@ -1,4 +1,4 @@
-"""How jax is set up: the processes of a run, determinism, and compiled programs kept on disk."""
+"""Sets jax up: the processes of a run, devices, determinism and the compilation cache."""
 
 import importlib.metadata
 import importlib.util
@@ -17,7 +17,7 @@ from absl import logging
 from flax_unet import caches, devices, errors
 from flax_unet.run import workdir
 
-# A process that dies is noticed within this time, and ends the others.
+# A dead process is noticed within this time, and the others then end.
 _HEARTBEAT_SECONDS = 30
 
 T = TypeVar("T")
@@ -30,13 +30,13 @@ def connect(
   num_processes: int | None,
   process_id: int | None,
 ) -> None:
-  """Connects this process with the others of its run; does nothing where it is alone.
+  """Connects this process to the others of its run; does nothing if it runs alone.
 
   Args:
-    distributed: take the three from the cluster: SLURM, Open MPI and TPU pods are known to jax.
+    distributed: take the other three from the cluster: jax knows SLURM, Open MPI and TPU pods.
     coordinator_address: host and port of the first process, such as "10.0.0.1:1234".
-    num_processes: how many there are.
-    process_id: the number of this one, from 0.
+    num_processes: the number of processes.
+    process_id: the number of this process, from 0.
 
   Raises:
     UserError: some of the three are missing, or there is no cluster to take them from.
@@ -56,13 +56,13 @@ def connect(
 
 
 def in_first(action: Callable[[], T]) -> T | None:
-  """Runs something in the first process; all of them wait for it.
+  """Runs an action in the first process; all processes wait for it.
 
   Returns:
-    What it returned in the first process, None in the others.
+    The action's result in the first process, None in the others.
 
   Raises:
-    UserError: the action did; in all processes, so that none waits for another.
+    UserError: the action raised one; it is raised in all processes, so that none waits for another.
   """
   result, message = None, ""
   if jax.process_index() == 0:
@@ -76,7 +76,7 @@ def in_first(action: Callable[[], T]) -> T | None:
 
 
 def broadcast(value: T) -> T:
-  """What the first process says: files that others write may not be seen by all at once."""
+  """The first process's value: the processes may not all see a newly written file at once."""
   return devices.gather_rows(np.array([value]))[0].item()
 
 
@@ -84,7 +84,7 @@ def check_same_run(config: ml_collections.ConfigDict, folder: pathlib.Path) -> N
   """Refuses processes that were started with different settings or folders.
 
   Raises:
-    UserError: in all processes; names the process and the first setting that differs.
+    UserError: in all processes; the message names the process and the first setting that differs.
   """
   if jax.process_count() == 1:
     return
@@ -101,11 +101,12 @@ def check_same_run(config: ml_collections.ConfigDict, folder: pathlib.Path) -> N
 
 
 def divide_cores(config: ml_collections.ConfigDict) -> None:
-  """Makes the cores of a CPU devices, as many as the batches allow; before jax starts its backend.
+  """Turns CPU cores into jax devices, as many as the batch sizes allow.
 
-  A part of each program runs on one core a device, so two cores train faster as two devices. Other
-  platforms keep theirs. `JAX_NUM_CPU_DEVICES`, or `--xla_force_host_platform_device_count` in
-  `XLA_FLAGS`, has the last word.
+  Part of each program uses only one core per device, so two cores train faster as two devices.
+  Other platforms are not affected. `JAX_NUM_CPU_DEVICES`, or
+  `--xla_force_host_platform_device_count` in `XLA_FLAGS`, takes precedence. Call this before jax
+  starts its backend.
   """
   chosen = jax.config.jax_num_cpu_devices > 0
   if chosen or "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
@@ -113,24 +114,24 @@ def divide_cores(config: ml_collections.ConfigDict) -> None:
   sizes = [config.input.batch_size, *(part.batch_size for part in config.evals.values())]
   parts = config.accumulate_steps
   if not all(isinstance(size, int) and size > 0 for size in (*sizes, parts)):
-    return  # `checks.check` says so
+    return  # `checks.check` reports it
   divisor = math.gcd(sizes[0] // parts, *sizes[1:])
   number = next(n for n in range(os.cpu_count() or 1, 0, -1) if divisor % n == 0)
   jax.config.update("jax_num_cpu_devices", number)
 
 
 def check_devices() -> None:
-  """Starts jax's backend, and makes sure that the accelerator which is wanted is used.
+  """Starts jax's backend, and checks that the intended accelerator is used.
 
-  Warns where the package of an accelerator is installed and jax falls back to the CPU.
+  Warns if an accelerator's package is installed but jax falls back to the CPU.
 
   Raises:
-    UserError: `JAX_PLATFORMS` asks for a platform that cannot be used here.
+    UserError: `JAX_PLATFORMS` asks for a platform that is not available.
   """
   asked = jax.config.jax_platforms
   try:
     jax.devices()
-  except (AssertionError, RuntimeError) as error:  # the former: there is no such plugin
+  except (AssertionError, RuntimeError) as error:  # AssertionError: there is no such plugin
     reason = (str(error).splitlines() or ["it is not installed"])[0]
     raise errors.UserError(
       f"JAX_PLATFORMS={asked}: no such device can be used here ({reason}): unset JAX_PLATFORMS, or "
@@ -140,22 +141,22 @@ def check_devices() -> None:
   plugins += ["libtpu"] * (importlib.util.find_spec("libtpu") is not None)
   if not asked and plugins and jax.default_backend() == "cpu":
     logging.warning(
-      "TRAINING ON THE CPU: %s is installed, but finds no device that it can use. Look at the "
-      "driver, or set JAX_PLATFORMS=cpu if that is what you want",
+      "TRAINING ON THE CPU: %s is installed, but finds no usable device. Check the driver, or set "
+      "JAX_PLATFORMS=cpu if that is what you want",
       " and ".join(plugins),
     )
 
 
 def make_deterministic() -> None:
-  """Has XLA choose the same kernels in every run on a GPU; call before jax starts its backend."""
+  """Makes XLA use deterministic GPU operations; call this before jax starts its backend."""
   flags = os.environ.get("XLA_FLAGS", "")
   os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
 
 
 def keep_compiled_programs() -> None:
-  """Keeps compiled programs in the user's cache folder, so that the next start is quick.
+  """Caches compiled programs in the user's cache folder, so that the next start is quick.
 
-  `JAX_COMPILATION_CACHE_DIR` names another folder.
+  `JAX_COMPILATION_CACHE_DIR` sets another folder.
   """
   if jax.config.jax_compilation_cache_dir is None and (folder := caches.folder("flax_unet")):
     jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -1,4 +1,4 @@
-"""From a run's evaluators to curves, scores and reports."""
+"""Runs evaluations and writes their curves, scores and reports."""
 
 import functools
 import hashlib
@@ -31,7 +31,7 @@ def score_checkpoint(
   writer: metric_writers.MetricWriter,
   checkpoints: checkpoint.Checkpoints,
 ) -> dict[str, Result]:
-  """Evaluates the state that was saved last; its curves are on disk before its score is."""
+  """Evaluates the state saved last; writes its curves to disk before its score."""
   results = evaluate_all(run, names, state.eval_variables, final=step == run.total_steps)
   _write_results(writer, run, step, results)
   writer.flush()
@@ -50,14 +50,14 @@ def score_checkpoint(
 def evaluate_all(
   run: Experiment, names: Iterable[str], variables: Mapping[str, Any], *, final: bool
 ) -> dict[str, Result]:
-  """Evaluates the model; the audit is for the final scores."""
+  """Evaluates the model; only final scores include the audit."""
   return {name: run.evaluations[name](variables, audit_predictions=final) for name in names}
 
 
 def _write_results(
   writer: metric_writers.MetricWriter, run: Experiment, step: int, results: dict[str, Result]
 ) -> None:
-  """Writes scores and pictures for TensorBoard."""
+  """Writes scores and images for TensorBoard."""
   for name, result in results.items():
     writer.write_scalars(step, {f"{name}/{key}": value for key, value in result.values.items()})
     writer.write_images(step, report.panels(name, result.examples, run.label_space))
@@ -72,16 +72,16 @@ def write_report(
   results: Mapping[str, Result],
   on_scores_written: Callable[[], None] = lambda: None,
 ) -> None:
-  """Writes the report of a step's results, and says where it is.
+  """Writes the report on a step's results, and logs where it is.
 
   Args:
-    run: the parts of the run.
-    folder: the run's folder.
-    output: where to.
-    step: the number of steps that the model has been trained for.
-    variables: the model's.
-    results: of the evaluations, by name.
-    on_scores_written: called when the numbers are on disk, before anything is drawn.
+    run: the experiment.
+    folder: the run folder.
+    output: the folder of the report.
+    step: the number of steps the model has been trained for.
+    variables: the model's variables.
+    results: the results of the evaluations, by name.
+    on_scores_written: called once the scores are on disk, before anything is drawn.
   """
   config = workdir.to_json(run.config)
   report.write_scores(
@@ -118,16 +118,16 @@ def evaluate(
   which: str,
   output: pathlib.Path | None = None,
 ) -> dict[str, Result]:
-  """Evaluates a checkpoint of a run, and writes a report of its own.
+  """Evaluates a checkpoint of a run, and writes a separate report.
 
   Args:
     config: the run's configuration; its `evals` and `input` may differ from those of training.
-    folder: the run's folder, in which nothing changes but `evaluations`.
+    folder: the run folder, in which only `evaluations` changes.
     which: "newest" or "best".
-    output: where the report goes; None: `evaluations/<step>_<digest of the evals>` in the folder.
+    output: the folder of the report; None: `evaluations/<step>_<digest of the evals>` in `folder`.
 
   Returns:
-    What each evaluation found.
+    The result of each evaluation, by name.
 
   Raises:
     UserError: there is no checkpoint, it is of another model, or the report cannot be written.

@@ -1,4 +1,4 @@
-"""`run.json`: what a run says about itself, from its start on."""
+"""Writes `run.json`, the record of a run from its start on."""
 
 import contextlib
 import importlib.metadata
@@ -36,30 +36,30 @@ _PACKAGES = (
 
 
 def read(workdir: pathlib.Path) -> dict[str, Any]:
-  """Reads the `run.json` of a run; empty where there is none.
+  """Reads the `run.json` of a run; an empty dict if there is none.
 
   Raises:
-    UserError: it is damaged.
+    UserError: the file is damaged.
   """
   path = workdir / NAME
   return files.read_json(path) if path.exists() else {}
 
 
 class RunInfo:
-  """Writes `run.json`, in the first process; the others keep what they are told to themselves.
+  """Writes `run.json`, in the first process; in the others it only keeps the content in memory.
 
-  The file has what the run began with at its top: command, commit, versions, devices, data. Every
-  start of the command has an entry in `starts`, with how long it took and how it ended; the values
-  of a start that differ from the first one's are in its entry. `changes` lists the settings that
-  were changed in between, with the step.
+  The top level of the file describes the first start: command, commit, versions, devices, data.
+  Every start of the command has an entry in `starts`, with its duration, how it ended, and the
+  values that differ from the first start. `changes` lists the settings changed in between, with
+  the step.
   """
 
   def __init__(self, workdir: pathlib.Path, *, fresh: bool):
-    """Reads what earlier starts have left.
+    """Reads the file that earlier starts left.
 
     Args:
-      workdir: the run's folder.
-      fresh: whether the run begins anew, so that earlier starts count for their time only.
+      workdir: the run folder.
+      fresh: whether the run starts over, so that only the time of earlier starts counts.
 
     Raises:
       UserError: the file is damaged.
@@ -72,12 +72,12 @@ class RunInfo:
     self._start: dict[str, Any] = {}
 
   def begin(self, step: int, changes: list[dict[str, Any]], **facts: Any) -> None:
-    """Writes down that the command was started.
+    """Records a start of the command.
 
     Args:
-      step: the number of steps that had been taken.
-      changes: settings that differ from those before, each with `key`, `from` and `to`.
-      **facts: about the run, such as its data; facts that are there already stay.
+      step: the number of steps taken before it.
+      changes: the settings that have changed, each with `key`, `from` and `to`.
+      **facts: facts about the run, such as its data; existing facts are kept.
     """
     environment = _environment()
     first = self.content or environment
@@ -95,7 +95,7 @@ class RunInfo:
     self.update()
 
   def update(self, **facts: Any) -> None:
-    """Adds facts, and brings the time up to date."""
+    """Adds facts, and updates the times and the peak memory."""
     self._start["seconds"] = round(time.monotonic() - self._clock, 1)
     self.content |= facts
     self.content["seconds"] = round(
@@ -107,23 +107,23 @@ class RunInfo:
 
   @contextlib.contextmanager
   def noting_how_it_ends(self) -> Iterator[None]:
-    """Writes down the error that ends the block, if one does."""
+    """Records the error that ends the block, if any."""
     try:
       yield
     except BaseException as error:
       how = str(error) if isinstance(error, errors.UserError) else repr(error)
-      with contextlib.suppress(OSError):  # the first error is the one to tell
+      with contextlib.suppress(OSError):  # the first error is the one to report
         self.end(how)
       raise
 
   def end(self, how: str, **facts: Any) -> None:
-    """Writes down how this start of the command ended, such as "finished"."""
+    """Records how this start of the command ended, such as "finished"."""
     self._start["ended"] = how
     self.update(**facts)
 
 
 def _environment() -> dict[str, Any]:
-  """What the command runs on."""
+  """The command, and the code and hardware it runs on."""
   return {
     "command": terminal.command_line(),
     "git_commit": _git_commit(),
@@ -137,9 +137,9 @@ def _environment() -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-  """The commit of the source, with `-dirty` where files differ from it.
+  """The commit of the source, with `-dirty` if files differ from it.
 
-  None where the source is not in a checkout of its own: an installed package may lie below another
+  None if this package's source is not tracked by git: an installed package may lie inside another
   project's checkout.
   """
   package = pathlib.Path(__file__).parents[1]
@@ -157,7 +157,7 @@ def _git_commit() -> str | None:
 
 
 def _peak_memory() -> dict[str, int]:
-  """Bytes of this process, and of each device that tells."""
+  """Peak memory in bytes of this process, and of each device that reports it."""
   # Linux counts in KiB, macOS in bytes.
   unit = 1 if sys.platform == "darwin" else 1024
   memory = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}

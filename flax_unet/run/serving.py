@@ -1,4 +1,4 @@
-"""The network of a run, in one file for serving."""
+"""Exports the network of a run to one file for serving."""
 
 import pathlib
 import re
@@ -14,10 +14,10 @@ def export_run(folder: pathlib.Path, which: str, output: pathlib.Path, size: str
   """Exports the network of a run.
 
   Args:
-    folder: the run's folder.
+    folder: the run folder.
     which: checkpoint, "newest" or "best".
-    output: the file.
-    size: of pictures, `HEIGHTxWIDTH`; or None, see `exported.export_model`.
+    output: the file to write.
+    size: image size, `HEIGHTxWIDTH`; or None, see `exported.export_model`.
 
   Raises:
     UserError: there is no such run, its network needs a size, or the file cannot be written.

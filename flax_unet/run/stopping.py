@@ -1,4 +1,4 @@
-"""Orderly stops: SIGTERM and Ctrl-C end a run between two steps."""
+"""Graceful stops: SIGTERM and Ctrl-C end a run between two steps."""
 
 import signal
 import types
@@ -9,16 +9,16 @@ from jax.experimental import multihost_utils
 
 
 class StopSignal:
-  """Turns SIGTERM and SIGINT (Ctrl-C) into a question that the loop asks after each step.
+  """Turns SIGTERM and SIGINT (Ctrl-C) into a flag that the loop checks after each step.
 
-  The first signal is noted; a second Ctrl-C ends the process at once. Where several processes train
-  together, jax's coordination service takes the signal of any of them and tells all at which step
-  to stop, so that none waits for another.
+  The first signal sets the flag; a second Ctrl-C ends the process at once. When several processes
+  train together, jax's coordination service takes a signal to any of them and tells all of them at
+  which step to stop, so that none waits for another.
 
   Use as a context manager, in the main thread.
 
   Attributes:
-    signum: the signal that came, or None.
+    signum: the signal received, or None.
   """
 
   def __init__(self):
@@ -39,7 +39,7 @@ class StopSignal:
     del frame
     self.signum = signal.Signals(signum)
     logging.info(
-      "%s: finishing this step, or evaluation, and saving; Ctrl-C (again) ends at once",
+      "%s: finishing this step or evaluation, then saving; Ctrl-C (again) ends at once",
       self.signum.name,
     )
     signal.signal(signal.SIGINT, signal.SIG_DFL)

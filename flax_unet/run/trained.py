@@ -1,4 +1,4 @@
-"""A trained model, read from the folder of its run alone, without the configuration's file."""
+"""Reads a trained model from its run folder alone, without the configuration file."""
 
 import dataclasses
 import pathlib
@@ -15,22 +15,22 @@ from flax_unet.run import parts, workdir
 from flax_unet.training import checkpoint
 from flax_unet.weights import fit
 
-_CHANGE_NOTHING = ("model.dropout", "model.remat")  # once a network is trained
+_CHANGE_NOTHING = ("model.dropout", "model.remat")  # without effect on a trained network
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainedModel:
-  """The network of a run, and what it has learnt.
+  """The network of a run, with its trained weights.
 
   Attributes:
     model: the network.
-    variables: its parameters (where there are such, their moving average) and statistics, as NumPy
-      arrays.
+    variables: its parameters (their moving average if there is one) and BatchNorm statistics, as
+      NumPy arrays.
     label_space: names and colours of its classes.
     step: the number of steps it was trained for.
-    options: how its first evaluation predicts.
-    multiple: up to a multiple of how many pixels that mirrors images.
-    resize: height and width to which it resamples them, or None.
+    options: how the run's first evaluation predicts.
+    multiple: that evaluation mirrors images up to a multiple of this many pixels.
+    resize: height and width to which that evaluation resizes images, or None.
   """
 
   model: Network
@@ -45,15 +45,15 @@ class TrainedModel:
 def load(
   folder: pathlib.Path, which: str = "newest", config: ml_collections.ConfigDict | None = None
 ) -> TrainedModel:
-  """Reads a checkpoint of a run: the one way for all programs.
+  """Reads a checkpoint of a run; all programs load models through this function.
 
   Args:
-    folder: the run's folder.
+    folder: the run folder.
     which: "newest" or "best".
-    config: the run's own, where its evaluations are to be others; None: the one in the folder.
+    config: the run's configuration, perhaps with other evaluations; None: the one in the folder.
 
   Raises:
-    UserError: the folder holds no run, or no checkpoint; or the configuration is of another model.
+    UserError: the folder holds no run or no checkpoint, or the configuration is of another model.
   """
   if config is None:
     config = config_of(folder)
@@ -75,7 +75,7 @@ def config_of(folder: pathlib.Path) -> ml_collections.ConfigDict:
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any]:
-  """Reads the configuration of a run, as JSON has it.
+  """Reads the configuration of a run as plain JSON.
 
   Raises:
     UserError: the folder holds no run, or its configuration is damaged or of another version.
@@ -91,22 +91,22 @@ def read_config(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def read_label_space(folder: pathlib.Path) -> LabelSpace:
-  """The classes that a run was trained on, whatever has become of their file.
+  """The classes that a run was trained on, even if their original file has changed or is gone.
 
   Raises:
-    UserError: they are damaged.
+    UserError: the run's copy is damaged.
   """
   path = folder / label_space_file.NAME
   if path.exists():
     return label_space_file.read(path)
-  return label_spaces.get(read_config(folder)["label_space"])  # of a run that never began
+  return label_spaces.get(read_config(folder)["label_space"])  # the run never began
 
 
 def load_variables(folder: pathlib.Path, which: str) -> tuple[int, dict[str, Any]]:
-  """Reads the variables of a run's checkpoint, and says of which step they are.
+  """Reads the variables of a run's checkpoint; returns its step and the variables.
 
   Raises:
-    UserError: there is no checkpoint that is intact.
+    UserError: there is no intact checkpoint.
   """
   checkpoints = checkpoint.Checkpoints(folder, read_only=True)
   found = checkpoints.use(which, checkpoints.restore_variables)
@@ -115,10 +115,10 @@ def load_variables(folder: pathlib.Path, which: str) -> tuple[int, dict[str, Any
 
 
 def check_same_model(config: ml_collections.ConfigDict, folder: pathlib.Path) -> None:
-  """Refuses a configuration with another network or other classes than those of a run.
+  """Refuses a configuration whose network or classes differ from those of a run.
 
   Raises:
-    UserError: names the first setting that differs.
+    UserError: the message names the first setting that differs.
   """
   keys = ("label_space", "model_name", "model")
   before, now = (
@@ -132,7 +132,7 @@ def check_same_model(config: ml_collections.ConfigDict, folder: pathlib.Path) ->
         "--config that it was trained with"
       )
   if config.label_space.endswith(".csv") and not pathlib.Path(config.label_space).exists():
-    return  # the run has its classes
+    return  # the run folder has a copy of its classes
   label_space = label_spaces.get(config.label_space)
   if difference := label_space_file.difference(read_label_space(folder), label_space):
     raise errors.UserError(

@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, and which of its settings may change."""
+"""The run folder: which run it holds, and which settings may change when the run resumes."""
 
 import json
 import pathlib
@@ -14,11 +14,11 @@ from flax_unet.data import label_space_file
 from flax_unet.data.datasets import Dataset
 from flax_unet.data.label_space import LabelSpace
 
-_DIGESTS = "data.json"  # of the examples that a run began with
-_GENERIC = ("image", "images", "img", "imgs")  # their parents' names say more
-_LONGEST_NAME = 80  # of a default folder
+_DIGESTS = "data.json"  # digests of the examples that a run began with
+_GENERIC = ("image", "images", "img", "imgs")  # the parent folder's name says more
+_LONGEST_NAME = 80  # characters of a default folder's name
 
-# Settings that may change silently when a run resumes: they do not change what it computes.
+# Settings that may change silently when a run resumes: they do not affect what it computes.
 _FREE = (
   "ckpt_steps",
   "input.cache",
@@ -49,14 +49,14 @@ _RECORDED = (
 
 
 def choose(workdir: str | None, config_file: str) -> pathlib.Path:
-  """The run's folder: the one given, or `runs/<config>[_<arguments>]`.
+  """The run folder: the one given, or `runs/<config>[_<arguments>]`.
 
-  Of arguments that name a folder of images, its name is all that is taken.
+  If the arguments name a folder of images, only the name of that folder is used.
   """
   if workdir is not None:
     return pathlib.Path(workdir).expanduser()
   file, _, arguments = config_file.partition(":")
-  if pathlib.Path(file).name == CONFIG:  # a run's own
+  if pathlib.Path(file).name == CONFIG:  # the config.json of a run
     return pathlib.Path(file).expanduser().parent
   words = re.split(r"[^\w.]+", arguments)
   if images := re.search(r"(?:^|,)\s*images\s*=\s*([^,]+)", arguments):
@@ -71,17 +71,17 @@ def check_config(
 ) -> list[dict[str, Any]]:
   """Compares a configuration with that of the run in a folder.
 
-  A run without a checkpoint has nothing to lose: all of its settings may change. Later, those that
-  error messages advise to change may, and those that do not change what the run computes.
+  Any setting may change while the run has no checkpoint. After that, only the settings that error
+  messages advise to change, and those that do not affect what the run computes.
 
   Args:
-    workdir: the folder.
+    workdir: the run folder.
     config: the configuration.
     fresh: whether the run has no checkpoint.
 
   Returns:
-    The settings that have changed, each with `key`, `from` and `to`; without those that change
-    nothing.
+    The settings that have changed, each with `key`, `from` and `to`; without those that do not
+    affect what the run computes.
 
   Raises:
     UserError: the folder holds a run of another configuration.
@@ -109,10 +109,10 @@ def check_config(
 
 
 def write_config(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Writes the configuration of a run to its folder, where it is not there already.
+  """Writes the configuration to the run folder, unless it is there already.
 
   Raises:
-    UserError: the folder cannot be written.
+    UserError: the folder is not writable.
   """
   content, path = to_json(config), workdir / CONFIG
   try:
@@ -126,12 +126,12 @@ def write_config(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> No
 
 
 def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """A configuration as `config.json` has it: tuples are lists."""
+  """The configuration as in `config.json`: tuples become lists."""
   return json.loads(config.to_json_best_effort())
 
 
 def shared_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """The settings that all processes of a run have in common, by dotted key."""
+  """The settings that must agree between the processes of a run, by dotted key."""
   settings = nested.flatten(to_json(config))
   return {key: value for key, value in settings.items() if not _is_one_of(key, _FREE)}
 
@@ -142,16 +142,16 @@ def check_data(
   dataset: Dataset,
   label_space: LabelSpace,
 ) -> None:
-  """Refuses data or classes other than those that the run began with; keeps them for the next time.
+  """Refuses data or classes that have changed since the run began; records them for a new run.
 
   Args:
-    workdir: the run's folder.
-    info: its `run.json` so far; empty for a run that begins.
-    dataset: today's data.
-    label_space: today's classes.
+    workdir: the run folder.
+    info: its `run.json` so far; empty for a new run.
+    dataset: the current data.
+    label_space: the current classes.
 
   Raises:
-    UserError: they differ; says what has changed.
+    UserError: they differ; the message says what has changed.
   """
   path = workdir / label_space_file.NAME
   if info and path.exists():
@@ -181,13 +181,13 @@ def check_data(
 def _data_changes(
   before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
 ) -> Iterator[str]:
-  """Says which examples were added, taken out or edited."""
+  """Describes which examples were added, removed or edited."""
   for split in sorted(before.keys() | now.keys()):
     old, new = before.get(split, {}), now.get(split, {})
     edited = [name for name in old.keys() & new.keys() if old[name] != new[name]]
     for what, names in (
       ("added to", new.keys() - old.keys()),
-      ("taken out of", old.keys() - new.keys()),
+      ("removed from", old.keys() - new.keys()),
       ("edited in", edited),
     ):
       if names:

@@ -1,1 +1,1 @@
-"""Optimizer, schedules, state, steps, checkpoints and the log of training."""
+"""Optimizer, schedules, state, steps, checkpoints and the training log."""

@@ -21,28 +21,29 @@ from flax_unet.training.checkpoint_policy import Keep
 from flax_unet.training.checkpoint_scores import CheckpointScores
 from flax_unet.training.state import TrainState
 
-# Orbax writes its own metadata again when it gives the checkpoint its name.
+# Orbax rewrites its own metadata when it renames the finished checkpoint.
 _WRITTEN_LATER = (checkpoint_scores.NAME, "_CHECKPOINT_METADATA")
 _DELETED = ".deleted"
-_GRACE_SECONDS = 20  # for a save under way when training fails
+_GRACE_SECONDS = 20  # for a save in progress when training fails
 
 T = TypeVar("T")
 
 
 class Checkpoints:
-  """The checkpoints of a run, `<folder>/checkpoints/<step>/`: state, place in the data, score.
+  """The checkpoints of a run, `<folder>/checkpoints/<step>/`: state, place in the data, scores.
 
   Attributes:
-    scores: what they were scored with, and which is the best.
+    scores: the scores of the checkpoints, and which is the best.
 
-  A place in the data is all that its iterator needs: order and augmentations follow from the seed
-  and the place. Unlike the state of worker processes it fits any number of workers and devices.
+  The place in the data is all that the data iterator needs: order and augmentations follow from the
+  seed and the place. Unlike the state of worker processes, it fits any number of workers and
+  devices.
 
-  A checkpoint appears under its name when all of it is on disk, with the checksums of its files.
-  Its score follows when it has been evaluated.
+  A checkpoint gets its name once it is completely on disk, with the checksums of its files. Its
+  scores are added after it has been evaluated.
 
   The owner of a run sets damaged checkpoints aside when it opens them. Readers change nothing: they
-  pass over damaged ones, and those that the owner deletes meanwhile.
+  skip damaged checkpoints, and those that the owner deletes in the meantime.
   """
 
   def __init__(self, folder: pathlib.Path, *, read_only: bool = False):
@@ -66,7 +67,7 @@ class Checkpoints:
       self._directory,
       options=ocp.CheckpointManagerOptions(
         preservation_policy=Keep(self._kept),
-        todelete_subdir=None if read_only else _DELETED,  # gone for readers in one go
+        todelete_subdir=None if read_only else _DELETED,  # for readers it vanishes at once
         cleanup_tmp_directories=not read_only,
         create=not read_only,
         read_only=read_only,
@@ -75,7 +76,7 @@ class Checkpoints:
     )
     if not read_only and self.newest is None and self._damaged.exists():
       raise errors.UserError(
-        f"no checkpoint in {self._directory} is left, the damaged ones are in {self._damaged}: to "
+        f"no checkpoint is left in {self._directory}; the damaged ones are in {self._damaged}: to "
         f"start over, delete that folder and run the command again"
       )
 
@@ -88,21 +89,21 @@ class Checkpoints:
     return checkpoint_scores.steps(self._directory)
 
   def _kept(self, steps: Iterable[int]) -> set[int]:
-    """The newest two, as the newest may turn out to be damaged, and the best."""
+    """The newest two, in case the newest is damaged, and the best."""
     return {*sorted(steps)[-2:], *self.scores.from_best()[:1]}
 
   def use(self, which: str, read: Callable[[int], T]) -> tuple[int, T]:
-    """Reads the "newest" or the "best" checkpoint that is intact.
+    """Reads the newest or the best intact checkpoint.
 
     Args:
       which: "newest" or "best".
-      read: reads the checkpoint of a step.
+      read: a function that reads the checkpoint of a step.
 
     Returns:
       The step, and what was read.
 
     Raises:
-      UserError: there is none.
+      UserError: there is no such checkpoint.
     """
     told = set()
     while True:
@@ -120,7 +121,7 @@ class Checkpoints:
       try:
         return step, read(step)
       except Exception:
-        damage = checksums.damage(checkpoint)  # or its run has deleted it meanwhile
+        damage = checksums.damage(checkpoint)  # or its run has deleted it in the meantime
         if not damage:
           raise
       told.add(step)
@@ -139,10 +140,10 @@ class Checkpoints:
     Args:
       state: what to save.
       step: the number of steps taken.
-      place: where the run is in its data and its log, as JSON has it.
+      place: where the run is in its data and its log, as plain JSON.
 
     Raises:
-      UserError: this checkpoint, or the one before, could not be written.
+      UserError: this checkpoint or the previous one could not be written.
     """
     self.wait_until_finished()
     self._empty_bin()
@@ -159,14 +160,14 @@ class Checkpoints:
     """Reads a checkpoint.
 
     Args:
-      step: which one.
+      step: the step of the checkpoint.
       state: a state of the same structure; its values are not used.
 
     Returns:
       The state, on all devices, and the place in the data.
 
     Raises:
-      UserError: the checkpoint is of another network or optimizer, or of another version.
+      UserError: the checkpoint is of another network, optimizer or version.
     """
     template = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated()), state
@@ -187,10 +188,10 @@ class Checkpoints:
     return restored.state, restored.data
 
   def restore_variables(self, step: int) -> dict[str, Any]:
-    """Reads what to predict with, whatever the rest of the state is made of.
+    """Reads the variables to predict with, whatever the structure of the rest of the state.
 
     Args:
-      step: which checkpoint.
+      step: the step of the checkpoint.
 
     Returns:
       `TrainState.eval_variables`, as NumPy arrays.
@@ -232,8 +233,8 @@ class Checkpoints:
   def finishing(self) -> Iterator[None]:
     """Closes the checkpoints when the block ends.
 
-    Where it ends with an error, a save under way gets some seconds to finish. If it was the save
-    that failed, orbax may have left threads that wait for each other for good.
+    If the block fails, a save in progress gets some seconds to finish, unless the save itself
+    failed: orbax may then have left threads that wait for each other forever.
     """
     try:
       yield
@@ -246,11 +247,11 @@ class Checkpoints:
     self.close()
 
   def close(self) -> None:
-    """Waits until everything is written, and ends; raises what `wait_until_finished` does."""
+    """Waits until everything is written, then closes; raises what `wait_until_finished` does."""
     self.wait_until_finished()
     self._manager.close()
     if not self._read_only and jax.process_index() == 0:
-      for step in self._steps():  # a score after the last save may have unseated the best
+      for step in self._steps():  # scores written after the last save may have changed the best
         if step not in self._kept(self._steps()):
           shutil.rmtree(self._directory / _DELETED, ignore_errors=True)
           (self._directory / str(step)).rename(self._directory / _DELETED)
@@ -262,30 +263,30 @@ class Checkpoints:
       yield
     except Exception as error:  # tensorstore and orbax raise various types for a full disk
       self._failed = True
-      # Of a long chain, what the system said, such as "No space left on device".
+      # From a long error chain, pick the system's message, such as "No space left on device".
       system = re.search(r": ([A-Z][a-z ]+) \[.*os_error_code", str(error), re.DOTALL)
       reason = system[1] if system else str(error).splitlines()[0]
       raise errors.UserError(
         f"the checkpoint of step {self._saving} could not be written to {self._directory} "
-        f"({reason}). What was saved before is intact: free some space, and the same command "
+        f"({reason}). Earlier checkpoints are intact: free some space, and the same command "
         "resumes"
       ) from error
 
   def _add_checksums(self) -> None:
-    """Completes a checkpoint that is written but does not have its name yet."""
+    """Adds checksums to a checkpoint that is written but not yet renamed."""
     if jax.process_index() == 0:
       (folder,) = self._directory.glob(f"{self._saving}.orbax-checkpoint-tmp*")
       checksums.write(folder, exclude=_WRITTEN_LATER)
 
   def _empty_bin(self) -> None:
-    """Deletes the checkpoints that were moved out of the readers' sight."""
+    """Deletes the checkpoints that were moved out of the readers' way."""
     if jax.process_index() == 0:
       shutil.rmtree(self._directory / _DELETED, ignore_errors=True)
 
   def _set_damaged_aside(self) -> None:
     for checkpoint in self._directory.glob("[0-9]*"):
       if not checkpoint.name.isdigit():
-        continue  # not finished; orbax removes it
+        continue  # unfinished; orbax removes it
       if damage := checksums.damage(checkpoint):
         self._damaged.mkdir(exist_ok=True)
         aside = self._damaged / f"{checkpoint.name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -294,6 +295,6 @@ class Checkpoints:
 
 
 def exist(folder: pathlib.Path) -> bool:
-  """Tells whether the run in `folder` has checkpoints, damaged or not; looks at names only."""
+  """Whether the run in `folder` has checkpoints, damaged or not; looks at names only."""
   saved = any(path.name.isdigit() for path in (folder / "checkpoints").glob("*"))
   return saved or (folder / "damaged_checkpoints").exists()

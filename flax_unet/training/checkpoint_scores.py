@@ -1,4 +1,4 @@
-"""Which checkpoint is the best: what was scored, in a file in each checkpoint."""
+"""The scores of checkpoints, in a file in each, and which checkpoint is the best."""
 
 import dataclasses
 import json
@@ -19,9 +19,9 @@ class DecisiveScore:
   """The score by which one checkpoint is better than another.
 
   Attributes:
-    best_by: what was scored, and how. Only scores for which this is the same are compared.
-    score: its value; NaN where there was nothing to score.
-    higher_is_better: whether the best is the highest, or the lowest.
+    best_by: what was scored, and how. Only scores with the same `best_by` are compared.
+    score: its value; NaN if there was nothing to score.
+    higher_is_better: whether the highest or the lowest score is the best.
   """
 
   best_by: str
@@ -36,7 +36,7 @@ class CheckpointScores:
     self._directory = directory
 
   def from_best(self) -> list[int]:
-    """The steps with a score, the best first; of the evaluation that scored the newest of them."""
+    """The steps with a score, best first; only those scored in the same way as the newest."""
     contents = {step: self._read(step) for step in steps(self._directory)}
     scored = {step: content for step, content in contents.items() if "higher_is_better" in content}
     if not scored:
@@ -52,22 +52,22 @@ class CheckpointScores:
 
   @property
   def best(self) -> int | None:
-    """The step of the checkpoint with the best score, or None where none was scored."""
+    """The step of the checkpoint with the best score, or None if none has a score."""
     return next(iter(self.from_best()), None)
 
   def evaluated(self, step: int) -> dict[str, str]:
-    """The evaluations of a checkpoint that have taken place: digests by name."""
+    """The completed evaluations of a checkpoint: digests by name."""
     return self._read(step).get("evaluations", {})
 
   def write(
     self, step: int, evaluations: Mapping[str, str], decisive: DecisiveScore | None = None
   ) -> None:
-    """Notes in a checkpoint that it was evaluated, in the first process.
+    """Records the evaluations of a checkpoint, in the first process.
 
     Args:
-      step: of the checkpoint.
-      evaluations: what was evaluated, by name: a digest that tells one way to evaluate from others.
-      decisive: the score that decides about the best checkpoint, if it was among them.
+      step: the step of the checkpoint.
+      evaluations: by name, a digest of the settings of each evaluation.
+      decisive: the score that decides which checkpoint is the best, if it was computed.
     """
     content = {**self._read(step), "evaluations": {**self.evaluated(step), **evaluations}}
     if decisive is not None:
@@ -80,7 +80,7 @@ class CheckpointScores:
     try:
       content = json.loads((self._directory / str(step) / NAME).read_bytes())
     except (OSError, ValueError):
-      return {}  # not evaluated yet; a file that is cut off is written again
+      return {}  # not evaluated yet; a truncated file will be rewritten
     return content if isinstance(content, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""Whether the files of a folder are those that were written: checksums, in a file beside them."""
+"""Detects damaged files in a folder, by checksums in a file beside them."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ _NAME = "checksums.json"
 
 
 def write(folder: pathlib.Path, exclude: Collection[str]) -> None:
-  """Writes the checksums of the files in a folder, but for those of some names."""
+  """Writes the checksums of the files in a folder, except those with the excluded names."""
   files.write_json(folder / _NAME, _checksums(folder, {_NAME, *exclude}))
 
 
 def damage(folder: pathlib.Path) -> str | None:
-  """Says what is wrong with a folder's files, or None."""
+  """Describes what is wrong with a folder's files; None if they are intact."""
   try:
     expected = json.loads((folder / _NAME).read_bytes())
     found = _checksums(folder, {_NAME})
@@ -31,7 +31,7 @@ def damage(folder: pathlib.Path) -> str | None:
 
 
 def _checksums(folder: pathlib.Path, exclude: Collection[str]) -> dict[str, str]:
-  """sha256 of the files in a folder, by their path in it."""
+  """SHA-256 of the files in a folder, by their relative path."""
   checksums = {}
   for path in sorted(folder.rglob("*")):
     if path.is_file() and path.name not in exclude:

@@ -1,4 +1,4 @@
-"""How much a train step computes."""
+"""Counts the floating-point operations of a train step."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 def batch_shapes(
   batch_size: int, image_size: tuple[int, int], num_devices: int, channels: int
 ) -> dict[str, jax.ShapeDtypeStruct]:
-  """The shapes of a training batch, as the train step on the devices of one process takes it."""
+  """The shapes of a training batch, as the train step takes it on the devices of one process."""
   batch = (num_devices, batch_size // num_devices, *image_size)
   return {
     "image": jax.ShapeDtypeStruct((*batch, channels), jnp.uint8),
@@ -18,15 +18,15 @@ def batch_shapes(
 
 
 def count(train_step: Any, train_state: Any, batch: Any, parts: int) -> float:
-  """Floating-point operations of a train step, by XLA's count of the program for GPUs.
+  """Floating-point operations of a train step, by XLA's count of the GPU program.
 
-  That program has plain convolutions. Others may have loops instead, whose body XLA counts once.
+  The GPU program has plain convolutions. Others may use loops, whose body XLA counts only once.
 
   Args:
     train_step: the step, mapped over one device.
     train_state: the state, or its shapes.
     batch: the shapes of a batch, for one device.
-    parts: of the batch that are worked on one after the other, which is a loop as well.
+    parts: how many parts the batch is processed in, one after the other; that is a loop as well.
   """
   shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), train_state)
   lowered = jax.jit(train_step).trace(shapes, batch).lower(lowering_platforms=("cuda",))

@@ -1,4 +1,4 @@
-"""The optimizer, from the configuration."""
+"""Builds the optimizer from the configuration."""
 
 import functools
 import inspect
@@ -14,12 +14,12 @@ import optax
 from flax_unet import errors, plugins
 from flax_unet.training import schedules
 
-# The first two need the loss's value or a search along a line; the third is a part of optimizers.
+# The first two need the loss value or a line search; the third is only a building block.
 _NO_OPTIMIZERS = ("lbfgs", "polyak_sgd", "scale_by_learning_rate")
 
 
 def decayed(params: optax.Params) -> optax.Params:
-  """A mask over parameters: True for kernels, False for biases and normalisation's scales."""
+  """A mask over parameters: True for kernels, False for biases and normalisation scales."""
   return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
@@ -27,23 +27,23 @@ def make(config: ml_collections.ConfigDict, total_steps: int) -> optax.GradientT
   """Builds the optimizer.
 
   Args:
-    config: `optax_name`, of any optimizer in optax, or `package.module.function` of another;
-      `optax`, its arguments; `wd`, which is decoupled where the optimizer has weight decay of its
-      own, such as "adamw", and else part of the gradient, as in PyTorch's SGD; `wd_on`, "kernels"
-      or "all" parameters; `grad_clip_norm`, the largest global norm of the gradient, or None;
-      `lr_mult`, see `Multipliers`; and what `schedules.make` reads.
+    config: `optax_name`, the name of any optimizer in optax, or `package.module.function` of your
+      own; `optax`, its arguments; `wd`, weight decay: decoupled if the optimizer has its own, such
+      as "adamw", otherwise added to the gradient, as in PyTorch's SGD; `wd_on`, "kernels" or "all"
+      parameters; `grad_clip_norm`, the largest global norm of the gradient, or None; `lr_mult`, see
+      `Multipliers`; and what `schedules.make` reads.
     total_steps: the length of the run.
 
   Raises:
     UserError: an unknown optimizer, or an argument that it does not take.
   """
   multipliers = Multipliers(config.get("lr_mult") or ())
-  # Without clipping, an identity: the state has the same form, so a run may change this setting.
+  # An identity if there is no clipping keeps the state's structure, so a run may change this.
   norm = config.grad_clip_norm
   clip = optax.identity() if norm is None else optax.clip_by_global_norm(norm)
   parts = [clip, *_rule(config, total_steps)]
   if multipliers.pairs:
-    # What is frozen has no share in the norm either.
+    # Frozen parameters must not count in the gradient norm either.
     parts = [multipliers.zero_frozen(), *parts, multipliers.scale()]
   return optax.chain(*parts)
 
@@ -79,7 +79,7 @@ def _optimizers() -> dict[str, Any]:
       continue
     try:
       first = next(iter(inspect.signature(function).parameters), None)
-    except ValueError:  # of a type that annotations use
+    except ValueError:  # from types used in annotations, which have no signature
       continue
     if first == "learning_rate":
       found[name] = function
@@ -87,19 +87,19 @@ def _optimizers() -> dict[str, Any]:
 
 
 class Multipliers:
-  """Learning rates by patterns of parameters' paths: `config.lr_mult`.
+  """Learning-rate factors by patterns of parameter paths: `config.lr_mult`.
 
   Attributes:
-    pairs: regular expression and factor. Of those that match the whole path of a parameter, such
-      as `encoder_0/conv_1/kernel`, the first counts; others have a factor of 1. With 0 the
-      parameter is frozen, and so are the statistics of its layer's normalisation.
+    pairs: regular expressions and factors. The first pattern that matches the whole path of a
+      parameter, such as `encoder_0/conv_1/kernel`, counts; without a match the factor is 1. A
+      factor of 0 freezes the parameter and the normalisation statistics of its layer.
   """
 
   def __init__(self, pairs: Sequence[Sequence[Any]]):
     """Reads the setting.
 
     Raises:
-      UserError: it is malformed.
+      UserError: the setting is malformed.
     """
     example = 'such as (("encoder_0.*", 0.0), ("encoder_.*", 0.1))'
     for pair in pairs:
@@ -116,7 +116,7 @@ class Multipliers:
     self.pairs = tuple(tuple(pair) for pair in pairs)
 
   def of(self, path: Any) -> float:
-    """The factor of a path, as `jax.tree.map_with_path` gives it."""
+    """The factor for a path, as `jax.tree.map_with_path` gives it."""
     name = jax.tree_util.keystr(path, simple=True, separator="/")
     return next((factor for pattern, factor in self.pairs if re.fullmatch(pattern, name)), 1.0)
 
@@ -133,15 +133,15 @@ class Multipliers:
         )
 
   def keep_frozen(self, new: Any, old: Any) -> Any:
-    """Takes of a tree of statistics the old ones where a layer is frozen."""
+    """Returns a tree of statistics: the old ones for frozen layers, the new ones for others."""
     return jax.tree.map_with_path(lambda path, x, y: x if self.of(path) else y, new, old)
 
   def zero_frozen(self) -> optax.GradientTransformation:
-    """Takes away the gradient of what is frozen, whatever it is."""
+    """Sets the gradient of frozen parameters to 0, even if it is not finite."""
     return self._by_path(lambda factor, x: x if factor else jnp.zeros_like(x))
 
   def scale(self) -> optax.GradientTransformation:
-    """Multiplies the steps of parameters."""
+    """Multiplies the updates of parameters by their factors."""
     return self._by_path(
       lambda factor, x: x if factor == 1 else factor * x if factor else jnp.zeros_like(x)
     )

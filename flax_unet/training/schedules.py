@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step."""
+"""Learning-rate schedules."""
 
 import inspect
 from collections.abc import Callable
@@ -10,21 +10,21 @@ from flax_unet import errors, plugins
 
 
 def make(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
-  """Builds the learning rate.
+  """Builds the learning-rate schedule.
 
   Args:
-    config: `lr`, the peak; `schedule.decay_type`, one of the functions below, by name and perhaps
-      with arguments, such as "steps(at=(0.6, 0.9), factor=0.1)"; `schedule.warmup_steps` of linear
-      warm-up from 0; `schedule.end_lr`, the rate after the last step; `schedule.power` of the
-      polynomial.
+    config: `lr`, the peak; `schedule.decay_type`, the name of one of the functions below, perhaps
+      with arguments, such as "steps(at=(0.6, 0.9), factor=0.1)"; `schedule.warmup_steps`, the
+      length of the linear warm-up from 0; `schedule.end_lr`, the rate after the last step;
+      `schedule.power`, the exponent of the polynomial.
     total_steps: the length of the run, warm-up included.
 
   Returns:
     A function from the step to the learning rate.
 
   Raises:
-    UserError: an unknown decay or argument, a rate that is not above 0, or a warm-up that takes the
-      whole run.
+    UserError: an unknown decay or argument, a rate that is not above 0, or a warm-up as long as the
+      run.
   """
   schedule = config.schedule
   if not config.lr > 0:
@@ -40,7 +40,7 @@ def make(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
   for key in arguments:
     if key not in known:
       raise errors.unknown(f"argument of '{name}' in config.schedule.decay_type", key, known)
-  for key in ("end_lr", "power"):  # settings of their own
+  for key in ("end_lr", "power"):  # these are separate settings
     if key in known:
       arguments.setdefault(key, schedule[key])
   if decay is one_cycle and schedule.warmup_steps:
@@ -57,7 +57,7 @@ def make(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
 
 
 def constant(lr: float, steps: int) -> optax.Schedule:
-  """The same rate all the time."""
+  """A constant rate."""
   del steps
   return optax.constant_schedule(lr)
 
@@ -79,10 +79,10 @@ def cosine_restarts(
 
   Args:
     lr: the peak.
-    steps: of all cycles.
-    end_lr: at the end of each.
-    cycles: how many.
-    longer: how many times as long as the one before each cycle is.
+    steps: the length of all cycles together.
+    end_lr: the rate at the end of each cycle.
+    cycles: the number of cycles.
+    longer: the length of each cycle relative to the one before.
   """
   if cycles < 1 or longer <= 0:
     raise ValueError(f"cosine_restarts has cycles={cycles}, longer={longer}: they must be above 0")
@@ -98,13 +98,13 @@ def cosine_restarts(
 def steps(
   lr: float, steps: int, at: tuple[float, ...] = (0.6, 0.9), factor: float = 0.1
 ) -> optax.Schedule:
-  """A rate that is multiplied by `factor` at some points.
+  """A rate that is multiplied by `factor` at some steps.
 
   Args:
-    lr: the rate at first.
-    steps: of the decay.
-    at: where, as shares of `steps`; numbers above 1 are steps.
-    factor: see above.
+    lr: the initial rate.
+    steps: the length of the decay.
+    at: when, as shares of `steps`; numbers above 1 are steps.
+    factor: what the rate is multiplied by.
   """
   places = [round(place * steps) if place <= 1 else int(place) for place in at]
   return optax.piecewise_constant_schedule(lr, dict.fromkeys(places, factor))
@@ -117,10 +117,10 @@ def one_cycle(
 
   Args:
     lr: the peak.
-    steps: of the whole cycle.
-    rise: the share of the steps until the peak.
+    steps: the length of the whole cycle.
+    rise: the share of the steps before the peak.
     start: the first rate is `lr / start`.
-    end: the last rate is the first one's `1 / end`.
+    end: the last rate is the first rate divided by `end`.
   """
   return optax.cosine_onecycle_schedule(steps, lr, rise, start, end)
 

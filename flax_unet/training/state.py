@@ -1,4 +1,4 @@
-"""The training state: all that a run needs to resume, except its place in the data."""
+"""The training state: all a run needs to resume, except its place in the data."""
 
 import functools
 import hashlib
@@ -21,7 +21,7 @@ class TrainState(train_state.TrainState):
   Attributes:
     batch_stats: the running means and variances of BatchNorm; empty without it.
     ema_params: exponential moving average of the parameters, or None.
-    key_data: uint32, the run's random key; that of a step is `fold_in(key, step)`.
+    key_data: uint32, the run's random key; the key of a step is `fold_in(key, step)`.
   """
 
   batch_stats: Mapping[str, Any]
@@ -35,7 +35,7 @@ class TrainState(train_state.TrainState):
 
   @property
   def eval_variables(self) -> dict[str, Any]:
-    """The variables to predict with: the averaged parameters where there are such."""
+    """The variables to predict with: the averaged parameters if there are any."""
     params = self.params if self.ema_params is None else self.ema_params
     return {"params": params, "batch_stats": self.batch_stats}
 
@@ -53,7 +53,7 @@ def create(
   Args:
     model: the network.
     tx: the optimizer.
-    image_size: height and width of a training picture, in pixels.
+    image_size: height and width of a training image, in pixels.
     seed: everything random in the run follows from it.
     ema: whether to keep a moving average of the parameters.
   """
@@ -80,7 +80,7 @@ def num_params(state: TrainState) -> int:
 
 
 def params_digest(state: TrainState) -> str:
-  """sha256 over the parameters' bytes, in the order of their names."""
+  """SHA-256 of the parameters' bytes, in the order of their names."""
   digest = hashlib.sha256()
   for path, leaf in jax.tree.leaves_with_path(state.params):
     digest.update(jax.tree_util.keystr(path).encode())

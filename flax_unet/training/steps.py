@@ -31,23 +31,23 @@ def train_step(
   """One step of training on this device's part of the global batch.
 
   Args:
-    state: the same on all devices. Its network finds the pictures' places in the global batch in
-      the collection `batch`, which dropout follows.
+    state: the same on all devices. The network gets the images' positions in the global batch
+      through the collection `batch`; dropout depends on them.
     batch: `image` uint8 `[batch, height, width, channels]`, `label` uint8 `[batch, height, width]`,
-      and perhaps `weights` float `[batch, height, width]`, of pixels in the loss.
-    loss: of the whole global batch.
-    aux_weight: what the loss of auxiliary logits counts (see `models.base.Network`), beside the
-      main ones' 1.
-    accumulate_steps: into how many parts the batch is cut, to be worked on one after the other.
-      Loss and gradient are those of the whole batch; BatchNorm takes its statistics over a part (of
-      all devices).
-    ema_decay: of the moving average of the parameters, or None.
-    skip_nonfinite: whether a step whose loss or gradient is not finite changes nothing but the
-      number of steps.
-    keep_frozen: takes the new and the old statistics of BatchNorm, and returns the new ones but for
-      layers that do not learn.
+      and optionally `weights` float `[batch, height, width]`, the pixels' weights in the loss.
+    loss: the loss, computed over the whole global batch.
+    aux_weight: weight of the loss of the auxiliary logits (see `models.base.Network`), relative to
+      the main logits.
+    accumulate_steps: how many parts to split the batch into, which are processed one after the
+      other. Loss and gradient are those of the whole batch; BatchNorm takes its statistics over
+      one part (on all devices).
+    ema_decay: decay of the moving average of the parameters, or None.
+    skip_nonfinite: whether a step whose loss or gradient is not finite changes nothing except the
+      step number.
+    keep_frozen: takes the new and the old statistics of BatchNorm, and returns the old ones for
+      frozen layers, the new ones for others.
     num_processes: how many processes the devices belong to.
-    axis_name: the devices' axis.
+    axis_name: name of the devices' axis.
 
   Returns:
     The next state and the metrics `loss` and `grad_norm` (global L2 norm, before clipping), the
@@ -63,11 +63,11 @@ def train_step(
   loss_value, grads, batch_stats = take(state, part, _AllOutputs(loss, aux_weight), axis_name)
   next_state = state.apply_gradients(
     grads=grads,
-    # Synchronised BatchNorm has made them equal already; without BatchNorm there are none.
+    # Synchronised BatchNorm has already made them equal; without BatchNorm there are none.
     batch_stats=keep_frozen(jax.lax.pmean(batch_stats, axis_name), state.batch_stats),
   )
   if ema_decay is not None:
-    # Young averages forget faster, so that the first steps' parameters do not linger.
+    # A smaller decay at first, so that the initial parameters fade quickly.
     decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
     ema_params = optax.incremental_update(next_state.params, state.ema_params, 1 - decay)
     next_state = next_state.replace(ema_params=ema_params)
@@ -121,7 +121,7 @@ def _forward(
     {"params": params, "batch_stats": batch_stats, "batch": {"places": part.places}},
     part.images,
     train=True,
-    rngs={"dropout": state.step_key},  # the same everywhere: places tell pictures apart
+    rngs={"dropout": state.step_key},  # the same everywhere: places distinguish the images
     mutable=["batch_stats", "auxiliary"],
   )
   size = logits.shape[1:3]
@@ -148,7 +148,7 @@ def _whole(
   sums, gradient_of, batch_stats = jax.vjp(sums_of, state.params, has_aux=True)
   total = sums if gathers else jax.lax.psum(sums, axis_name)
   value, slopes = jax.value_and_grad(outputs.value)(total)
-  if gathers:  # all devices have all sums, and to each logit comes the gradient of all of them
+  if gathers:  # every device has all sums, so a logit gets its gradient once per device
     slopes = jax.tree.map(lambda x: x / jax.lax.axis_size(axis_name), slopes)
   (grads,) = gradient_of(slopes)
   return value, jax.lax.psum(grads, axis_name), batch_stats
@@ -157,11 +157,12 @@ def _whole(
 def _in_parts(
   num_parts: int, state: TrainState, whole: _Part, outputs: _AllOutputs, axis_name: str
 ) -> tuple[jax.Array, Any, Any]:
-  """As `_whole`, of parts of the batch one after the other, to need less memory.
+  """Like `_whole`, but processes the batch in parts to save memory.
 
-  The gradient of the loss is that of its sums, each times what the loss changes by with it. That is
-  known before for a mean, but for a common factor; else a first pass adds up the sums. Each part
-  updates the running statistics of BatchNorm.
+  By the chain rule, the gradient of the loss is the sum over its `sums` of their gradients times
+  the derivative of the loss with respect to each. For a mean these derivatives are known in advance
+  up to a common factor; otherwise a first pass adds up the sums. Each part updates the running
+  statistics of BatchNorm.
   """
   parts = jax.tree.map(lambda x: x.reshape(num_parts, x.shape[0] // num_parts, *x.shape[1:]), whole)
 
@@ -201,10 +202,10 @@ def _in_parts(
 
 
 def _places(num_pictures: int, num_processes: int, axis_name: str) -> jax.Array:
-  """The places in the global batch of this device's pictures, int `[num_pictures]`.
+  """The positions of this device's images in the global batch, int `[num_pictures]`.
 
-  `pmap` has the devices of one process next to each other, and of N processes each takes every Nth
-  picture of the global batch (see `pipeline.train_batches`).
+  `pmap` puts the devices of one process next to each other, and each of N processes takes every Nth
+  image of the global batch (see `pipeline.train_batches`).
   """
   devices_a_process = jax.lax.axis_size(axis_name) // num_processes
   process, device = jnp.divmod(jax.lax.axis_index(axis_name), devices_a_process)
@@ -221,12 +222,12 @@ def map_train_step(
 
   Args:
     loss: see `train_step`.
-    devices: where to; None: all devices of all processes.
-    **options: of `train_step`.
+    devices: the devices to use; None: all devices of all processes.
+    **options: other arguments of `train_step`.
 
   Returns:
-    The mapped function of a state, which it uses up, and a batch `[local_devices, batch, ...]`.
-    The state lies the same on all devices and has no device axis.
+    The mapped function of a state, which is donated, and a batch `[local_devices, batch, ...]`. The
+    state is replicated on all devices and has no device axis.
   """
   axis_name = "batch"
   num_processes = len({device.process_index for device in devices or jax.devices()})

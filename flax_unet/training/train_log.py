@@ -1,4 +1,4 @@
-"""What is told about training while it runs, to the terminal and to TensorBoard."""
+"""Logs training to the terminal and to TensorBoard."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from flax_unet import errors
 
 
 class TrainLog:
-  """Averages the metrics of the steps and writes them every so often.
+  """Averages the metrics of steps and writes them at intervals.
 
-  The metrics of a step are read when the next one has been dispatched, so that the devices never
+  The metrics of a step are read after the next step has been dispatched, so that the devices never
   wait for the host.
   """
 
@@ -31,13 +31,13 @@ class TrainLog:
     """Sets the log up.
 
     Args:
-      writer: where to write to.
+      writer: where to write.
       schedule: learning rate by step.
-      every_steps: how often to write.
-      batch_size: pictures a step, over all devices.
-      skip_nonfinite: how many steps in a row may be skipped because loss or gradient are not
+      every_steps: number of steps between writes.
+      batch_size: images per step, over all devices.
+      skip_nonfinite: how many steps in a row may be skipped because their loss or gradient is not
         finite.
-      unwritten: what the log had in `unwritten` when the run was interrupted.
+      unwritten: the value of `unwritten` when the run was interrupted.
     """
     self._writer = writer
     self._schedule = schedule
@@ -51,21 +51,21 @@ class TrainLog:
 
   @property
   def unwritten(self) -> list[dict[str, float]]:
-    """The metrics of the steps since the last time: part of a checkpoint, for their means."""
+    """The metrics of the steps since the last write; checkpoints keep them for the next means."""
     return list(self._metrics)
 
   def restart_clock(self) -> None:
-    """Leaves out of the speed what took place since the last step."""
+    """Excludes the time since the last step from the measured speed."""
     self._start, self._steps, self._waited = time.monotonic(), 0, 0.0
 
   def add(self, step: int, metrics: dict[str, jax.Array], ids: np.ndarray, waited: float) -> None:
-    """Takes the metrics of the step just dispatched, and settles those of the one before.
+    """Adds the metrics of the step just dispatched, and settles those of the step before.
 
     Args:
       step: the number of steps taken.
-      metrics: of `train_step`.
+      metrics: the metrics from `train_step`.
       ids: str, the ids of the examples in this process's part of the batch.
-      waited: the seconds for which the step waited for its data.
+      waited: seconds that the step waited for its data.
 
     Raises:
       UserError: see `settle`.
@@ -79,8 +79,8 @@ class TrainLog:
     """Waits for the step just dispatched, checks it and writes what is due.
 
     Raises:
-      UserError: loss or gradient are not finite, for the first time or, where the configuration
-        has such steps skipped, for too many steps in a row.
+      UserError: the loss or the gradient is not finite, in one step or, if the configuration
+        allows skipping such steps, in too many steps in a row.
     """
     if self._pending is None:
       return
@@ -113,22 +113,22 @@ class TrainLog:
     self.restart_clock()
 
   def _refuse_or_skip(self, step: int, metrics: dict[str, float], ids: np.ndarray) -> None:
-    """Says which step had a loss or a gradient that is not finite."""
+    """Raises or warns about a step whose loss or gradient is not finite."""
     what = (
       f"step {step}: loss {metrics['loss']}, gradient norm {metrics['grad_norm']}, learning rate "
       f"{float(self._schedule(step - 1)):.3g}, batch {', '.join(ids.reshape(-1))}"
     )
     if self._nonfinite > self._skip_nonfinite:
       raise errors.UserError(
-        f"{what}. The last checkpoint is older than this step. Lower config.lr, set "
-        "config.grad_clip_norm, or leave out such steps with config.skip_nonfinite=N, at most N in "
-        "a row"
+        f"{what}. The last checkpoint is from before this step. Lower config.lr, set "
+        "config.grad_clip_norm, or skip such steps, at most N in a row, with "
+        "config.skip_nonfinite=N"
       )
     logging.warning("Skipped %s", what)
 
 
 class ProgressWriter(metric_writers.LoggingWriter):
-  """Writes scalars as one line, with what is left to do; the rest goes elsewhere."""
+  """Logs scalars as one line with the time left; ignores images and hyper-parameters."""
 
   def __init__(self, total_steps: int):
     super().__init__()

@@ -7,7 +7,7 @@ from flax_unet.data import datasets, label_spaces, op_spec
 
 
 def _write_archives(folder):
-  """Twelve pictures of different sizes in the folders of the two official archives."""
+  """Twelve images of different sizes in the folders of the two official archives."""
   for name in ("images", "annotations/trimaps", "annotations/xmls"):
     (folder / name).mkdir(parents=True)
   rng = np.random.default_rng(0)

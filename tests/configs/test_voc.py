@@ -9,7 +9,7 @@ from flax_unet.data.label_space import IGNORED
 
 @pytest.fixture
 def devkit(tmp_path):
-  """A folder like VOCdevkit/VOC2012: palette PNGs, borders 255, pictures without a mask."""
+  """A folder like VOCdevkit/VOC2012: palette PNGs, borders 255, images without a mask."""
   for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
     (tmp_path / name).mkdir(parents=True)
   palette = np.full((256, 3), (224, 224, 192), np.uint8)

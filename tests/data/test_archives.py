@@ -1,4 +1,4 @@
-"""Archives that broke off, or are none: one line, and nothing stays behind."""
+"""Truncated or invalid archives: one error line, and nothing is left behind."""
 
 import io
 import pathlib
@@ -23,7 +23,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def _write(folder: pathlib.Path, value: int = 7, leave_out: str = "", add: str = "") -> None:
-  """Writes the two archives, with one picture a split, in the layout of the official ones."""
+  """Writes the two archives in the official layout, with one image per split."""
   folder.mkdir(exist_ok=True)
   noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
   members = {IMAGES: {}, LABELS: {}}
@@ -77,9 +77,9 @@ def test_what_is_no_whole_archive_is_named(tmp_path, spoil, message):
   spoil(tmp_path / "zips" / IMAGES)
   with pytest.raises(UserError, match=f"^{tmp_path}/zips/{IMAGES}: {message}"):
     _open(tmp_path)
-  notes = {"cityscapes/.config/metadata.json"}  # TFDS's, of no data
+  notes = {"cityscapes/.config/metadata.json"}  # TFDS's error about missing data
   assert set(_files(tmp_path / "data")) <= notes
-  _write(tmp_path / "zips")  # downloaded again: the same command works
+  _write(tmp_path / "zips")  # after another download, the same command works
   assert len(tfds_source.open_split(_open(tmp_path), "train")) == 1
 
 

@@ -1,4 +1,4 @@
-"""Examples kept on disk are those of the source, and only whole ones are read."""
+"""Cached examples equal those of the source, and incomplete ones are not read."""
 
 import collections
 import itertools
@@ -15,7 +15,7 @@ from flax_unet.errors import UserError
 
 
 class _Counting:
-  """Random pictures, of sizes that differ, which counts how often it is asked for each."""
+  """Random images of different sizes; counts how often each is read."""
 
   def __init__(self, num=5, bad=()):
     self.asked = collections.Counter()
@@ -69,7 +69,7 @@ def test_batches_are_the_same_with_and_without(tmp_path, workers):
   op = op_spec.parse(spec, label_spaces.CITYSCAPES_30)
 
   def batches(source):
-    # Batches of nearly all examples: threads of both workers meet the same ones at one time.
+    # Batches of nearly all examples, so that threads of both workers read the same ones at once.
     iterator = pipeline.train_batches(source, op, batch_size=4, seed=0, workers=workers)
     taken = list(itertools.islice(iterator, 6))
     iterator.close()

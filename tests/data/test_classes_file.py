@@ -13,7 +13,7 @@ def _write(tmp_path, text):
 
 
 def test_reads_names_and_colors(tmp_path):
-  # With the byte order mark that spreadsheets write, and blanks behind the commas.
+  # With the byte order mark that spreadsheets write, and spaces after the commas.
   path = _write(tmp_path, "\ufeffname,r,g,b\nbackground, 0,0,0\ncell,255,128,0\n")
   space = label_spaces.get(str(path))
   assert space.class_names == ("background", "cell")
@@ -27,7 +27,7 @@ def test_ids_and_ignored_lines(tmp_path):
   text = "name,r,g,b,id,ignored\nvoid,0,0,0,7,1\nroad,9,9,9,3,\ncar,8,8,8,255,0\n"
   space = classes_file.read(_write(tmp_path, text))
   assert space.class_names == ("road", "car")
-  # The id 255 is a class where the file says so, as in masks that are black and white.
+  # The id 255 is a class if the file says so, as in black-and-white masks.
   assert space.id_to_index == {7: IGNORED, 3: 0, 255: 1}
   np.testing.assert_array_equal(space.index_to_id, [3, 255])
   assert space.color_to_id == {(0, 0, 0): 7, (9, 9, 9): 3, (8, 8, 8): 255}

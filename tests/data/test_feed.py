@@ -44,7 +44,7 @@ def test_a_worker_that_dies_or_hangs_is_an_error_in_bounded_time(signum, message
   error, seconds = _take_until_error(batches, timeout=3)
   assert error.startswith(message)
   assert seconds < 30
-  batches.close()  # waits for no worker that hangs
+  batches.close()  # does not wait for a hanging worker
 
 
 def test_the_wait_is_measured_and_leaves_no_alarm():

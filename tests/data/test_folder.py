@@ -46,7 +46,7 @@ def _data(root, **overrides):
 
 @pytest.fixture
 def root(tmp_path):
-  """Eight pictures of different sizes, one of them in a folder of its own."""
+  """Eight images of different sizes, one of them in a subfolder."""
   for index in range(7):
     _write(tmp_path, f"p{index}", _ids(10 + index, 20))
   _write(tmp_path, "day/p7", _ids(9, 30), suffix=".PNG")
@@ -76,7 +76,7 @@ def test_the_share_is_exact_seeded_and_stable(root):
   }
   before = validation()
   _write(root, "p8", _ids(5, 5))
-  # One more picture moves one at most.
+  # One more image moves at most one.
   assert len(before - validation()) <= 1
 
 
@@ -204,7 +204,7 @@ def test_bad_examples_can_be_left_out(root, spoil, caplog):
   sources = [dataset.split(name) for name in ("train", "validation")]
   assert sum(split["examples"] for split in dataset.fingerprint()["splits"].values()) == 7
   assert len([message for message in caplog.messages if message.startswith("Left out: /")]) == 1
-  assert sum(map(len, sources)) == 8  # whoever reads them leaves it out again
+  assert sum(map(len, sources)) == 8  # readers must skip it again
 
 
 def test_all_bad_masks_of_a_split_are_told_at_once(root, caplog):

@@ -1,4 +1,4 @@
-"""Pictures decode to what OpenCV makes of them, whichever library decodes them."""
+"""Images decode to the same pixels as with OpenCV, whichever library decodes them."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from flax_unet.data import images
 
 
 def _encode(mode: str, file_format: str = "PNG", **options) -> bytes:
-  """Encodes a picture with a smooth half and a noisy one, so that PNG's filters all occur."""
+  """Encodes an image with a smooth and a noisy half, so that all PNG filters occur."""
   rows, columns = np.mgrid[:32, :48]
   rgb = np.stack([rows * 5, columns * 4, rows + columns], axis=-1).astype(np.uint8)
   rgb[:, 24:] = np.random.default_rng(0).integers(0, 256, (32, 24, 3))
@@ -27,12 +27,12 @@ def _encode(mode: str, file_format: str = "PNG", **options) -> bytes:
 
 def _turned() -> Image.Exif:
   exif = Image.Exif()
-  exif[0x0112] = 6  # orientation: turn by 90 degrees
+  exif[0x0112] = 6  # orientation: rotate by 90 degrees
   return exif
 
 
 def _turned_at_the_end() -> bytes:
-  """What turns the picture stands behind its pixels, as PNG allows."""
+  """The orientation is stored after the pixels, as PNG allows."""
   content = _encode("RGB", exif=_turned())
   start = content.index(b"eXIf") - 4
   end = start + 12 + int.from_bytes(content[start : start + 4])
@@ -105,7 +105,7 @@ def test_the_first_rows_are_those_of_the_picture(name):
 
 
 def _noise_in_many_chunks() -> tuple[bytes, np.ndarray]:
-  """A PNG of several chunks, which have a checksum each, and its pixels."""
+  """A PNG with several chunks, each with a checksum, and its pixels."""
   rgb = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
   content = io.BytesIO()
   Image.fromarray(rgb).save(content, "PNG")
@@ -241,7 +241,7 @@ def test_what_breaks_off_is_refused(file_format, options, mode, capfd):
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 95, "subsampling": 0}])
 def test_a_jpeg_with_data_missing_inside_is_refused(options):
-  """OpenCV and Pillow fill in what is missing."""
+  """OpenCV and Pillow would fill in missing pixels."""
   content = _encode_array(_NOISE, "JPEG", **options)
   middle = len(content) // 2
   for part in (b"", bytes(2000)):

@@ -8,7 +8,7 @@ from flax_unet.data.label_spaces import CITYSCAPES_19
 
 
 class _Source:
-  """Labels of one row each; None is an example that cannot be decoded."""
+  """Labels with one row each; None is an example that cannot be decoded."""
 
   def __init__(self, *labels):
     self._labels = labels

@@ -32,7 +32,7 @@ def test_cityscapes_categories_merge_what_is_scored():
   for row in cityscapes.labels:
     if row.trainId not in (-1, IGNORED):
       assert space.class_names[space.id_to_index[row.id]] == row.category
-  # Classes that Cityscapes does not score stay out of their categories, too.
+  # Classes that Cityscapes does not score are not in their categories either.
   assert space.id_to_index[label_spaces.CITYSCAPES_IDS["parking"]] == IGNORED
   assert [space.class_names[index] for index in space.instance_classes] == ["human", "vehicle"]
 
@@ -86,7 +86,7 @@ def test_numbered_classes():
   space = label_spaces.get("255_classes")
   assert space.class_names[-1] == "254"
   assert space.id_to_index[254] == 254
-  # Distinct colours, none of them that of ignored pixels.
+  # Distinct colours, none of which is that of ignored pixels.
   assert len({(0, 0, 0), *map(tuple, space.colors.tolist())}) == 256
 
 

@@ -23,7 +23,7 @@ def _png(array, palette=None):
 
 
 def _gray_png_of_bits(bits):
-  """One row of gray pixels with fewer than 8 bits, which Pillow does not write."""
+  """A row of gray pixels with fewer than 8 bits, which Pillow cannot write."""
 
   def chunk(kind, content):
     crc = zlib.crc32(kind + content)
@@ -90,7 +90,7 @@ def test_colors_need_a_table():
 
 
 def test_a_palette_in_another_order_is_noticed(colored):
-  """As a program leaves it that turned an RGB mask into a palette to make the file smaller."""
+  """As written by programs that convert RGB masks to palettes to save space."""
   right = [128, 64, 128, 9, 9, 9, 0, 0, 142]
   np.testing.assert_array_equal(
     masks.decode(_png(np.array([[0, 2]], np.uint8), right), colored, "x.png"), [[0, 2]]
@@ -104,7 +104,7 @@ def test_a_palette_in_another_order_is_noticed(colored):
   ("bits", "ids"), [(1, [0, 0, 0, 1, 1, 0, 1, 1]), (2, [0, 1, 2, 3]), (4, [1, 11])]
 )
 def test_few_bits_hold_ids(bits, ids):
-  """Decoders stretch these to 0..255."""
+  """Decoders would stretch these to 0..255."""
   decoded = masks.decode(_gray_png_of_bits(bits), label_spaces.VOC_21, "x.png")
   np.testing.assert_array_equal(decoded, [ids])
 

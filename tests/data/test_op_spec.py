@@ -1,4 +1,4 @@
-"""Tests of the parser of preprocessing strings."""
+"""The parser of preprocessing strings."""
 
 import pickle
 
@@ -82,7 +82,7 @@ def test_an_image_is_decoded_no_further_than_its_crop(spec, monkeypatch):
   encoded = cv2.imencode(".png", example["image"])[1].tobytes()
   waiting = {**example, "image": images.decode_later(encoded, "a")}
   parse(spec)(waiting, np.random.default_rng(0))
-  assert asked == [12 if "scale" not in spec else 7]  # 12 / 2 and one more to interpolate with
+  assert asked == [12 if "scale" not in spec else 7]  # 12 / 2, and one more for interpolation
 
 
 def test_ops_run_from_left_to_right():

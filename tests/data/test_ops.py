@@ -1,4 +1,4 @@
-"""Tests of the ops that move or relabel pixels."""
+"""The ops that move or relabel pixels."""
 
 import numpy as np
 import pytest
@@ -11,17 +11,17 @@ IGNORED = label_spaces.IGNORED
 
 
 def make_example(label, image=None):
-  """An example whose image is its label painted in grey, unless an image is given."""
+  """An example whose image is its label in gray, unless an image is given."""
   label = np.asarray(label, np.uint8)
   image = np.stack([label] * 3, axis=-1) if image is None else np.asarray(image, np.uint8)
-  # Any op that writes into its input fails in whichever test it does so.
+  # Read-only, so that an op that writes into its input fails.
   label.setflags(write=False)
   image.setflags(write=False)
   return {"image": image, "label": label, "id": "aachen_000000"}
 
 
 def checkerboard(height=96, width=144, cell=24):
-  """A label of two values in large cells: nearest and bilinear differ only at edges of cells."""
+  """A label with two values in large cells: nearest and bilinear only differ at cell edges."""
   rows, columns = np.indices((height, width)) // cell
   return np.where((rows + columns) % 2, 200, 40).astype(np.uint8)
 
@@ -45,7 +45,7 @@ def test_resize_places_pixel_centres_at_half_integers():
   example = make_example([[0, 10, 20, 30]])
   out = ops.Resize(1, 8)(example, np.random.default_rng(0))
   np.testing.assert_array_equal(out["label"], [[0, 0, 10, 10, 20, 20, 30, 30]])
-  # New centres lie a quarter of an old pixel to either side of the old ones.
+  # New centres are a quarter of an old pixel to either side of the old centres.
   expected = [0, 2.5, 7.5, 12.5, 17.5, 22.5, 27.5, 30]
   np.testing.assert_allclose(out["image"][0, :, 0], expected, atol=0.5)
 
@@ -101,8 +101,8 @@ def test_crop_of_the_whole_picture_is_the_picture():
 
 def test_cat_max_ratio_avoids_crops_of_one_class():
   label = np.zeros((8, 64), np.uint8)
-  label[:, 32:36] = 1  # 11 of 57 places see class 1; 5 of them see it on half of the crop
-  label[:, :16] = IGNORED  # counts for nothing
+  label[:, 32:36] = 1  # 11 of 57 places contain class 1; in 5 of them it covers half of the crop
+  label[:, :16] = IGNORED  # does not count
   shares = {}
   for ratio in (1.0, 0.75):
     op, rng = ops.RandomCrop(8, 8, cat_max_ratio=ratio), np.random.default_rng(0)
@@ -123,7 +123,7 @@ def test_flip_lr_mirrors_half_of_the_time():
 
 
 def test_elastic_displaces_grid_nodes_by_sigma():
-  # Channel 0 holds x and channel 1 holds y, so a warped picture tells where pixels came from.
+  # Channel 0 holds x and channel 1 holds y, so a warped image tells where pixels came from.
   y, x = np.indices((255, 255))
   example = make_example(x, image=np.stack([x, y, 0 * x], axis=-1))
   op, rng = Elastic(sigma=10.0, grid=3), np.random.default_rng(0)
@@ -143,7 +143,7 @@ def test_elastic_is_smooth_and_keeps_image_and_label_aligned():
   for _ in range(20):
     out = op(example, rng)
     inside = out["label"] != IGNORED
-    # Nearest and bilinear of a ramp of 2 a pixel differ by at most half a pixel, plus rounding.
+    # On a ramp of 2 per pixel, nearest and bilinear differ by at most half a pixel, plus rounding.
     difference = out["label"].astype(int) - out["image"][..., 0]
     assert np.abs(difference[inside]).max() <= 2
     assert abs(difference[inside].mean()) < 0.5
@@ -211,7 +211,7 @@ class TestWeights:
     ],
   )
   def test_they_move_with_the_image(self, spec):
-    """The image is painted with the weights, so both are the same wherever a label counts."""
+    """The image is drawn from the weights, so both are the same where a label counts."""
     weights = np.add.outer(5 * np.arange(12), 9 * np.arange(18)).astype(np.float32)
     image = np.repeat(weights.astype(np.uint8)[..., None], 3, axis=2)
     example = {"image": image, "label": np.zeros((12, 18), np.uint8), "weights": weights, "id": "x"}

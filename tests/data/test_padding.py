@@ -48,7 +48,7 @@ def test_a_split_of_many_sizes_comes_in_batches_of_few_shapes(workers):
   source = [_example(*size, name=f"p{index}") for index, size in enumerate(sizes)]
   op = op_spec.parse("label_map|pad_to_multiple(8)", label_spaces.get("3_classes"))
   batches = list(pipeline.eval_batches(source, op, batch_size=4, workers=workers))
-  # Four pictures fit into 8 x 8 (places 0, 2, 3, 5); three into 16 x 8, and a blank fills up.
+  # Four images fit into 8 x 8 (places 0, 2, 3, 5); three into 16 x 8, filled up with a blank.
   assert [batch["image"].shape for batch in batches] == [(4, 1, 8, 8, 3), (4, 1, 16, 8, 3)]
   assert [batch["index"].reshape(-1).tolist() for batch in batches] == [[0, 2, 3, 5], [1, 4, 6, -1]]
   assert [batch["mask"].reshape(-1).tolist() for batch in batches] == [
@@ -66,7 +66,7 @@ def test_a_split_of_many_sizes_comes_in_batches_of_few_shapes(workers):
       assert (height, width) == sizes[index] and name == f"p{index}"
       np.testing.assert_array_equal(image[:height, :width], source[index]["image"])
       np.testing.assert_array_equal(label[:height, :width], source[index]["label"])
-      # Every pixel of the picture is scored once, and no other.
+      # Every pixel of the image is scored once, and no others.
       assert (label != IGNORED).sum() == height * width
 
 

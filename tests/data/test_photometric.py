@@ -1,4 +1,4 @@
-"""Tests of the photometric distortion."""
+"""The photometric distortion."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from flax_unet.data.photometric import Photometric
 
 
 class FixedDraws:
-  """Stands in for a generator: returns the given coins, and one number for everything else."""
+  """A fake random generator: returns the given coins, and one number for everything else."""
 
   def __init__(self, coins, uniform=0.0, shift=0):
     self._coins, self._uniform, self._shift = coins, uniform, shift
@@ -79,7 +79,7 @@ def test_draws_stay_within_their_bounds_and_reach_them():
   grey = np.array(
     [Photometric()(example, np.random.default_rng(seed))["image"][0, 0] for seed in range(2000)]
   ).astype(int)
-  assert (grey == grey[:, :1]).all()  # grey has neither saturation nor hue to change
+  assert (grey == grey[:, :1]).all()  # gray has neither saturation nor hue to change
   assert 34 <= grey.min() < 45  # (100 - 32) * 0.5
   assert 185 < grey.max() <= 198  # (100 + 32) * 1.5
   # A quarter of the draws change neither brightness nor contrast; standard error 0.01.

@@ -50,7 +50,7 @@ COLORS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 @pytest.mark.parametrize("name", ["a.png", "a.tiff", "a.webp"])
 def test_turns_pictures_as_exif_says(tmp_path, name):
   exif = Image.Exif()
-  exif[0x0112] = 6  # to be turned by 90 degrees, clockwise
+  exif[0x0112] = 6  # to be rotated by 90 degrees clockwise
   options = {"lossless": True} if name.endswith("webp") else {}
   path = _save(tmp_path / name, COLORS, exif=exif, **options)
   np.testing.assert_array_equal(picture_files.read(path), np.rot90(COLORS, -1))
@@ -70,7 +70,7 @@ def test_reads_gray_transparent_and_jpeg_pictures_as_rgb(tmp_path):
 
 
 def _png_header(width, height):
-  """A PNG of so many pixels in a few bytes: it ends where its pixels begin."""
+  """A PNG that claims so many pixels in a few bytes: it ends where its pixels should begin."""
 
   def chunk(kind, content):
     checksum = struct.pack(">I", zlib.crc32(kind + content))

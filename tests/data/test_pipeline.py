@@ -18,7 +18,7 @@ def _op(spec):
 
 
 def _source(num, height=16, width=24):
-  """Random pictures with valid label ids."""
+  """Random images with valid label ids."""
   rng = np.random.default_rng(0)
   return [
     {
@@ -39,7 +39,7 @@ def _train(num_batches, *, num=7, spec=AUGMENTATION, source=None, **kwargs):
 
 
 def _flat(batch):
-  """A batch without the axis of devices."""
+  """A batch without the device axis."""
   return {key: x.reshape(-1, *x.shape[2:]) for key, x in batch.items()}
 
 
@@ -71,12 +71,12 @@ def test_a_batch_is_as_promised():
 def test_workers_change_nothing(workers):
   batches = _train(5, workers=workers)
   _assert_equal(batches, _train(5))
-  # Not views of the shared memory that they came in, which would have to outlive them.
+  # Copies, not views of shared memory, which would have to outlive them.
   assert {type(x) for batch in batches for x in batch.values()} == {np.ndarray}
 
 
 def test_starting_later_equals_skipping():
-  # 3 of the 7 pictures into the second epoch.
+  # 3 of the 7 images into the second epoch.
   _assert_equal(_train(3, start=2), _train(5)[2:])
 
 
@@ -104,7 +104,7 @@ def test_augmentation_differs_by_epoch_and_example():
   spec = "label_map|random_crop(4, 4)"
   batches = _train(12, num=1, spec=spec)
   crops = {crop.tobytes() for batch in batches for crop in _flat(batch)["image"]}
-  assert len(crops) > 40  # of 48; 13 * 21 places to crop from
+  assert len(crops) > 40  # of 48; there are 13 * 21 places to crop from
 
 
 def test_image_and_label_stay_together():
@@ -120,7 +120,7 @@ def test_image_and_label_stay_together():
   valid = batch["label"] != 255
   assert valid.mean() > 0.9
   assert (batch["label"][valid] == 33).mean() == pytest.approx(0.5, abs=0.1)
-  # Bilinear and nearest pixels differ at edges, by half of the step at most.
+  # Bilinear and nearest differ at edges, by at most half of the step.
   difference = np.abs(batch["image"][..., 0].astype(int) - batch["label"])[valid]
   assert difference.max() <= (33 - 4) / 2 + 1
   assert (difference == 0).mean() > 0.8
@@ -140,7 +140,7 @@ def test_content_does_not_depend_on_devices(monkeypatch, devices):
 
 
 def _on_process(monkeypatch, process, make):
-  """What a function returns in one of two processes, each with two of the four devices."""
+  """The function's result in one of two processes, each with two of the four devices."""
   with monkeypatch.context() as patch:
     patch.setattr(jax, "process_count", lambda: 2)
     patch.setattr(jax, "process_index", lambda: process)
@@ -153,14 +153,14 @@ def test_two_processes_share_the_batches_of_one(monkeypatch, start):
   shares = [_on_process(monkeypatch, p, lambda: _train(4, start=start)) for p in range(2)]
   assert shares[0][0]["image"].shape == (2, 1, 12, 16, 3)
   for first, second, batch in zip(*shares, _train(4, start=start), strict=True):
-    # They take turns in the global order.
+    # The processes take turns in the global order.
     expected = {key: (x[::2], x[1::2]) for key, x in _flat(batch).items()}
     _assert_equal([_flat(first)], [{key: pair[0] for key, pair in expected.items()}])
     _assert_equal([_flat(second)], [{key: pair[1] for key, pair in expected.items()}])
 
 
 def _evaluated(batches):
-  """The entries of evaluation batches that count, one behind the other."""
+  """The entries of evaluation batches that count, concatenated."""
   flat = [_flat(batch) for batch in batches]
   return {
     key: [
@@ -221,7 +221,7 @@ def test_pictures_of_two_sizes_in_a_training_batch_are_refused():
 
 def test_batches_are_sent_ahead_in_order_to_all_devices():
   class Batches:
-    """Counts what was taken from it."""
+    """Counts the items taken from it."""
 
     taken, closed = 0, False
 
@@ -279,7 +279,7 @@ def test_a_bad_example_is_named(workers):
 
 
 class _Broken(list):
-  """A source of which two examples cannot be read."""
+  """A source with two unreadable examples."""
 
   def __getitem__(self, index):
     if index in (3, 4):

@@ -1,4 +1,4 @@
-"""Scaling and cropping in one does what the two ops do."""
+"""Scaling and cropping in one op gives the same result as the two ops."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_equals_the_two_ops_to_the_bit(size, cat_max_ratio):
     np.testing.assert_array_equal(got["image"], expected["image"])
     np.testing.assert_array_equal(got["label"], expected["label"])
     assert got["id"] == "a"
-    assert rng.integers(2**62) == rng_fused.integers(2**62)  # what comes next is the same too
+    assert rng.integers(2**62) == rng_fused.integers(2**62)  # later random numbers are the same too
 
 
 def test_what_lies_below_and_to_the_right_is_not_scaled(monkeypatch):
@@ -41,7 +41,7 @@ def test_what_lies_below_and_to_the_right_is_not_scaled(monkeypatch):
   op = scale_crop.ScaleCrop(ops.RandomScale(2.0, 2.0), ops.RandomCrop(8, 8))
   monkeypatch.setattr(ops.RandomCrop, "draw", lambda *_: (slice(16, 24), slice(4, 12)))
   op(_example(100, 100, 0), np.random.default_rng(0))
-  assert scaled == [(100, 100), (13, 7, 3)]  # the label; 24 / 2 rows and 12 / 2 columns and one
+  assert scaled == [(100, 100), (13, 7, 3)]  # the label; 24 / 2 rows, and 12 / 2 columns plus one
 
 
 def test_only_a_crop_right_after_a_scale_is_fused():

@@ -18,7 +18,7 @@ from flax_unet.street_scenes.people import draw_person
 from flax_unet.street_scenes.scene import draw_street_scene
 from flax_unet.street_scenes.weather import sample_weather
 
-# Per cent of the labelled pixels of Cityscapes (fine, train), in the order of CITYSCAPES_19.
+# Percent of the labelled pixels of Cityscapes (fine, train), in the order of CITYSCAPES_19.
 _CITYSCAPES_SHARES = np.array([
   36.9, 6.1, 22.8, 0.66, 0.88, 1.2, 0.21, 0.55, 15.9, 1.16, 4.0, 1.2, 0.14, 7.0, 0.27, 0.24, 0.23,
   0.10, 0.41,
@@ -35,7 +35,7 @@ def _canvas(height: int = 128, width: int = 256) -> Canvas:
 
 @pytest.fixture(scope="module")
 def validation_counts() -> np.ndarray:
-  """Pixels `[picture, class]` of the validation split of the default seed, drawn small."""
+  """Pixels `[image, class]` of the validation split with the default seed, drawn small."""
   counts = []
   for index in range(80):
     _, label = draw_street_scene(_rng(0, 1, index), 64, 128)
@@ -58,7 +58,7 @@ def prepared(tmp_path_factory) -> StreetScenes:
 def test_a_point_is_projected_as_a_pinhole_camera_does():
   camera = Camera(100, 200, eye=1.5, focal=1.1, vanishing=(0.5, 0.4))
   column, row, depth = camera.project((2.0, 1.0, 10.0))
-  # 220 pixels of focal length: 2 m aside and 0.5 m below the eye, 10 m away.
+  # Focal length 220 pixels: 2 m to the side, 0.5 m below the camera, 10 m away.
   np.testing.assert_allclose([column / depth, row / depth, depth], [144.0, 51.0, 10.0])
 
 
@@ -84,7 +84,7 @@ def test_what_lies_behind_the_camera_is_cut_off():
   canvas = _canvas()
   canvas.paint(level(), rectangle(-1, -10, 1, 10), (9, 9, 9), "road")
   canvas.paint(upright(0, -5), rectangle(-9, 0, 9, 9), (9, 9, 9), "building")
-  # At 10 m, focal length 268.8: 1 m aside of column 128, and 1.4 m below the horizon in row 55.04.
+  # At 10 m, focal length 268.8: 1 m to the side of column 128, 1.4 m below the horizon, row 55.04.
   rows, columns = np.nonzero(canvas.label == CITYSCAPES_IDS["road"])
   assert rows.min() == pytest.approx(55 + 37.6, abs=1)
   assert columns[rows == rows.min()].min() == pytest.approx(128 - 26.9, abs=1)
@@ -155,7 +155,7 @@ def test_every_class_is_in_enough_validation_pictures(validation_counts):
   pictures = (validation_counts[:, :19] >= 10).sum(axis=0)
   assert dict(zip(CITYSCAPES_19.class_names, pictures, strict=True)) == pytest.approx(
     dict.fromkeys(CITYSCAPES_19.class_names, 44), abs=36
-  )  # 8 to 80 pictures
+  )  # 8 to 80 images
 
 
 def test_class_shares_are_of_the_order_of_cityscapes(validation_counts):

@@ -58,7 +58,7 @@ def test_image_is_rgb_and_label_as_stored(street_scenes):
   image = source[2]["image"]
   assert isinstance(image, images.EncodedImage)
   image = images.decoded(image)
-  np.testing.assert_array_equal(image, decoded[..., ::-1])  # OpenCV has BGR
+  np.testing.assert_array_equal(image, decoded[..., ::-1])  # OpenCV uses BGR
   decoded = cv2.imdecode(np.frombuffer(record["segmentation_label"], np.uint8), -1)
   np.testing.assert_array_equal(source[2]["label"], decoded.reshape(64, 128))
 
@@ -129,7 +129,7 @@ def test_missing_archives_are_named_with_the_way_to_get_them(tmp_path):
     "python main.py --config=configs/street_scenes.py",
   ):
     assert part in message
-  # By default they belong where TFDS looks for them.
+  # By default they must be where TFDS looks for them.
   with pytest.raises(UserError, match=r"not found in .*/data/downloads/manual"):
     _open("cityscapes/semantic_segmentation", tmp_path / "data")
 

@@ -50,7 +50,7 @@ def _evaluate(model, variables, source=SOURCE, pp="label_map", batch_size=4, num
 
 
 def _expected(source, kernel, size=None):
-  """Counts in NumPy, where `logits = normalize(image) @ kernel`, of images resized to `size`."""
+  """Counts in NumPy for images resized to `size`, with `logits = normalize(image) @ kernel`."""
   for example in source:
     image, label = example["image"], SPACE.to_index(example["label"])
     if size is not None:
@@ -179,8 +179,8 @@ def _signal_first_worker(signum):
   while True:
     for process in psutil.Process().children():
       if "spawn_main" in " ".join(process.cmdline()):
-        time.sleep(6)  # it is reading by now
-        with contextlib.suppress(psutil.NoSuchProcess):  # of a test before
+        time.sleep(6)  # it is reading now
+        with contextlib.suppress(psutil.NoSuchProcess):  # left by an earlier test
           process.send_signal(signum)
         return
     time.sleep(0.1)

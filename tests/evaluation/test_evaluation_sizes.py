@@ -27,7 +27,7 @@ def source():
 
 @pytest.fixture(scope="module")
 def model():
-  # Group normalisation takes its statistics over the whole picture, padding included.
+  # Group normalisation takes its statistics over the whole image, padding included.
   return UNet(3, width=2, depth=1, norm="group", axis_name="batch")
 
 
@@ -53,7 +53,7 @@ def test_pictures_of_many_sizes_are_scored_as_each_alone(source, model, variable
     prediction = predict(model, variables, images, size, multiple=32)
     expected = count(example["label"], np.asarray(prediction)[0, :height, :width], 3)[:, :3]
     np.testing.assert_array_equal(confusion, expected)
-    # Every pixel that is not ignored, at the label's own resolution.
+    # Every pixel that is not ignored, at the resolution of the label.
     assert confusion.sum() == (example["label"] < 3).sum()
 
 

@@ -29,7 +29,7 @@ SOURCE = [
 
 @dataclasses.dataclass(frozen=True)
 class Certainty(Evaluator):
-  """The mean of the highest logit, on the device; and how bright right pixels are, on the host."""
+  """The mean highest logit, on the device; the mean brightness of correct pixels, on the host."""
 
   table = (Score("certainty", "certainty", "mean of the highest logit"),)
 

@@ -106,7 +106,7 @@ def test_numbers_are_read_as_they_are(tmp_path, dtype):
 
 
 def _damaged(content):
-  """A PNG in one of whose picture bytes one bit is wrong."""
+  """A PNG with one flipped bit in its pixel data."""
   at = content.index(b"IDAT") + 10
   return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
@@ -123,7 +123,7 @@ def test_unreadable_files_are_named(tmp_path, capfd, change):
   for read in (mask_pairs.read_numbers, lambda x: mask_pairs.read_label_ids(x, VOC)):
     with pytest.raises(UserError, match=r"bad.png: cannot be decoded \("):
       read(file)
-  assert capfd.readouterr().err == ""  # no decoder says anything of its own
+  assert capfd.readouterr().err == ""  # no decoder prints anything itself
 
 
 def test_palettes_bits_and_equal_channels_hold_label_ids(tmp_path):

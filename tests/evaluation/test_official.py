@@ -1,4 +1,4 @@
-"""Equality with cityscapesScripts, on real label maps where there are some and on drawn ones."""
+"""Equality with cityscapesScripts, on drawn label maps and, if available, on real ones."""
 
 import importlib
 import types
@@ -16,14 +16,14 @@ SPACE = label_spaces.CITYSCAPES_19
 
 @pytest.fixture(scope="module")
 def official():
-  """The official script. It calls `numpy.in1d`, which NumPy 2.4 removed."""
+  """The official script, patched because it calls `numpy.in1d`, which NumPy 2.4 removed."""
   pytest.importorskip("cityscapesscripts")
   np.in1d = np.isin
   return importlib.import_module("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
 
 
 def _draw(rng, height=96, width=160):
-  """A street scene of boxes: label ids with void and unscored classes, and instance ids."""
+  """A street scene made of boxes: label ids with void and unscored classes, and instance ids."""
   label = np.repeat(rng.permutation(34)[: height // 8], 8)[:, None].repeat(width, axis=1)
   instance = label.copy()
   for number in range(40):
@@ -31,7 +31,7 @@ def _draw(rng, height=96, width=160):
     top, left = rng.integers(0, height - 4), rng.integers(0, width - 4)
     box = np.s_[top : top + rng.integers(4, 40), left : left + rng.integers(4, 40)]
     label[box] = label_id
-    # Some are groups, whose instance id is the label id.
+    # Some are groups; their instance id is the label id.
     instance[box] = label_id if number % 5 == 0 else 1000 * label_id + number
   return label.astype(np.uint8), instance.astype(np.uint16)
 
@@ -58,7 +58,7 @@ def scenes(request):
 
 
 def _shift_and_add_noise(label, rng):
-  """A prediction with every error there is: wrong classes, unscored classes and void."""
+  """A prediction with every kind of error: wrong classes, unscored classes and void."""
   prediction = np.roll(label, (3, 7), (0, 1))
   noise = rng.random(label.shape) < 0.2
   prediction[noise] = rng.integers(0, 34, np.count_nonzero(noise))
@@ -135,14 +135,14 @@ def test_perfect_predictions(official, scenes, tmp_path):
 
 def test_pixel_accuracy_is_not_the_official_option(official, tmp_path):
   label = np.full((2, 4), 7, np.uint8)
-  label[0] = 0  # half the picture is unlabeled
-  prediction = np.array([[7, 7, 7, 0], [7, 7, 7, 8]], np.uint8)  # 3 of 4 scored pixels are right
+  label[0] = 0  # half of the image is unlabeled
+  prediction = np.array([[7, 7, 7, 0], [7, 7, 7, 8]], np.uint8)  # 3 of 4 scored pixels are correct
   instance = label.astype(np.uint16)
   theirs = _official_scores(
     official, [(label, instance)], [prediction], tmp_path, evalPixelAccuracy=True
   )
   (their_count,) = theirs["perImageScores"].values()
-  # What it calls "not ignored" is the ignored half, and "correct" counts the errors in it.
+  # Its "not ignored" is the ignored half, and its "correct" counts the errors in it.
   assert their_count == {"nbNotIgnoredPixels": 4, "nbCorrectPixels": 3}
   counts = counting.count(SPACE.to_index(label), SPACE.to_index(prediction), 19)
   assert segmentation.scores(counts, SPACE)["pixel_accuracy"] == 3 / 4

@@ -17,7 +17,7 @@ def _write(folder, name, ids):
 
 @pytest.fixture(name="maps")
 def _maps():
-  """Label ids, predicted label ids and instance ids, of two pictures."""
+  """Label ids, predicted label ids and instance ids, of two images."""
   rng = np.random.default_rng(0)
   labels = rng.integers(0, 34, (2, 3, 5)).repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
   predictions = np.where(rng.random(labels.shape) < 0.7, labels, labels[::-1]).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Starts the program in processes of its own."""
+"""Starts the program in separate processes."""
 
 import pathlib
 import subprocess
@@ -18,9 +18,9 @@ def data_dir(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture
 def start(data_dir, tmp_path) -> Callable[..., subprocess.Popen]:
-  """Starts the program on tiny street scenes; what it says goes to `log.txt`.
+  """Starts the program on tiny street scenes; its output goes to `log.txt`.
 
-  `program` names another Python file to run in place of `main.py`.
+  `program` names another Python file to run instead of `main.py`.
   """
   processes = []
 
@@ -57,7 +57,7 @@ def start(data_dir, tmp_path) -> Callable[..., subprocess.Popen]:
 
 @pytest.fixture
 def start_with(start, tmp_path) -> Callable[..., subprocess.Popen]:
-  """Starts the program after some code that breaks a part of it; see `start`."""
+  """Starts the program after running code that breaks part of it; see `start`."""
 
   def start_with(code: str, *arguments: str, **options: Any) -> subprocess.Popen:
     program = tmp_path / "broken_main.py"

@@ -1,4 +1,4 @@
-"""Runs in processes of their own, and what is read off them."""
+"""Runs in separate processes, and ways to observe them."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def checkpoints(workdir: pathlib.Path) -> list[int]:
 
 
 def error_of(log: pathlib.Path) -> str:
-  """The line with the error, after which nothing is told."""
+  """The line with the error, which must be the last."""
   text = log.read_text()
   assert "Traceback" not in text, text
   last = text.splitlines()[-1]

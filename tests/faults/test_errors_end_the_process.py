@@ -1,4 +1,4 @@
-"""Whatever fails, one line says it, and the process is gone within seconds."""
+"""Every failure is reported in one line, and the process ends within seconds."""
 
 import time
 
@@ -72,5 +72,5 @@ def test_an_error_ends_the_process_and_loses_nothing(
   assert error_of(log).startswith(error)
   assert checkpoints(tmp_path / "run") == saved
   assert run_info(tmp_path / "run")["starts"][0]["ended"].startswith(error)
-  if code == _REPORT:  # the scores were there before
+  if code == _REPORT:  # the scores had been written before
     assert (tmp_path / "run/report/metrics.json").exists()

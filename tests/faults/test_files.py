@@ -1,4 +1,4 @@
-"""Files that people really have: a test a kind, from the configuration to the pictures."""
+"""Files that users really have: one test per kind, from the configuration to the images."""
 
 import os
 import pathlib
@@ -31,7 +31,7 @@ def _pairs(
 
 
 def _open(root: pathlib.Path, **arguments) -> dict[str, list[str]]:
-  """Opens all splits that are trained on or scored, reads them, and returns their ids."""
+  """Opens and reads all splits used for training or scoring, and returns their ids."""
   arguments = {"images": "images", "labels": "labels", "num_classes": 2} | arguments
   config = folder.get_config(",".join(f"{key}={value}" for key, value in arguments.items()))
   config.input.data.data_dir = str(root)
@@ -185,7 +185,7 @@ def test_what_exists_is_no_pattern(tmp_path):
 
 
 def test_names_of_one_look_belong_together(tmp_path):
-  """macOS writes an accented letter as two signs, Linux and Windows as one."""
+  """macOS writes an accented letter as two code points, Linux and Windows as one."""
   composed, divided = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
   assert composed != divided
   _put(tmp_path / f"images/{divided}.png", IMAGE)

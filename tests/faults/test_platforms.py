@@ -1,4 +1,4 @@
-"""A machine without jax's CPU backend, as `JAX_PLATFORMS=cuda` makes one."""
+"""A process without jax's CPU backend, as with `JAX_PLATFORMS=cuda`."""
 
 from tests.faults.processes import run_info
 

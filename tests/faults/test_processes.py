@@ -1,4 +1,4 @@
-"""What can happen to a run, with real processes: signals, a full disk, several processes."""
+"""Faults in real processes: signals, a full disk, several processes."""
 
 import functools
 import json
@@ -29,7 +29,7 @@ from tests.faults.processes import (
 def test_signals_stop_between_two_steps_and_the_same_command_goes_on(start, tmp_path):
   assert start(workdir="calm").wait(300) == 0
   log = tmp_path / "log.txt"
-  log.write_text("")  # the undisturbed run has told of its loss too
+  log.write_text("")  # the undisturbed run has logged its loss too
   process = start()
   wait_for("  loss ", log, process)
   _a_second_start_is_refused(start, tmp_path, process)
@@ -41,11 +41,11 @@ def test_signals_stop_between_two_steps_and_the_same_command_goes_on(start, tmp_
   )
   log.write_text("")
   assert start("--verbosity=-1").wait(300) == 0
-  assert log.read_text() == ""  # nothing to warn of
+  assert log.read_text() == ""  # no warnings
   assert digest(tmp_path / "run") == digest(tmp_path / "calm")
   ends = [start["ended"].split()[0] for start in run_info(tmp_path / "run")["starts"]]
   assert ends == ["stopped", "finished"]
-  # No start and no stop is told twice, and nothing is missing.
+  # Every step is logged exactly once, despite the stop.
   curves = [events.scalars(tmp_path / name)["train/loss"] for name in ("run", "calm")]
   assert curves[0] == curves[1]
 
@@ -64,7 +64,7 @@ def test_worker_processes_leave_ctrl_c_to_the_main_one_and_end_with_it(start, tm
   log = tmp_path / "log.txt"
   process = start("--config.input.workers=2", start_new_session=True)
   wait_for("  loss ", log, process)
-  os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+  os.killpg(process.pid, signal.SIGINT)  # like a terminal
   assert process.wait(60) == 128 + signal.SIGINT
   assert "Stopped at step" in log.read_text().splitlines()[-1]
   assert "KeyboardInterrupt" not in log.read_text()
@@ -76,11 +76,11 @@ def test_worker_processes_leave_ctrl_c_to_the_main_one_and_end_with_it(start, tm
     assert time.monotonic() < deadline, log.read_text()
     time.sleep(0.05)
   process.kill()
-  process.communicate(timeout=30)  # the pipe is closed when the last process that has it ended
+  process.communicate(timeout=30)  # the pipe closes when the last process that holds it ends
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_intact(start, tmp_path):
-  """Files may not grow past a size that the events stay under, and the parameters do not."""
+  """Limits the size of files, such that events fit and parameters do not."""
   log = tmp_path / "log.txt"
   process = start()
   wait_for("  loss ", log, process)
@@ -112,7 +112,7 @@ def test_a_run_goes_on_with_other_devices_and_the_same_examples(start, tmp_path)
     losses.append(events.scalars(tmp_path / workdir)["train/loss"])
   (steps, one), (same_steps, four) = losses
   assert steps == same_steps == list(range(2, STEPS + 1, 2))
-  # Rounding grows from step to step; other examples would differ at the first one after the stop.
+  # Rounding grows over steps; other examples would differ in the first step after the stop.
   assert one == pytest.approx(four, rel=0.02)
 
 
@@ -159,7 +159,7 @@ def test_two_processes_train_as_one_with_two_devices_does(start, start_with, tmp
   scores = [_scores(tmp_path / name / "report") for name in ("one", "two")]
   assert scores[0]["pictures"] == scores[1]["pictures"] == 7
   assert scores[1]["mean_iou"] == pytest.approx(scores[0]["mean_iou"], abs=0.01)
-  # One of them writes, whichever is late.
+  # Only one process writes, even if the other is late.
   assert len(list((tmp_path / "two").glob("events.out.tfevents.*"))) == 1
   steps, losses = events.scalars(tmp_path / "two")["train/loss"]
   assert steps == list(range(2, STEPS + 1, 2))
@@ -180,7 +180,7 @@ def test_two_processes_stop_together_and_refuse_different_settings(start, tmp_pa
   log = tmp_path / "log.txt"
   first, second = _start_two(start, workdir="stopped")
   wait_for("  loss ", log, first)
-  second.terminate()  # one of them is told, and both stop after the same step
+  second.terminate()  # one gets the signal, and both stop after the same step
   assert [first.wait(120), second.wait(120)] == [128 + signal.SIGTERM] * 2
   stopped = checkpoints(tmp_path / "stopped")[-1]
 

@@ -38,7 +38,7 @@ def test_logits_gradients_and_statistics_equal_those_of_pytorch(norm, width, dep
 
   (params_gradient, images_gradient), (logits, updates) = jax.jit(
     jax.grad(loss_fn, argnums=(0, 1), has_aux=True),
-    # conftest has networks compiled in a hurry, and they round more than the tolerance allows.
+    # conftest reduces compiler optimisation, which rounds more than the tolerance allows.
     compiler_options={"xla_backend_optimization_level": 3},
   )(params, jnp.array(images))
 

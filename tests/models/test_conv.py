@@ -17,7 +17,7 @@ def _assert_close(actual: jax.Array, expected: jax.Array) -> None:
 
 
 def _output_and_gradients(conv_general_dilated, x, kernel, padding, dtype=jnp.float32):
-  """Of `nn.Conv`: the output, and the gradients with respect to input and kernel."""
+  """Output and gradients with respect to input and kernel, as `nn.Conv` computes them."""
   conv = nn.Conv(
     kernel.shape[-1],
     (3, 3),
@@ -40,7 +40,7 @@ def _output_and_gradients(conv_general_dilated, x, kernel, padding, dtype=jnp.fl
   ("shape", "features"),
   [
     ((2, 16, 24, 8), 8),
-    ((3, 7, 5, 3), 24),  # rows that no power of two divides
+    ((3, 7, 5, 3), 24),  # no power of two divides the rows
     ((1, 3, 3, 48), 1),
     ((2, 64, 128, 2), 3),  # several pieces
     ((1, 3, 2051, 2), 2),  # rows longer than a piece
@@ -56,7 +56,7 @@ def test_kernel_gradient_equals_that_of_the_plain_convolution(shape, features, p
 @pytest.mark.parametrize(
   ("shape", "features"),
   [
-    ((1, 8, 16, 3), 4),  # too small for a trick
+    ((1, 8, 16, 3), 4),  # too small for special algorithms
     ((1, 128, 130, 20), 4),  # many pixels
     ((1, 128, 133, 16), 16),  # and few channels
     ((1, 128, 130, 3), 24),  # an image

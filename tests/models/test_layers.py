@@ -25,7 +25,7 @@ def _normal(seed: int, *shape: int) -> jax.Array:
 
 
 def _assert_same_function(ours, plain, *args, atol=1e-5):
-  """Values and gradients of two functions of the same arrays agree."""
+  """Asserts that values and gradients of two functions of the same arrays agree."""
   np.testing.assert_allclose(ours(*args), plain(*args), rtol=0, atol=atol)
   cotangent = _normal(99, *ours(*args).shape)
   for got, expected in zip(

@@ -8,7 +8,7 @@ from flax_unet.models.unet import UNet
 
 
 class Pixelwise(base.Network):
-  """A network from outside of the package."""
+  """A network from outside the package."""
 
   hidden: int = 4
 
@@ -20,7 +20,7 @@ class Pixelwise(base.Network):
 
 
 class Pooled(Pixelwise):
-  """Promises logits of the image's size, and gives others."""
+  """Declares logits of the image's size, and returns others."""
 
   def __call__(self, images, *, train):
     return nn.max_pool(super().__call__(images, train=train), (2, 2), (2, 2))

@@ -19,7 +19,7 @@ def _num_parameters(model: UNet, channels: int) -> int:
 
 
 def _loss_and_gradients(model: UNet, variables, images, **kwargs):
-  """A loss that weighs every logit differently, its gradients, and the new statistics."""
+  """A loss that weights every logit differently, its gradients, and the new statistics."""
 
   def loss_fn(params):
     logits, updates = model.apply(
@@ -38,8 +38,8 @@ def _assert_close(got, expected, atol):
 
 
 def test_number_of_parameters():
-  # The paper's network; milesial/Pytorch-UNet as it comes, with and without bilinear upsampling's
-  # 1x1 convolutions, which have a quarter of the weights of 2x2 transposed ones.
+  # The paper's network; milesial/Pytorch-UNet's default, and with bilinear upsampling, whose
+  # 1x1 convolutions have a quarter of the weights of 2x2 transposed ones.
   assert _num_parameters(UNet(2, norm="none"), channels=1) == 31_030_658
   assert _num_parameters(UNet(2), channels=3) == 31_037_698
   halved = sum(2 * 64 * 2**level * 64 * 2**level for level in range(4))
@@ -54,7 +54,7 @@ def test_valid_padding_gives_the_sizes_of_the_paper():
 
 
 def _size_by_counting(size: int, depth: int) -> int | None:
-  """The output size under "valid", layer by layer; None where a layer cannot be."""
+  """The output size with padding "valid", layer by layer; None if a layer is impossible."""
   for _ in range(depth):
     if size <= 4 or size % 2:
       return None
@@ -136,7 +136,7 @@ def test_group_norm_does_not_depend_on_the_rest_of_the_batch():
 
 def test_synchronised_batch_norm_equals_the_whole_batch():
   model = UNet(3, width=4, depth=2)
-  # Devices whose pictures differ in mean and spread, so that local statistics would show.
+  # The devices' images differ in mean and spread, so that local statistics would show.
   images = _images(8, 8, 8, 3) * jnp.arange(1.0, 9.0).reshape(8, 1, 1, 1) + 1
   variables = model.init(jax.random.key(0), images, train=False)
   expected, expected_updates = model.apply(variables, images, train=True, mutable=["batch_stats"])
@@ -154,7 +154,7 @@ def test_synchronised_batch_norm_equals_the_whole_batch():
 
 
 def test_evaluation_uses_the_running_statistics():
-  model = UNet(3, width=4, depth=1, axis_name="batch")  # the axis is not there, nor needed
+  model = UNet(3, width=4, depth=1, axis_name="batch")  # the axis does not exist, and is not needed
   images = _images(2, 4, 4, 3)
   variables = model.init(jax.random.key(0), images, train=False)
   alone = model.apply(variables, images[:1], train=False)
@@ -180,7 +180,7 @@ def test_bfloat16_is_close_to_float32():
   logits, updates = apply(images)
   expected = model.apply(variables, images, train=True, mutable=["batch_stats"])
   assert logits.dtype == jnp.float32
-  assert not np.allclose(logits, expected[0], atol=1e-4)  # or nothing was done in bfloat16
+  assert not np.allclose(logits, expected[0], atol=1e-4)  # or nothing was computed in bfloat16
   _assert_close((logits, updates), expected, atol=0.1)
 
   low_variables = low.init(jax.random.key(0), images, train=False)
@@ -189,7 +189,7 @@ def test_bfloat16_is_close_to_float32():
   lowered = jax.jit(apply).lower(images).as_text().splitlines()
   products = [line for line in lowered if "convolution" in line or "dot_general" in line]
   dtypes = [line.partition("->")[2].rpartition("x")[2].partition(">")[0] for line in products]
-  assert dtypes == ["bf16"] * 7 + ["f32"]  # the last one makes the logits
+  assert dtypes == ["bf16"] * 7 + ["f32"]  # the last one computes the logits
 
 
 def test_plain_convolutions_give_the_same_and_can_be_differentiated_forward():
@@ -205,7 +205,7 @@ def test_plain_convolutions_give_the_same_and_can_be_differentiated_forward():
   scale = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradients[1]))
   for a, b in zip(*map(jax.tree.leaves, gradients), strict=True):
     np.testing.assert_allclose(a, b, atol=1e-5 * scale)
-  # The derivative along a direction, forwards, is the gradient's product with it.
+  # The forward-mode derivative along a direction is the gradient's product with it.
   direction = jax.tree.map(lambda leaf: jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), params)
   _, slope = jax.jit(lambda p, d: jax.jvp(functools.partial(loss, plain), (p,), (d,)))(
     params, direction

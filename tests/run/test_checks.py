@@ -67,7 +67,7 @@ def test_configurations_pass(module, arg):
     ({"skip_nonfinite": -1}, "config.skip_nonfinite = -1: it must be a whole number, at least 0"),
     (
       {"accumulate_steps": 2, "loss": "tests.training.test_steps.HardestHalf"},
-      "config.accumulate_steps = 2 .*HardestHalf': it needs the logits of the whole batch at once",
+      "config.accumulate_steps = 2 .*HardestHalf': this loss needs the logits of the whole",
     ),
     (
       {"input.batch_size": 6},
@@ -80,7 +80,7 @@ def test_configurations_pass(module, arg):
     ({"evals.val.pp": "resize(1)"}, r"config.evals.val.pp: bad arguments in 'resize\(1\)'"),
     (
       {"input.pp": "label_map|random_crop(100, 256)"},
-      "config.model with training pictures of 100 x 256 pixels: an image height or width of 100 "
+      "config.model with training images of 100 x 256 pixels: an image height or width of 100 "
       "does not fit a U-Net with depth=4, padding='same': the nearest that fits is 96 or 112",
     ),
     ({"model_name": "unet2"}, "config.model_name 'unet2': did you mean 'unet'"),

@@ -36,7 +36,7 @@ def test_a_cpu_is_no_chip():
 
 def test_a_chip_is_one_device():
   pytest.importorskip("libtpu")
-  # In a process of its own: libtpu writes to file descriptors, and stays loaded.
+  # In a separate process: libtpu writes to file descriptors, and stays loaded.
   result = subprocess.run(
     [sys.executable, "-c", _DEVICES], capture_output=True, text=True, check=True
   )

@@ -1,4 +1,4 @@
-"""From a run to files of PyTorch and back, and the mistakes on the way."""
+"""From a run to PyTorch files and back, and the errors on the way."""
 
 import os
 import pathlib
@@ -45,7 +45,7 @@ def test_a_run_comes_back_bit_for_bit(run, tmp_path, suffix):
   found = trained.load(again, "newest")
   assert found.step == 0
   jax.tree.map(np.testing.assert_array_equal, found.variables, jax.device_get(made.eval_variables))
-  # As `main.py` restores it: training goes on from the same parameters, their average with them.
+  # As `main.py` restores it: training continues from the same parameters and the same average.
   restored, place = checkpoint.Checkpoints(again).restore(0, jax.tree.map(np.zeros_like, made))
   jax.tree.map(np.testing.assert_array_equal, restored.params, made.ema_params)
   jax.tree.map(np.testing.assert_array_equal, restored.ema_params, made.ema_params)

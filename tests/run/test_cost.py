@@ -21,7 +21,7 @@ def _bytes(tree):
 
 
 def test_parameters_are_those_of_the_model():
-  # 3x3 convolutions, two a block, without biases; a scale and a bias each.
+  # 3x3 convolutions, two per block, without biases; each with a scale and a bias.
   blocks = [(3, 4), (4, 8), (8, 4)]
   convolutions = sum(9 * (a * b + b * b) + 4 * b for a, b in blocks)
   upsampling = 4 * 8 * 4 + 4
@@ -32,7 +32,7 @@ def test_arguments_are_the_state_and_a_device_s_part_of_the_batch():
   plan = _plan(**{"model.dropout": 0.1})  # without it, the key would not be used
   pixels = 8 // 4 * 32 * 64
   assert plan.cost(8).arguments == _bytes(plan.state) + pixels * (3 + 1)
-  # Parameters, their average and their momentum, and what is small.
+  # Parameters, their average and their momentum, and small things.
   assert _bytes(plan.state) > 3 * 4 * num_params(plan.state)
 
 
@@ -61,7 +61,7 @@ def test_accumulation_takes_less_memory_for_the_same_operations():
 
 
 def test_operations_are_those_of_the_convolutions():
-  # Forward pass and two gradients, but no gradient of the picture: 2 FLOPs for each product.
+  # Forward pass and two gradients, without the gradient of the image: 2 FLOPs per product.
   pixels, half = 4 * 32 * 64, 32 * 64
   first = 2 * 2 * 9 * 3 * 4 * pixels
   others = 3 * 2 * (9 * (4 * 4 + 8 * 4 + 4 * 4) * pixels + 9 * (4 * 8 + 8 * 8) * half)

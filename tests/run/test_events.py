@@ -16,7 +16,7 @@ def _write(folder, steps, offset=0.0):
 def test_scalars_come_back_by_tag(tmp_path):
   _write(tmp_path, [2, 4, 6])
   curves = events.scalars(tmp_path)
-  assert curves.keys() == {"train/loss", "val/mean_iou"}  # no pictures
+  assert curves.keys() == {"train/loss", "val/mean_iou"}  # no images
   assert curves["train/loss"] == ([2, 4, 6], [2.0, 4.0, 6.0])
   steps, values = curves["val/mean_iou"]
   assert steps == [2, 4, 6]
@@ -29,7 +29,7 @@ def test_a_run_that_goes_on_tells_no_step_twice(tmp_path):
   assert events.scalars(tmp_path)["train/loss"] == ([2, 4], [2.0, 4.0])
   _write(tmp_path, [6, 8], offset=0.5)
   assert events.scalars(tmp_path)["train/loss"] == ([2, 4, 6, 8], [2.0, 4.0, 6.5, 8.5])
-  events.forget_after(tmp_path, 6)  # out of two files
+  events.forget_after(tmp_path, 6)  # from two files
   assert events.scalars(tmp_path)["train/loss"] == ([2, 4, 6], [2.0, 4.0, 6.5])
 
 
@@ -45,7 +45,7 @@ def test_nothing_of_the_past_is_touched(tmp_path):
 def test_a_record_that_a_crash_cut_off_is_dropped(tmp_path):
   _write(tmp_path, [2, 4])
   (path,) = tmp_path.glob("events.out.tfevents.*")
-  path.write_bytes(path.read_bytes()[:-7])  # in the middle of the last record, a picture
+  path.write_bytes(path.read_bytes()[:-7])  # in the middle of the last record, an image
   assert events.scalars(tmp_path)["train/loss"] == ([2, 4], [2.0, 4.0])
   events.forget_after(tmp_path, 4)
   _write(tmp_path, [6])

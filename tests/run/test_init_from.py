@@ -1,4 +1,4 @@
-"""What a run takes over from other weights, and what it says of the rest."""
+"""What a run takes from other weights, and what it reports about the rest."""
 
 import jax
 import numpy as np
@@ -36,15 +36,15 @@ def test_the_head_of_other_classes_is_dropped_and_named():
 
 
 def test_a_layer_is_taken_whole_or_not_at_all():
-  # The head's biases have one shape in both, but its kernels do not, nor does anything else.
+  # The head's biases have the same shape in both; its kernels do not, nor does anything else.
   assert init_from.fit(_variables(width=4)[1], _variables()[0]).variables == {}
-  # Where only one of the two has normalisations, the kernels fit all the same.
+  # If only one of the two has normalisation, the kernels still fit.
   found = init_from.fit(_variables(norm="none")[1], _variables()[0])
   assert "kernel" in found.variables["params"]["encoder_0"]["conv_1"]
   assert "encoder_0/norm_1" in found.new
   assert found.dropped == tuple(
     f"{block}/conv_{i}" for block in ("bottleneck", "decoder_0", "encoder_0") for i in (1, 2)
-  )  # of which the biases have no place
+  )  # whose biases have no counterpart
 
 
 def _run(folder, config, seed=5):
@@ -86,7 +86,7 @@ def test_training_starts_from_them_and_only_once(tiny_config, tmp_path, caplog):
   caplog.set_level("INFO", logger="absl")
   source, target = tmp_path / "source", tmp_path / "target"
   given = _run(source, tiny_config(ema_decay=None)).params
-  # A step so small that it moves nothing shows what training started from.
+  # A step too small to change anything shows what training started from.
   still = {"total_steps": 1, "lr": 1e-30, "wd": 0.0, "schedule.warmup_steps": 0}
   config = tiny_config(init_from=str(source), label_space="cityscapes_categories", **still)
   config.class_weights = None
@@ -104,7 +104,7 @@ def test_training_starts_from_them_and_only_once(tiny_config, tmp_path, caplog):
     )
     assert params["logits"]["bias"].shape == (8 - 1,)
   caplog.clear()
-  # The run goes on from its own checkpoint, though what it began with is gone.
+  # The run resumes from its own checkpoint, even though the weights it began with are gone.
   source.rename(tmp_path / "elsewhere")
   assert loop.train(config, target) == 0
   assert not [text for text in caplog.messages if text.startswith("Starting from")]

@@ -1,4 +1,4 @@
-"""Runs that become longer than they were begun, and those that stop early."""
+"""Runs that are extended, and runs that stop early."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_a_rate_that_depends_on_the_length_cannot_go_on(tiny_config, tmp_path):
 
 
 def test_a_run_stops_early_where_nothing_improves(tiny_config, tmp_path):
-  # Without normalisation and with steps of almost nothing, all evaluations have the same scores.
+  # Without normalisation and with tiny steps, all evaluations have the same scores.
   still = {"lr": 1e-30, "wd": 0.0, "model.norm": "none", "schedule.warmup_steps": 0}
   evals = {"evals.val.log_steps": 2, "best": "val/loss", "early_stopping": 2, "ckpt_steps": 100}
   config = tiny_config(**still, **evals)
@@ -56,14 +56,14 @@ def test_a_run_stops_early_where_nothing_improves(tiny_config, tmp_path):
   assert (info["steps"], info["total_steps"], info["finished"]) == (6, 30, True)
   report = json.loads((tmp_path / "report/metrics.json").read_text())
   assert report["step"] == 6
-  assert len(report["evals"]["val"]["audit"]) > 15  # that of a final evaluation
+  assert len(report["evals"]["val"]["audit"]) > 15  # as in a final evaluation
   checkpoints = checkpoint.Checkpoints(tmp_path, read_only=True)
   assert (checkpoints.newest, checkpoints.scores.best) == (6, 2)
   checkpoints.close()
   files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-  assert loop.train(config, tmp_path) == 0  # it is finished
+  assert loop.train(config, tmp_path) == 0  # it stays finished
   assert files == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-  # More patience: it goes on with what it has counted.
+  # More patience: it continues with the same count.
   config.early_stopping = 3
   assert loop.train(config, tmp_path) == 0
   assert _info(tmp_path)["steps"] == 8

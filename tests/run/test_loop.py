@@ -1,4 +1,4 @@
-"""The loop in this process; real kills and signals are in `tests/faults`."""
+"""The training loop, in this process; real kills and signals are in `tests/faults`."""
 
 import json
 import pathlib
@@ -16,7 +16,7 @@ from flax_unet.training import checkpoint
 
 @pytest.fixture(scope="module")
 def uninterrupted(tiny_config, tmp_path_factory) -> pathlib.Path:
-  """The folder of a run of thirty steps."""
+  """The run folder of thirty steps."""
   folder = tmp_path_factory.mktemp("uninterrupted") / "run"
   assert loop.train(tiny_config(), folder) == 0
   return folder
@@ -32,7 +32,7 @@ def _json(path):
 
 
 def _curves(folder):
-  """The curves that follow from the configuration: all but those of speed."""
+  """The curves that the configuration determines: all except the speeds."""
   speed = ("train/steps_per_second", "train/images_per_second", "train/waiting_for_data")
   return {tag: curve for tag, curve in events.scalars(folder).items() if tag not in speed}
 
@@ -115,7 +115,7 @@ def test_worker_processes_change_nothing(uninterrupted, tiny_config, tmp_path, w
 
 
 def _content(folder):
-  """All files below a folder, with the time of their last change."""
+  """All files below a folder, with their modification times."""
   files = (path for path in sorted(folder.rglob("*")) if path.is_file())
   return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
@@ -144,7 +144,7 @@ def test_hyper_parameters_and_profiles_are_there_for_tensorboard(tiny_config, tm
 
 
 def test_epochs_are_turned_into_steps(tiny_config, tmp_path):
-  # 3 epochs of 16 pictures in batches of 8 are 6 steps; of 12 pictures, 4.5 steps.
+  # 3 epochs of 16 images in batches of 8 are 6 steps; of 12 images, 4.5 steps.
   changes = {"total_steps": None, "input.batch_size": 8, "schedule.warmup_steps": 0}
   config = tiny_config(total_epochs=3, **changes)
   assert experiment.open_data(parts.build(config)).total_steps == 6
@@ -158,7 +158,7 @@ def test_a_checkpoint_is_evaluated(copy_of_run, tiny_config, which):
   before = _content(copy_of_run)
   reporting.evaluate(tiny_config(), copy_of_run, which)
   after = _content(copy_of_run)
-  assert before.items() <= after.items()  # the training's report included
+  assert before.items() <= after.items()  # including the report of training
   (folder,) = (copy_of_run / "evaluations").iterdir()
   assert {folder} == {path.parent for path in after.keys() - before}
   report = _json(folder / "metrics.json")
@@ -222,7 +222,7 @@ def test_an_evaluation_that_fails_loses_nothing_and_is_made_up_for(
   evaluate_all, folder = reporting.evaluate_all, tmp_path / "run"
 
   def fail(run, names, variables, *, final):
-    assert _checkpoints(folder)[0] == step  # on disk before the evaluation begins
+    assert _checkpoints(folder)[0] == step  # on disk before the evaluation starts
     raise UserError("no batch came")
 
   with monkeypatch.context() as patch:
@@ -269,7 +269,7 @@ def test_advice_can_be_followed_in_the_same_folder(tiny_config, tmp_path, monkey
 
 
 def test_the_best_is_told_among_scores_of_one_evaluation(copy_of_run, tiny_config):
-  """Another split gives other scores: none of before is compared with those that follow."""
+  """Another split gives other scores: earlier ones are not compared with later ones."""
   shutil.rmtree(copy_of_run / "checkpoints/30")
   score = {"evaluations": {"val": "earlier"}, "best_by": "earlier", "score": 1.0}
   score["higher_is_better"] = True

@@ -22,7 +22,7 @@ print(jax.device_count())
   [
     ((16, 8, 1), "", 8),
     ((6, 4, 1), "", 2),
-    ((8, 8, 4), "", 2),  # a part of the batch has two pictures
+    ((8, 8, 4), "", 2),  # each part of the batch has two images
     ((1, 4, 1), "", 1),
     ((0, 4, 1), "", 1),  # refused later
     ((16, 8, 1), "--xla_force_host_platform_device_count=3", 3),

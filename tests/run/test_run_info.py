@@ -20,7 +20,7 @@ def test_it_tells_from_the_start_what_a_run_runs_on(tmp_path):
   assert written["data"] == {"name": "drawn"}
   assert len(written["devices"]) == 4
   assert written["processes"] == 1
-  assert written["peak_memory"]["host"] > 50e6  # bytes: jax alone takes more
+  assert written["peak_memory"]["host"] > 50e6  # bytes; jax alone takes more
   assert {"python", "flax_unet", "jax", "numpy", "grain"} <= set(written["versions"])
   assert written["finished"] is False
   assert written["starts"][0]["step"] == 0
@@ -43,7 +43,7 @@ def test_seconds_count_all_starts_and_changes_are_kept(tmp_path, monkeypatch):
     "finished",
   ]
   assert written["changes"] == [{"step": 20, "key": "lr", "from": 1, "to": 2}]
-  assert written["data"] == {"name": "drawn"}  # as it began
+  assert written["data"] == {"name": "drawn"}  # of the first start
   assert written["finished"] is True
 
 
@@ -64,7 +64,7 @@ def test_a_damaged_file_is_one_line(tmp_path, content):
 
 
 def test_the_commit_of_another_checkout_is_not_taken_for_ours(tmp_path):
-  """As where the package is installed into an environment within somebody's repository."""
+  """As if the package were installed in an environment inside somebody's repository."""
   shutil.copytree(
     run_info.pathlib.Path(run_info.__file__).parents[1],
     tmp_path / "flax_unet",

@@ -20,4 +20,4 @@ def test_a_second_ctrl_c_ends_at_once():
     for said in ("waiting\n", "stopping\n"):
       assert process.stdout.readline() == said
       process.send_signal(signal.SIGINT)
-    assert process.wait(30) == -signal.SIGINT  # which a shell tells as 130
+    assert process.wait(30) == -signal.SIGINT  # which a shell reports as 130

@@ -58,7 +58,7 @@ def test_configuration_is_kept(tmp_path):
     "evals": {"val": {"inference": {"scales": [1.0]}}},
   }
   written = (folder / "config.json").stat().st_mtime_ns
-  assert _open(folder, _config()) == []  # the same again goes on
+  assert _open(folder, _config()) == []  # the same settings resume
   assert (folder / "config.json").stat().st_mtime_ns == written
 
 
@@ -148,9 +148,9 @@ CLASSES = label_spaces.get("3_classes")
     (_Dataset({"a": "1", "b": "2", "c": "3", "e": "5"}, {"d": "4"}), "1 example added to train: e"),
     (
       _Dataset({"a": "1", "b": "7"}, {"d": "4"}),
-      "1 example taken out of train: c; 1 example edited in train: b",
+      "1 example removed from train: c; 1 example edited in train: b",
     ),
-    (_Dataset({}, {}, with_digests=False), "3 examples taken out of train: a, b, c; .*"),
+    (_Dataset({}, {}, with_digests=False), "3 examples removed from train: a, b, c; .*"),
   ],
 )
 def test_data_that_changed_since_the_run_began_are_refused(tmp_path, dataset, changes):

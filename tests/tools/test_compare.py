@@ -10,7 +10,7 @@ from flax_unet.evaluation.metrics import segmentation
 
 @pytest.fixture(name="runs")
 def _runs(tmp_path):
-  """Three finished runs on two pictures of two classes: two seeds, and another learning rate."""
+  """Three finished runs on two images of two classes: two seeds, and another learning rate."""
   for name, seed, lr, right in (("a", 0, 0.1, 60), ("b", 1, 0.1, 70), ("c", 0, 0.3, 80)):
     report = tmp_path / name / "report"
     report.mkdir(parents=True)
@@ -42,7 +42,7 @@ def test_tables_show_settings_scores_and_differences(runs):
   assert ["mean", "IoU", "0.6500", "±", "0.0707", "0.8000", "+0.1500"] in lines
   assert "IoU by class" in result.stdout
   assert ["road", "0.6500", "±", "0.0707", "0.8000", "+0.1500"] in lines
-  # The pictures are alike, so drawing others changes nothing: 80/120 - (60/140 + 70/130) / 2.
+  # The images are alike, so resampling changes nothing: 80/120 - (60/140 + 70/130) / 2.
   assert ["#2", "-", "#1", "+0.1500", "+0.1832", "to", "+0.1832"] in lines
   compared = json.loads((runs / "compared.json").read_text())
   assert compared["scores"]["mean_iou"][1]["difference"] == pytest.approx(0.15)

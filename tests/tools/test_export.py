@@ -1,4 +1,4 @@
-"""Exports a run, and predicts pictures with the file alone, as real commands."""
+"""Exports a run and predicts with the file alone, with real commands."""
 
 import pathlib
 import subprocess
@@ -59,7 +59,7 @@ def test_the_file_alone_gives_the_masks_of_the_run(tmp_path, make_run):
   assert result.returncode == 0, result.stderr
   assert f"Wrote step 10 of {run} to {file}" in result.stderr
   assert "19 classes of cityscapes_19" in result.stderr
-  (run / "config.json").unlink()  # neither the run nor its configuration are needed any more
+  (run / "config.json").unlink()  # neither the run nor its configuration is needed any more
   result = _command(
     "run_exported",
     *(f"--model={file}", f"--images={pictures}", f"--output={tmp_path / 'out'}"),
@@ -104,7 +104,7 @@ def test_mistakes_are_told_in_one_line(tmp_path, make_run):
     assert not (tmp_path / "model.jaxexport").exists()
 
   fails("holds no run", folder=tmp_path)
-  fails("padding='valid' takes pictures of one size only")
+  fails("padding='valid' takes images of one size only")
   fails("--image_size=12: give HEIGHTxWIDTH", size="12")
   fails("image size of 0x5: give pixels", size="0x5")
   (tmp_path / "file").touch()

@@ -27,7 +27,7 @@ def get_config(arg=None):
 
 @pytest.fixture(name="data")
 def _data(tmp_path):
-  """Eight pictures; their upper half is road, a quarter sidewalk and a quarter void."""
+  """Eight images; the upper half is road, a quarter sidewalk and a quarter void."""
   rng = np.random.default_rng(0)
   label = np.repeat(np.array([7, 7, 8, 0], np.uint8), 6)[:, None].repeat(40, axis=1)
   for name in ("images", "labels"):

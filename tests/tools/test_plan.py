@@ -23,7 +23,7 @@ def _plan(*arguments):
 
 
 def _facts(result):
-  """What is printed, by name."""
+  """The printed facts, by name."""
   lines = (line.partition("  ") for line in result.stdout.splitlines())
   return {name: value.strip() for name, _, value in lines if name}
 
@@ -38,7 +38,7 @@ def test_plan_for_this_machine():
   assert facts["on GPUs"] == "lowers for CUDA; custom kernels: none"
   assert "of 10.24 MiB per device" in facts["total"]
   assert facts["fits"] == "yes"
-  assert "estimate" not in facts  # nothing is known of this machine's peak
+  assert "estimate" not in facts  # this machine's peak rate is unknown
 
   tried = {}
   for line in result.stderr.splitlines():

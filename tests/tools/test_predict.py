@@ -1,4 +1,4 @@
-"""From files to files, with a checkpoint of a small network that was never trained."""
+"""Predicts files with the checkpoint of a small untrained network."""
 
 import pathlib
 import subprocess
@@ -29,7 +29,7 @@ def _config():
 
 @pytest.fixture(name="run", scope="module")
 def _run(tmp_path_factory):
-  """The folder of a run, and its state."""
+  """The run folder, and its state."""
   folder = tmp_path_factory.mktemp("run")
   config = _config()
   workdir.write_config(folder, config)
@@ -138,7 +138,7 @@ def test_packs_what_the_cityscapes_server_takes(run, pictures, tmp_path):
 
 def test_a_broken_picture_stops_nothing_and_sets_the_exit_code(run, pictures, tmp_path):
   (pictures / "broken.png").write_text("no picture")
-  # The configuration as a file, since the command takes no other.
+  # The configuration as a file, because the command takes nothing else.
   (tmp_path / "config.py").write_text(
     "from configs import street_scenes\n\n"
     "def get_config():\n"

@@ -10,7 +10,7 @@ from PIL import Image
 
 @pytest.fixture(name="folders")
 def _folders(tmp_path):
-  """Three pictures of boxes with their instances, and predictions that are shifted labels."""
+  """Three images of boxes with their instances, and predictions that are shifted labels."""
   rng = np.random.default_rng(0)
   for name in ("labels", "predictions"):
     (tmp_path / name).mkdir()
@@ -40,7 +40,7 @@ def test_prints_all_scores_and_writes_them(folders):
     f"--json={folders / 'scores.json'}",
   )
   assert result.returncode == 0
-  assert result.stderr == ""  # no terminal, so no progress either
+  assert result.stderr == ""  # not a terminal, so no progress
   scores = json.loads((folders / "scores.json").read_text())
   assert scores["per_class"]["road"]["recall"] == 6 / 8  # boxes of 8 columns, shifted by 2
   assert scores["pictures"] == 3
@@ -85,7 +85,7 @@ def test_a_mistake_in_a_worker_process_is_one_line(folders):
 
 
 def test_own_masks_are_scored_by_equal_names(tmp_path):
-  """Palette labels, TIFF and colour predictions, of which one belongs to no label."""
+  """Palette labels; TIFF and colour predictions, one of which has no label."""
   rng = np.random.default_rng(0)
   classes = tmp_path / "classes.csv"
   classes.write_text("name,r,g,b\nground,0,0,0\ndisc,255,0,0\n")

@@ -33,7 +33,7 @@ def _state(seed=0):
 
 
 def _save(folder, **scores):
-  """Saves a state, of which the seed is the step, for each `step_<n>=<mean IoU>`."""
+  """Saves a state for each `step_<n>=<mean IoU>`, with the step as its seed."""
   checkpoints = checkpoint.Checkpoints(folder)
   for name, score in scores.items():
     step = int(name.removeprefix("step_"))
@@ -100,7 +100,7 @@ def test_reading_writes_nothing(tmp_path):
 
 
 def _parameter_files(folder, step):
-  """The files that hold arrays, the largest first."""
+  """The files that hold arrays, largest first."""
   files = [path for path in (folder / "checkpoints" / str(step)).rglob("d/*") if path.is_file()]
   return sorted(files, key=lambda path: path.stat().st_size, reverse=True)
 
@@ -138,7 +138,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, caplog, 
 def test_without_an_intact_checkpoint_nothing_is_started_over_silently(tmp_path):
   _save(tmp_path, step_1=None)
   _flip_one_bit(_parameter_files(tmp_path, 1)[0])
-  with pytest.raises(UserError, match=r"no checkpoint in .* is left.*damaged_checkpoints"):
+  with pytest.raises(UserError, match=r"no checkpoint is left in .*damaged_checkpoints"):
     checkpoint.Checkpoints(tmp_path)
 
 
@@ -165,7 +165,7 @@ def _content(folder):
 
 def test_a_reader_passes_over_a_damaged_checkpoint_and_changes_nothing(tmp_path, caplog):
   _save(tmp_path, step_1=None, step_2=0.5)
-  _parameter_files(tmp_path, 2)[0].unlink()  # as where its run is about to delete it
+  _parameter_files(tmp_path, 2)[0].unlink()  # as when its run is about to delete it
   before = _content(tmp_path)
   for which, message in (("newest", None), ("best", "holds no intact checkpoint")):
     checkpoints = checkpoint.Checkpoints(tmp_path, read_only=True)

@@ -74,7 +74,7 @@ def test_one_cycle_equals_torch():
     peer_optimizer.step()
     peer.step()
   got = _rates(range(100), 100, **{"schedule.decay_type": "one_cycle"})
-  np.testing.assert_allclose(got, expected, atol=0.006)  # torch's peak lies one step before
+  np.testing.assert_allclose(got, expected, atol=0.006)  # torch's peak is one step earlier
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_one_cycle_equals_torch():
 def test_optimizers_of_optax_take_a_step(name):
   params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
   tx = optimizer.make(_config(optax_name=name, optax={}), 10)
-  with jax.numpy_rank_promotion("allow"):  # as some of them need it
+  with jax.numpy_rank_promotion("allow"):  # because some of them need it
     updates, _ = tx.update(jax.tree.map(jnp.cos, params), tx.init(params), params)
   assert all(np.abs(leaf).min() > 0 for leaf in jax.tree.leaves(updates))
   assert "scale_by_learning_rate" not in optimizer._optimizers()
@@ -105,7 +105,7 @@ def test_rates_by_parameter_and_freezing():
   mult = (("b/.*", 0.0), (".*/kernel", 0.1))
   params = {key: {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)} for key in "abc"}
   gradient = jax.tree.map(jnp.cos, params)
-  gradient["b"]["bias"] = jnp.full(3, jnp.nan)  # of what is frozen nobody asks
+  gradient["b"]["bias"] = jnp.full(3, jnp.nan)  # frozen, so it does not matter
   steps = {}
   for name, changes in (("plain", {}), ("mult", {"lr_mult": mult})):
     tx = optimizer.make(_config(optax_name="adamw", optax={}, **changes), 10)

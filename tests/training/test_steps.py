@@ -18,7 +18,7 @@ EMA_DECAY = 0.15
 RGB = base.Network(num_classes=1)  # with the usual mean and deviation
 
 
-# One of each, because a step is compiled anew for every model or optimizer that it meets.
+# One of each, because every new model or optimizer compiles a new step.
 MODELS = {
   dtype: UNet(num_classes=3, width=4, depth=1, dtype=dtype, axis_name="batch")
   for dtype in (jnp.float32, jnp.bfloat16)
@@ -39,7 +39,7 @@ def _unet_step(devices=1):
 
 @dataclasses.dataclass(frozen=True)
 class Total(Loss):
-  """The sum of all logits, times a factor; not finite where a label is 7, if so wanted."""
+  """The sum of all logits, times a factor; optionally not finite if a label is 7."""
 
   factor: float = 1.0
   bad: float = 1.0
@@ -53,7 +53,7 @@ class Total(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class HardestHalf(CrossEntropy):
-  """The mean over those pixels whose loss is above the median of the whole batch."""
+  """The mean over the pixels whose loss is at least the median of the whole batch."""
 
   is_mean = False
   gathers = True
@@ -66,7 +66,7 @@ class HardestHalf(CrossEntropy):
 
 
 def _state_of(apply_fn, params, tx, seed=0):
-  """A state whose model is `apply_fn`, a plain function."""
+  """A state whose model is the plain function `apply_fn`."""
   return state.TrainState.create(
     apply_fn=lambda variables, images, **options: apply_fn(
       variables, base.normalize(images, RGB), **options
@@ -80,7 +80,7 @@ def _state_of(apply_fn, params, tx, seed=0):
 
 
 def _batches(num=1, devices=1):
-  """Global batches split over devices, with unequal numbers of ignored pixels."""
+  """Global batches split over devices, with different numbers of ignored pixels."""
   rng = np.random.default_rng(0)
   for _ in range(num):
     image = rng.integers(0, 256, (8, 8, 8, 3), np.uint8)
@@ -98,7 +98,7 @@ def _trees(state):
 
 
 def _assert_close(got, expected, tolerance):
-  """No leaf differs by more than `tolerance` of its norm."""
+  """Asserts that no leaf differs by more than `tolerance` of its norm."""
 
   def check(path, got, expected):
     difference = np.linalg.norm(np.asarray(got) - np.asarray(expected))
@@ -119,7 +119,7 @@ def test_four_devices_give_what_one_gives():
 
 
 def test_all_devices_hold_the_same():
-  # An output that `out_axes=None` promises to be the same, but was not reduced, differs silently.
+  # With `out_axes=None`, an output that was not reduced would differ silently between devices.
   outputs = _unet_state(devices=4), None
   for batch in _batches(3, devices=4):
     outputs = _unet_step(devices=4)(outputs[0], batch)
@@ -134,7 +134,7 @@ def test_all_devices_hold_the_same():
 def test_moving_average_follows_its_formula():
   train_state = _unet_state()
   expected = jax.tree.map(np.array, train_state.params)
-  # Young averages forget faster: 1/10 in the first step, 2/11 and 3/12 would be past the decay.
+  # The decay is smaller at first: 1/10 in the first step; 2/11 and 3/12 would exceed the decay.
   for decay, batch in zip((1 / 10, EMA_DECAY, EMA_DECAY), _batches(3), strict=True):
     train_state, _ = _unet_step()(train_state, batch)
     expected = jax.tree.map(
@@ -166,7 +166,7 @@ def test_learns_one_batch_by_heart():
 
 
 def _step_with_dropout(devices, accumulate_steps=1, seed=0, num=2):
-  """The parameters after steps of a network without BatchNorm that drops half of its values."""
+  """The parameters after some steps of a network without BatchNorm, with a dropout of one half."""
   model = UNet(num_classes=3, width=4, depth=1, norm="none", dropout=0.5, axis_name="batch")
   step = steps.map_train_step(
     CrossEntropy(), devices=jax.devices()[:devices], accumulate_steps=accumulate_steps
@@ -189,7 +189,7 @@ def test_devices_and_parts_drop_what_one_device_drops(devices, accumulate_steps)
 
 
 def test_the_mask_follows_from_step_and_place():
-  # Each picture has one parameter, whose gradient is the place that it was told.
+  # Each image has one parameter, whose gradient is the place that the network received.
   def tell(variables, images, *, rngs, **kwargs):
     places = variables["batch"]["places"]
     drawn = jax.random.uniform(rngs["dropout"])
@@ -210,7 +210,7 @@ def test_places_are_those_in_the_global_batch(num_processes):
     return steps._places(2, num_processes, "batch")
 
   found = jax.pmap(places, axis_name="batch")(np.zeros(4))
-  # As the pipeline deals pictures out: to processes in turn, each process's share to its devices.
+  # As in the pipeline: images go to the processes in turn, and each share to the devices.
   shares = [np.arange(8)[process::num_processes] for process in range(num_processes)]
   np.testing.assert_array_equal(found, np.concatenate(shares).reshape(4, 2))
 
@@ -265,7 +265,7 @@ def _pixelwise(variables, images, **kwargs):
 
 
 def _after_a_step(loss, devices, accumulate_steps=1, weights=None):
-  """Parameters and metrics after a step with pixels of which more and more are ignored."""
+  """Parameters and metrics after a step in which later images have more ignored pixels."""
   train_step = steps.map_train_step(
     loss, devices=jax.devices()[:devices], accumulate_steps=accumulate_steps
   )

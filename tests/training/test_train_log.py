@@ -10,7 +10,7 @@ from flax_unet.training.train_log import TrainLog
 
 
 class _Writer:
-  """Keeps what is written."""
+  """A writer that keeps what is written."""
 
   def __init__(self):
     self.written = {}
@@ -41,7 +41,7 @@ def test_means_since_the_last_time_are_written_one_step_late():
     written.append(sorted(writer.written))
   assert written == [[], [], [2], [2], [2, 4]]
   assert [writer.written[step]["train/loss"] for step in (2, 4)] == [3.0, 1.5]
-  # The rate that the step was taken with: of the steps before it.
+  # The rate used for the step, which counts the steps before it.
   assert writer.written[4]["train/learning_rate"] == pytest.approx(0.3)
   log.settle()
   log.settle()
@@ -108,7 +108,7 @@ def test_steps_that_are_not_finite_are_skipped_up_to_a_number_in_a_row():
   for step, loss in enumerate([3.0, np.nan, np.nan, 5.0, np.nan, np.nan], start=1):
     _add(log, step, loss)
   log.settle()
-  # Nothing to write of steps 5 and 6; the means leave skipped steps out.
+  # Nothing to write for steps 5 and 6; the means omit skipped steps.
   assert {step: scalars["train/loss"] for step, scalars in writer.written.items()} == {
     2: 3.0,
     4: 5.0,

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from benchmarks.torch_unet import TorchUNet  # noqa: E402 (needs torch)
 
 DEPTH, WIDTH, CLASSES = 3, 4, 5
-# The peer's names and those of the public layout, for a depth of 3.
+# The names in the peer and in the public layout, for a depth of 3.
 NAMES = {
   "encoder.0.": "inc.double_conv.",
   "encoder.1.": "down1.maxpool_conv.1.double_conv.",
@@ -31,7 +31,7 @@ NAMES = {
 
 
 def _peer():
-  """A network with scales and shifts of its own, and with the statistics that belong to them."""
+  """A network with random scales and shifts, and with matching statistics."""
   torch.manual_seed(0)
   peer = TorchUNet(3, CLASSES, WIDTH, DEPTH, "batch")
   for module in peer.modules():
@@ -60,7 +60,7 @@ def _state_dict(peer):
 
 
 def _variables():
-  """Variables with random scales and shifts, and with the statistics that belong to them."""
+  """Variables with random scales and shifts, and with matching statistics."""
   model = UNet(CLASSES, width=WIDTH, depth=DEPTH)
   variables = model.init(jax.random.key(0), _images(), train=False)
   random = np.random.default_rng(0)
@@ -83,7 +83,7 @@ def _logits(variables):
   model = UNet(CLASSES, width=WIDTH, depth=DEPTH)
   return jax.jit(
     lambda images: model.apply(variables, images, train=False),
-    # conftest has networks compiled in a hurry, and they round more than the tolerance allows.
+    # conftest reduces compiler optimisation, which rounds more than the tolerance allows.
     compiler_options={"xla_backend_optimization_level": 3},
   )(_images())
 
@@ -94,7 +94,7 @@ def _peer_logits(peer):
 
 
 def _assert_same_logits(got, expected):
-  # A network whose ReLUs are all shut would agree with any: its logits do not depend on the image.
+  # With all ReLUs closed, networks would agree trivially: the logits would not depend on the image.
   assert np.std(expected, axis=(0, 1, 2)).min() > 0.1
   np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
 
@@ -111,7 +111,7 @@ def test_biases_in_front_of_batch_norms_are_taken_into_account():
     for place in (0, 3):
       block[place].bias = torch.nn.Parameter(torch.randn(block[place].out_channels))
   without = _peer_logits(peer)
-  _with_statistics(peer)  # of what the biases have moved
+  _with_statistics(peer)  # now with the shift by the biases
   assert np.abs(_peer_logits(peer) - without).max() > 0.1
   got = _logits(milesial.from_torch(_state_dict(peer)))
   _assert_same_logits(got, _peer_logits(peer))

@@ -1,1 +1,1 @@
-"""What a split is scored by: `config.evals.<name>.type`."""
+"""Evaluators compute the scores of a split: `config.evals.<name>.type`."""

@@ -1,4 +1,4 @@
-"""What an evaluator is: counts of each picture, and scores that follow from all of them."""
+"""The evaluator interface: counts per image, and scores computed from the counts of a split."""
 
 import abc
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from flax_unet.evaluation.metrics.score import Score
 
 
 class Picture(NamedTuple):
-  """A picture, what it should be and what the network says, without padding."""
+  """An image with its label and prediction, without padding."""
 
   id: str
   image: np.ndarray  # uint8 [height, width, channels]
@@ -23,15 +23,15 @@ class Picture(NamedTuple):
 class Evaluator(abc.ABC):
   """Base of all evaluators: frozen dataclasses, whose fields are arguments in the configuration.
 
-  Every picture is counted, on the device or on the host or on both. Counts are arrays of the same
-  shape for each picture; all of a split lead to its scores. Confusion matrices are counted in any
-  case, see `scores`.
+  An evaluator counts something in every image, on the device, on the host, or both. The counts are
+  arrays of the same shape for each image; the scores of a split are computed from all of them.
+  Confusion matrices are always counted, see `scores`.
 
   Attributes:
-    table: the scores of a split, the one that matters most first. They are shown by the terminal,
-      TensorBoard, the page and comparisons.
+    table: the scores of a split, most important first. The terminal, TensorBoard, the report and
+      comparisons show them.
     class_table: the scores of each class, likewise.
-    audits: whether the audit of what else gets called mean IoU belongs to it.
+    audits: whether to add the audit of what else gets called "mean IoU".
   """
 
   table: ClassVar[Sequence[Score]] = ()
@@ -41,14 +41,13 @@ class Evaluator(abc.ABC):
   def count_on_device(
     self, logits: jax.Array, predictions: jax.Array, labels: jax.Array
   ) -> Mapping[str, jax.Array]:
-    """Counts pictures inside of the compiled evaluation step; by default nothing.
+    """Counts images inside the compiled evaluation step; by default nothing.
 
     Args:
-      logits: float32 `[batch, height, width, classes]`, at the resolution of the labels (where
-        these are huge, of the images); logarithms of probabilities where several scales are
-        averaged.
+      logits: float32 `[batch, height, width, classes]`, at the resolution of the labels (of the
+        images if the labels are huge); logarithms of probabilities if several scales are averaged.
       predictions: uint8 `[batch, height', width']`, class indices.
-      labels: uint8 `[batch, height', width']`, class indices or `IGNORED`, which padding is too.
+      labels: uint8 `[batch, height', width']`, class indices or `IGNORED`; padding is `IGNORED`.
 
     Returns:
       Arrays `[batch, ...]` by name.
@@ -57,14 +56,14 @@ class Evaluator(abc.ABC):
     return {}
 
   def count(self, picture: Picture, num_classes: int) -> Mapping[str, np.ndarray]:
-    """Counts a picture on the host; by default nothing.
+    """Counts one image on the host; by default nothing.
 
     Args:
-      picture: the picture.
+      picture: the image with its label and prediction.
       num_classes: number of classes.
 
     Returns:
-      Arrays or numbers by name, of the same shape for each picture.
+      Arrays or numbers by name, of the same shape for each image.
     """
     del picture, num_classes
     return {}
@@ -73,14 +72,14 @@ class Evaluator(abc.ABC):
   def scores(
     self, confusions: np.ndarray, counts: Mapping[str, np.ndarray], label_space: LabelSpace
   ) -> dict[str, Any]:
-    """Finishes the scores of a split.
+    """Computes the scores of a split.
 
     Args:
-      confusions: int64 `[pictures, classes, classes]`, rows are true classes.
-      counts: what was counted, `[pictures, ...]` by name.
+      confusions: int64 `[images, classes, classes]`, rows are true classes.
+      counts: all counts, `[images, ...]` by name.
       label_space: names of the classes.
 
     Returns:
-      Floats by the names of `table`, NaN where there is no value; and where there are scores by
-      class, `per_class`: by class name, floats by the names of `class_table`.
+      Floats by the names of `table`, NaN if undefined; and if there are scores by class,
+      `per_class`: for each class name, floats by the names of `class_table`.
     """

@@ -1,4 +1,4 @@
-"""The evaluator "boundary": how well the outlines of the classes are met."""
+"""The evaluator "boundary": how well predicted outlines match the true ones."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ class Boundary(Evaluator):
   """Boundary IoU and boundary F-score; see `metrics.boundary`.
 
   Attributes:
-    width: of the strip inside of each outline, as a share of the picture's diagonal.
-    tolerance: the largest distance at which outlines match, likewise.
+    width: width of the strip inside each outline, as a share of the image diagonal.
+    tolerance: the largest distance at which outlines match, as a share of the image diagonal.
   """
 
   width: float = 0.02
@@ -39,11 +39,11 @@ class Boundary(Evaluator):
   )
   class_table: ClassVar = (
     Score("boundary_iou", "boundary IoU", "IoU of the strips along the inside of the outlines"),
-    Score("boundary_f", "boundary F", "F-score of the outlines, mean over pictures"),
+    Score("boundary_f", "boundary F", "F-score of the outlines, mean over images"),
   )
 
   def __post_init__(self):
-    """Refuses widths that are none."""
+    """Refuses values out of range."""
     for name in ("width", "tolerance"):
       if not 0 < getattr(self, name) < 1:
         raise ValueError(f"{name} = {getattr(self, name)}: it must be above 0 and below 1")

@@ -1,4 +1,4 @@
-"""The evaluator "segmentation": what follows from confusion matrices."""
+"""The evaluator "segmentation": the scores that confusion matrices determine."""
 
 import dataclasses
 from collections.abc import Mapping

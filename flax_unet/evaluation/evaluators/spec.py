@@ -1,4 +1,4 @@
-"""Parses `config.evals.<name>.type`: an evaluator, perhaps with arguments.
+"""Parses `config.evals.<name>.type`: an evaluator, optionally with arguments.
 
 segmentation
 boundary(width=0.01)
@@ -18,11 +18,11 @@ def parse(where: str, spec: str) -> Evaluator:
   """Builds an evaluator.
 
   Args:
-    where: the key of the configuration.
+    where: the key in the configuration.
     spec: its value.
 
   Raises:
-    UserError: it is malformed, or the evaluator or an argument unknown.
+    UserError: the spec is malformed, or the evaluator or an argument is unknown.
   """
   call = plugins.parse_call(where, spec)
   built = plugins.build_dataclass("evaluator", where, *call, EVALUATORS, Evaluator)

@@ -1,1 +1,1 @@
-"""From pictures to classes: in one pass or in tiles, at several scales."""
+"""Prediction: in one pass or in tiles, at one or several scales."""

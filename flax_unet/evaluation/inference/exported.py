@@ -1,16 +1,16 @@
-"""A trained network as one file that serves predictions, without configuration or Python code.
+"""Exports a trained network as one file for serving, without configuration or Python code.
 
-The file is what `jax.export` serialises: StableHLO, in which the parameters are constants and the
-normalisation of pictures is the first operation. Whoever has jax runs it in two lines:
+`jax.export` serialises the file: StableHLO, in which the parameters are constants and the
+normalisation of images is the first operation. With jax it takes two lines to run:
 
     model = jax.export.deserialize(pathlib.Path("model.jaxexport").read_bytes())
     outputs = model.call(images)  # uint8 [batch, height, width, 3], RGB
 
-`outputs["mask"]`, uint8 `[batch, height, width]`, has the class indices, and
+`outputs["mask"]`, uint8 `[batch, height, width]`, holds the class indices, and
 `outputs["probabilities"]`, float32 `[batch, height, width, classes]`, the softmax of the logits.
-`model.fun_name` is the name of the label space. Where pictures of any size are to be mirrored up to
-a multiple other than 128 pixels (see `fitting`), the dimensions' names say so: `height_by_256`.
-How long later versions of jax read such a file is told in
+`model.fun_name` is the name of the label space. If images of any size must be mirrored up to a
+multiple other than 128 pixels (see `fitting`), the names of the dimensions say so: `height_by_256`.
+For how long later versions of jax can read the file, see
 https://docs.jax.dev/en/latest/export/export.html#compatibility-guarantees.
 """
 
@@ -43,19 +43,19 @@ def export_model(
   label_space: str,
   multiple: int = padding.MULTIPLE,
 ) -> export.Exported:
-  """Makes a network into a function of pictures alone, for any number of them.
+  """Exports a network as a function of images alone, for any batch size.
 
   Args:
     model: the network.
     variables: its parameters and statistics.
-    image_size: height and width of the pictures, any; where they do not fit the network they are
-      mirrored at their borders. None: every height and width that fit the network.
-    label_space: name of the classes' label space, which the file keeps.
-    multiple: up to a multiple of how many pixels pictures are mirrored, see `fitting`: by the file
-      itself where it is for one size, by `ExportedPredictor` where it is for any.
+    image_size: height and width of the images, of any values; if they do not fit the network,
+      images are mirrored at their borders. None: any height and width that fit the network.
+    label_space: name of the label space, which the file keeps.
+    multiple: images are mirrored up to a multiple of this many pixels, see `fitting`: by the file
+      itself if it is for one size, by `ExportedPredictor` if it is for any size.
 
   Raises:
-    ValueError: a size below 1, or none for a network whose logits are smaller than the image.
+    ValueError: a size below 1, or no size for a network whose logits are smaller than the image.
   """
 
   def serve(images: jax.Array) -> dict[str, jax.Array]:
@@ -73,7 +73,7 @@ def export_model(
     raise ValueError(f"an image size of {image_size[0]}x{image_size[1]}: give pixels above 0")
   if image_size is None and model.geometry.lost:
     raise ValueError(
-      f"{model.geometry.name} takes pictures of one size only: name it, such as 512x1024"
+      f"{model.geometry.name} takes images of one size only: give it, such as 512x1024"
     )
   name = "" if multiple == padding.MULTIPLE else f"_by_{multiple}"
   fit = model.geometry.multiple
@@ -84,18 +84,18 @@ def export_model(
 
 
 class ExportedPredictor:
-  """Predicts pictures with an exported file; compiled once for each shape of picture.
+  """Predicts images with an exported file; compiled once for each image shape.
 
   Attributes:
-    num_classes: of the network.
-    label_space: name of that of its classes.
+    num_classes: number of classes.
+    label_space: name of the label space.
   """
 
   def __init__(self, path: pathlib.Path):
     """Reads a file.
 
     Raises:
-      UserError: there is none, or it was not written by `export_model`.
+      UserError: it cannot be read, or was not written by `export_model`.
     """
     try:
       content = path.read_bytes()
@@ -110,7 +110,7 @@ class ExportedPredictor:
       self._size = images.shape[1:3]
       found = re.search(r"height_by_(\d+)", str(self._size[0]))
       self._multiple = int(found[1]) if found else padding.MULTIPLE
-    except Exception as error:  # of many types, as the bytes may be anything
+    except Exception as error:  # of many types, since the bytes may be anything
       raise errors.UserError(
         f"{path}: cannot be read as a file of flax_unet.tools.export with jax {jax.__version__}"
       ) from error
@@ -119,16 +119,17 @@ class ExportedPredictor:
   def __call__(
     self, pictures: Iterable[tuple[Key, np.ndarray]]
   ) -> Iterator[tuple[Key, np.ndarray]]:
-    """Predicts pictures one by one, in one pass each.
+    """Predicts images one by one, each in one pass.
 
-    Pictures are made to fit as in evaluation and prediction (see `fitting`), where a file for any
-    size is of a run without `resize_image`, and one for a single size of a run that resizes to it.
+    Images are made to fit as in evaluation and prediction (see `fitting`), provided that a file for
+    any size comes from a run without `resize_image`, and a file for one size from a run that
+    resizes to it.
 
     Args:
-      pictures: a key and uint8 `[height, width, 3]`, RGB, each.
+      pictures: pairs of a key and an image, uint8 `[height, width, 3]`, RGB.
 
     Yields:
-      The key and the mask of each, uint8 `[height, width]`, class indices.
+      Pairs of the key and the mask, uint8 `[height, width]`, class indices.
     """
     for key, image in pictures:
       size = image.shape[:2]
@@ -147,8 +148,8 @@ def _predict(exported: export.Exported, images: jax.Array, size: tuple[int, int]
   outputs = exported.call(images)
   if images.shape[1:3] == size:
     return outputs["mask"]
-  # The logarithm differs from the logits by a number for each pixel, which is the same for all
-  # classes, and so are its interpolations.
+  # The logarithms differ from the logits by a constant per pixel, the same for all classes, and so
+  # do their interpolations.
   probabilities = jnp.maximum(outputs["probabilities"], jnp.finfo(jnp.float32).tiny)
   scores = passes.resize_logits(jnp.log(probabilities), size)
   return jnp.argmax(scores, -1).astype(jnp.uint8)

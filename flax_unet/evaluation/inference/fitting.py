@@ -1,17 +1,18 @@
-"""How a picture is made to fit the network: the one way in evaluation, prediction, export, Python.
+"""Makes images fit the network, in the same way for evaluation, prediction, export and Python.
 
-1. The image is mirrored at the bottom and on the right up to a multiple of 128 pixels, or of what
-   the evaluation's `pad_to_multiple` asks for. This can be done on the host, so that pictures of
-   many sizes share a few compiled shapes: an image that fits already stays as it is.
-2. The network computes scores in one pass; in tiles where the options say so, or where the image
-   has more than `LARGEST_PASS` pixels. A network with `padding="valid"` needs context besides,
-   which is mirrored on all sides, see `passes.whole_picture`.
-3. What was added is cut off.
-4. Scores are resampled to the resolution of the mask, and each pixel gets the class with the
-   highest. For masks of more than `LARGEST_PASS` pixels it is the classes that are resampled.
+1. The image is mirrored at the bottom and on the right up to a multiple of 128 pixels, or of the
+   evaluation's `pad_to_multiple`. The host can do this, so that images of many sizes share a few
+   compiled shapes; an image that already fits is left as it is.
+2. The network computes scores in one pass; or in tiles if the options say so, or if the image has
+   more than `LARGEST_PASS` pixels. A network with `padding="valid"` needs additional context, which
+   is mirrored on all sides, see `passes.whole_picture`.
+3. The padding is cut off.
+4. Scores are resized to the resolution of the mask, and each pixel gets the class with the highest
+   score. For masks of more than `LARGEST_PASS` pixels the classes are resized instead.
 
-The padding is all at the end because a picture then lies at the corner of its padded image, and can
-be cut out on the host, whatever its size, after a step that was compiled for the padded shape.
+All padding is at the bottom and on the right, so that the original image is the top left corner of
+the padded one: the host can cut it out, whatever its size, after a step compiled for the padded
+shape.
 """
 
 import dataclasses
@@ -27,23 +28,23 @@ from flax_unet.data import padding
 from flax_unet.evaluation.inference import passes, tiles
 from flax_unet.models.base import Network
 
-LARGEST_PASS = 2**22  # pixels; a U-Net of width 64 takes some 4 GB for them
+LARGEST_PASS = 2**22  # pixels; a U-Net of width 64 needs about 4 GB for them
 
 Array = TypeVar("Array", np.ndarray, jax.Array)
 
 
 def in_tiles(padded_size: tuple[int, int], options: passes.Options) -> bool:
-  """Whether an image, padded to this height and width, is predicted in tiles."""
+  """Whether an image that is padded to this height and width is predicted in tiles."""
   return options.mode == "tiles" or math.prod(padded_size) > LARGEST_PASS
 
 
 def resizes_scores(image_size: tuple[int, int], size: tuple[int, int]) -> bool:
-  """Whether the scores of an image are resampled to a mask of `size`, and not its classes."""
+  """Whether the scores of an image, instead of its classes, are resized to a mask of `size`."""
   return tuple(image_size) != tuple(size) and math.prod(size) <= LARGEST_PASS
 
 
 def resize_mask(mask: Array, size: tuple[int, int]) -> Array:
-  """Resamples class indices `[..., height, width]` to `size`, by the nearest pixel centre."""
+  """Resizes class indices `[..., height, width]` to `size`, by the nearest pixel centre."""
   for axis, new in zip((-2, -1), size, strict=True):
     old = mask.shape[axis]
     if old != new:
@@ -66,8 +67,8 @@ def predict(
     variables: its parameters and statistics.
     images: uint8 `[batch, height, width, 3]`, of any height and width.
     size: height and width of the prediction.
-    options: in one pass or in tiles, at which scales.
-    multiple: up to a multiple of how many pixels images are mirrored.
+    options: how to predict: in one pass or in tiles, and at which scales.
+    multiple: images are mirrored up to a multiple of this many pixels.
 
   Returns:
     uint8 `[batch, *size]`, class indices.
@@ -76,7 +77,7 @@ def predict(
 
 
 def classes(scores: jax.Array, size: tuple[int, int]) -> jax.Array:
-  """Returns the class of each pixel, uint8 `[batch, *size]`, of what `class_scores` returns."""
+  """Returns the class of each pixel, uint8 `[batch, *size]`, from the result of `class_scores`."""
   return resize_mask(jnp.argmax(scores, -1).astype(jnp.uint8), size)
 
 
@@ -91,8 +92,8 @@ def class_scores(
   """Computes the scores of each class; see `predict` for the arguments.
 
   Returns:
-    float32 `[batch, *size, classes]`, see `passes.scores`; where `resizes_scores` says no, of
-    the images' own size.
+    float32 `[batch, *size, classes]`, see `passes.scores`; at the images' own size if
+    `resizes_scores` is false.
   """
   height, width = images.shape[1:3]
   images = padding.mirror(images, multiple)

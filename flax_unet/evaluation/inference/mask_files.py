@@ -1,4 +1,4 @@
-"""Writes predicted masks as PNG: ids, colours, and what the Cityscapes server takes."""
+"""Writes predicted masks as PNG: ids, colours, overlays, or as the Cityscapes server expects."""
 
 import collections
 import concurrent.futures
@@ -15,9 +15,9 @@ import numpy as np
 from flax_unet import errors, files
 from flax_unet.data.label_space import LabelSpace
 
-_WRITE_BEHIND = 8  # pictures
+_WRITE_BEHIND = 8  # images that may wait to be written
 _CITYSCAPES_SIZE = (1024, 2048)
-# As cityscapesScripts finds predictions: evalPixelLevelSemanticLabeling.getPrediction.
+# How cityscapesScripts finds predictions: evalPixelLevelSemanticLabeling.getPrediction.
 _CITYSCAPES_NAME = re.compile(r"([a-zA-Z-]+_\d{6}_\d{6})(_leftImg8bit)?")
 
 
@@ -42,13 +42,13 @@ def _overlay(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np
 
 def _cityscapes(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
   height, width = _CITYSCAPES_SIZE
-  if mask.shape != _CITYSCAPES_SIZE:  # frames that were shrunk before
+  if mask.shape != _CITYSCAPES_SIZE:  # the frame had been shrunk
     mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
   return _label_ids(mask, image, label_space)
 
 
-# From mask (uint8 `[height, width]`, class indices), image (uint8 `[height, width, 3]`) and label
-# space to uint8 `[height, width]` or RGB.
+# Each maps a mask (uint8 `[height, width]`, class indices), an image (uint8 `[height, width, 3]`)
+# and a label space to uint8 `[height, width]` or RGB.
 FORMATS: dict[str, Callable[[np.ndarray, np.ndarray, LabelSpace], np.ndarray]] = {
   "label_ids": _label_ids,
   "train_ids": _train_ids,
@@ -59,14 +59,14 @@ FORMATS: dict[str, Callable[[np.ndarray, np.ndarray, LabelSpace], np.ndarray]] =
 
 
 def check_cityscapes(pictures: Iterable[pathlib.Path], label_space: LabelSpace) -> None:
-  """Checks that masks in the format `cityscapes` would be taken by the server.
+  """Checks that the Cityscapes server would accept masks in the format `cityscapes`.
 
   Args:
-    pictures: the files that are predicted.
-    label_space: what with.
+    pictures: the image files to predict.
+    label_space: the label space of the predictions.
 
   Raises:
-    UserError: a file is not named as a frame of Cityscapes, a frame comes twice, or the label ids
+    UserError: a file is not named like a Cityscapes frame, a frame occurs twice, or the label ids
       are not those of Cityscapes.
   """
   if not label_space.name.startswith("cityscapes"):
@@ -83,13 +83,13 @@ def check_cityscapes(pictures: Iterable[pathlib.Path], label_space: LabelSpace) 
       )
     if match[1] in frames:
       raise errors.UserError(
-        f"{frames[match[1]]} and {picture}: --format=cityscapes takes one file a frame"
+        f"{frames[match[1]]} and {picture}: --format=cityscapes takes one file per frame"
       )
     frames[match[1]] = picture
 
 
 def write_png(path: pathlib.Path, pixels: np.ndarray) -> None:
-  """Writes uint8 `[height, width]` or RGB `[height, width, 3]` as PNG, all or nothing."""
+  """Writes uint8 `[height, width]` or RGB `[height, width, 3]` as PNG, atomically."""
   if pixels.ndim == 3:
     pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
   path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,17 +98,17 @@ def write_png(path: pathlib.Path, pixels: np.ndarray) -> None:
 
 
 def write_zip(path: pathlib.Path, masks: Iterable[pathlib.Path]) -> None:
-  """Packs PNGs, without their folders; they are compressed already."""
+  """Packs PNGs into a ZIP file, without their folders and without compressing them again."""
   with files.replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
     for mask in masks:
       archive.write(mask, mask.name)
 
 
 class Writer:
-  """Writes masks in threads; leaving its context waits for them.
+  """Writes masks in threads; leaving the context waits for them.
 
   Attributes:
-    waited: seconds that the writer kept its user waiting.
+    waited: seconds that the caller has waited for the writer.
   """
 
   def __init__(
@@ -126,7 +126,7 @@ class Writer:
     self._started: collections.deque[concurrent.futures.Future] = collections.deque()
 
   def path(self, name: str, picture: pathlib.Path) -> pathlib.Path:
-    """Where the mask of a picture is written in the format of that name."""
+    """Where the mask of an image is written in the named format."""
     return self._folders[name] / self._masks[picture]
 
   def paths(self) -> Iterator[pathlib.Path]:
@@ -145,7 +145,7 @@ class Writer:
       write_png(self.path(name, picture), pixels)
 
   def _wait(self, left: int) -> None:
-    """Waits until no more than so many masks are being written."""
+    """Waits until at most `left` masks are still being written."""
     asked = time.monotonic()
     while len(self._started) > left:
       self._started.popleft().result()

@@ -1,4 +1,4 @@
-"""From pictures to class scores, whatever the network's padding and the picture's size."""
+"""Computes class scores of images, for any image size and either padding of the network."""
 
 import dataclasses
 import itertools
@@ -17,12 +17,12 @@ class Options:
   """How to predict: `config.evals.<name>.inference`.
 
   Attributes:
-    mode: "whole", one pass over the picture; or "tiles", windows that overlap (see `tiles`).
+    mode: "whole", one pass over the image; or "tiles", overlapping windows (see `tiles`).
     tile: height and width of a window, in pixels; multiples of the network's `geometry.multiple`.
-    overlap: pixels that neighbouring windows share at least.
-    scales: factors by which the picture (in tiles: the window) is resampled before it is predicted;
+    overlap: the least overlap of neighbouring windows, in pixels.
+    scales: factors by which the image (with tiles: the window) is resized before prediction;
       softmax probabilities are averaged over them, as in mmsegmentation's test-time augmentation.
-    flip: whether to average over the mirrored picture too, at every scale.
+    flip: whether to average over the horizontally flipped image too, at every scale.
   """
 
   mode: str = "whole"
@@ -33,14 +33,14 @@ class Options:
 
   @property
   def averages(self) -> bool:
-    """Whether probabilities are averaged, and logits are not what comes out."""
+    """Whether the result is averaged probabilities instead of logits."""
     return len(self.scales) > 1 or self.flip
 
   def check(self, geometry: Geometry) -> None:
     """Refuses values that are out of range.
 
     Args:
-      geometry: of the network.
+      geometry: the network's geometry.
 
     Raises:
       ValueError: the message begins with the attribute's name.
@@ -54,8 +54,8 @@ class Options:
       if side < 1 or side % multiple:
         near = max(1, round(side / multiple)) * multiple
         raise ValueError(
-          f"tile = {self.tile}: must be multiples of {multiple}, as {geometry.name} needs them, "
-          f"such as {near} for {side}"
+          f"tile = {self.tile}: {geometry.name} needs multiples of {multiple}, such as {near} for "
+          f"{side}"
         )
     if type(self.overlap) is not int or not 0 <= self.overlap <= min(self.tile) - multiple:
       raise ValueError(
@@ -77,17 +77,17 @@ def whole_picture(
   images: jax.Array,
   multiple: int = padding.MULTIPLE,
 ) -> jax.Array:
-  """Computes the logits of whole pictures of any size, in one pass.
+  """Computes the logits of whole images of any size, in one pass.
 
-  Pictures are mirrored at the bottom and on the right up to a multiple, as everywhere (see
-  `fitting`). Where the network needs more, they are mirrored on all sides: up to a size that
-  fits, and by the context that unpadded convolutions take (Ronneberger 2015, figure 2).
+  Images are mirrored at the bottom and on the right up to a multiple, as everywhere (see
+  `fitting`). If the network needs more, they are mirrored on all sides: up to a size that fits, and
+  by the context that unpadded convolutions consume (Ronneberger 2015, figure 2).
 
   Args:
     model: the network.
     variables: its parameters and statistics.
     images: uint8 `[batch, height, width, 3]`.
-    multiple: in pixels.
+    multiple: images are mirrored up to a multiple of this many pixels.
 
   Returns:
     float32 logits `[batch, height, width, classes]`.
@@ -100,16 +100,16 @@ def whole_picture(
 def _middle_logits(
   model: Network, variables: Mapping[str, Any], images: jax.Array, size: tuple[int, int]
 ) -> jax.Array:
-  """Computes the logits of the middle `size` of pictures; the network sees what surrounds it.
+  """Computes the logits of the central `size` pixels of images, with their surroundings as context.
 
-  As many pixels around the middle are taken as the network needs, beyond the border mirrored ones.
+  The network gets as many pixels around the centre as it needs, mirrored beyond the border.
   """
   margins = [model.geometry.covering_size(side) - side for side in size]
   for axis, (side, margin) in enumerate(zip(size, margins, strict=True), start=1):
     start = (images.shape[axis] - side) // 2 - margin // 2
     images = _mirrored_slice(images, start, start + side + margin, axis)
   logits = OnImages(model)(variables, images, train=False)
-  # The logits lie centred in the pictures, the middle half a margin from the pictures' corner.
+  # The logits are centred in the input, whose central `size` starts half a margin from its corner.
   top, left = (
     margin // 2 - (outer - inner) // 2
     for margin, outer, inner in zip(margins, images.shape[1:3], logits.shape[1:3], strict=True)
@@ -118,7 +118,7 @@ def _middle_logits(
 
 
 def _mirrored_slice(x: jax.Array, start: int, stop: int, axis: int) -> jax.Array:
-  """Cuts `start..stop` out of an axis that goes on, mirrored, beyond both of its ends."""
+  """Cuts `start..stop` out of an axis that continues, mirrored, beyond both ends."""
   before, after = max(0, -start), max(0, stop - x.shape[axis])
   pads = [(before, after) if a == axis else (0, 0) for a in range(x.ndim)]
   return jax.lax.slice_in_dim(
@@ -134,20 +134,20 @@ def scores(
   options: Options,
   middle: tuple[int, int] | None = None,
 ) -> jax.Array:
-  """Computes class scores at the given resolution: the class of a pixel is the highest one's.
+  """Computes class scores at the given resolution; a pixel's class is the one with the highest.
 
   Args:
     model: the network.
     variables: its parameters and statistics.
     images: uint8 `[batch, height, width, 3]`.
     size: height and width of the result.
-    options: which scales, and whether to flip.
-    middle: height and width of the part to score, in pixels of the pictures; what surrounds it is
-      context. None: all of them.
+    options: which scales to use, and whether to flip.
+    middle: height and width of the central part to score, in pixels of the images; the rest is
+      context. None: score all of it.
 
   Returns:
-    float32 `[batch, *size, classes]`: logits, or where there are several scales or flips the mean
-    of their softmax probabilities.
+    float32 `[batch, *size, classes]`: logits, or with several scales or flips the mean of their
+    softmax probabilities.
   """
   outer = images.shape[1:3]
   middle = middle or outer

@@ -1,8 +1,8 @@
-"""Predicts pictures of any size, one after the other, on all devices of this process.
+"""Predicts images of any size, one after the other, on all devices of this process.
 
-A picture is predicted as evaluation does it, see `fitting`. What goes to the devices are
-windows: whole pictures, or tiles of them. As many as there are devices make a batch, whichever
-pictures they belong to, and the next batch is on its way while the last one's result is fetched.
+Images are predicted as in evaluation, see `fitting`. The devices process windows: whole images or
+tiles of them. A batch has one window per device, which may come from different images; the next
+batch is already running while the results of the last are fetched.
 """
 
 import collections
@@ -27,25 +27,25 @@ _Step = Callable[[Mapping[str, Any], np.ndarray], jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class _Whole:
-  """A picture that one call of a step completes."""
+  """An image that a single window covers."""
 
   step: _Step  # gives masks
   image: np.ndarray  # as the network sees it
-  part: tuple[int, int]  # of the result's upper left corner that is the picture's
+  part: tuple[int, int]  # size of the result's upper left corner that is not padding
   size: tuple[int, int]  # of the mask
 
   def windows(self) -> Iterator[np.ndarray]:
-    """What to send through the step, uint8 `[height, width, 3]` each."""
+    """The inputs of the step, uint8 `[height, width, 3]` each."""
     yield self.image
 
   def add(self, output: np.ndarray) -> np.ndarray:
-    """Takes a window's result; returns the mask uint8 `[*size]` when it is complete."""
+    """Adds a window's result; returns the mask, uint8 `[*size]`, when it is complete."""
     return fitting.resize_mask(output[: self.part[0], : self.part[1]], self.size)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Tiles:
-  """A picture on its way in tiles, with the methods of `_Whole`."""
+  """An image that is predicted in tiles, with the methods of `_Whole`."""
 
   step: _Step  # gives scores
   image: np.ndarray
@@ -64,7 +64,7 @@ class _Tiles:
 
 
 class _Window(NamedTuple):
-  """A window, and the picture that it belongs to."""
+  """A window, and the image that it belongs to."""
 
   key: Any
   picture: _Whole | _Tiles
@@ -72,7 +72,7 @@ class _Window(NamedTuple):
 
 
 class Predictor:
-  """Predicts pictures with one model; steps are compiled once for each shape of window."""
+  """Predicts images with one model; steps are compiled once for each window shape."""
 
   def __init__(
     self,
@@ -89,9 +89,9 @@ class Predictor:
       model: the network.
       variables: its parameters and statistics.
       options: how to predict.
-      resize: height and width to which pictures are resampled before; masks are of a picture's own
-        size all the same.
-      multiple: up to a multiple of how many pixels images are mirrored, see `fitting`.
+      resize: height and width to which images are resized first; masks still have the size of the
+        original image.
+      multiple: images are mirrored up to a multiple of this many pixels, see `fitting`.
     """
     self._devices = jax.local_devices()
     self._variables = jax.device_put(jax.device_get(variables), devices.replicated_locally())
@@ -107,7 +107,7 @@ class Predictor:
     return jax.pmap(bound, in_axes=(None, 0), devices=self._devices)
 
   def _whole_step(self, size: tuple[int, int]) -> _Step:
-    """The step that gives whole masks at a resolution."""
+    """The step that returns whole masks of a given size."""
     if size not in self._whole_steps:
       self._whole_steps[size] = self._map(
         fitting.predict, size=size, options=self._options, multiple=self._multiple
@@ -117,14 +117,14 @@ class Predictor:
   def __call__(
     self, pictures: Iterable[tuple[Key, np.ndarray]]
   ) -> Iterator[tuple[Key, np.ndarray]]:
-    """Predicts pictures.
+    """Predicts images.
 
     Args:
-      pictures: a key and uint8 `[height, width, 3]`, RGB, each. Pictures of one size in a row keep
-        all devices busy.
+      pictures: pairs of a key and an image, uint8 `[height, width, 3]`, RGB. Consecutive images of
+        the same size keep all devices busy.
 
     Yields:
-      The key and the mask of each, uint8 `[height, width]`, class indices; in the same order.
+      Pairs of the key and the mask, uint8 `[height, width]`, class indices; in the same order.
     """
     running = collections.deque()
     for batch in self._batches(pictures):
@@ -138,7 +138,7 @@ class Predictor:
       yield from _fetch(*running.popleft())
 
   def _batches(self, pictures: Iterable[tuple[Any, np.ndarray]]) -> Iterator[list[_Window]]:
-    """Groups windows of one shape and for one step, at most one a device."""
+    """Groups windows of the same shape and step, at most one per device."""
     batch: list[_Window] = []
     for key, image in pictures:
       picture = self._prepare(image)
@@ -155,14 +155,14 @@ class Predictor:
       yield batch
 
   def _prepare(self, image: np.ndarray) -> _Whole | _Tiles:
-    """Chooses how to predict a picture."""
+    """Chooses how to predict an image."""
     size = image.shape[:2]
     if self._resize:
       image = cv2.resize(image, self._resize[::-1], interpolation=cv2.INTER_LINEAR)
     part = image.shape[:2]
     if fitting.resizes_scores(part, size):
       return _Whole(self._whole_step(size), image, size, size)
-    image = padding.mirror(image, self._multiple)  # on the host: few shapes to compile
+    image = padding.mirror(image, self._multiple)  # on the host, to compile for few shapes
     if fitting.in_tiles(image.shape[:2], self._options):
       plan = tiles.Plan.make(image.shape[:2], self._model, self._options)
       blender = tiles.Blender(plan, self._model.num_classes)
@@ -171,7 +171,7 @@ class Predictor:
 
 
 def _fetch(batch: list[_Window], outputs: jax.Array) -> Iterator[tuple[Any, np.ndarray]]:
-  """Waits for a batch's results, and yields the masks that they complete."""
+  """Waits for a batch's results, and yields the masks they complete."""
   for window, output in zip(batch, np.asarray(outputs)[:, 0], strict=False):
     mask = window.picture.add(output)
     if mask is not None:

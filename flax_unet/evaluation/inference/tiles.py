@@ -1,16 +1,16 @@
-"""Overlap-tile prediction: pictures of any size, in windows of one size.
+"""Overlap-tile prediction: images of any size, in windows of one size.
 
-As in Ronneberger et al. 2015 (figure 2) a window sees real pixels around it where the network takes
-context, and mirrored ones beyond the picture's border, so with `padding="valid"` windows are exact.
-With `padding="same"` the network pads a window's border itself, and its scores are wrong there by
-less and less until the receptive field ends. So of the overlap of two windows, the outer quarter of
-each counts nothing, and over the half in between one fades into the other.
+As in Ronneberger et al. 2015 (figure 2), the context around a window is made of real pixels, and of
+mirrored ones beyond the image border, so with `padding="valid"` windows are exact. With
+`padding="same"` the network pads the window's border itself, which distorts the scores near the
+border, less and less until the end of the receptive field. So where two windows overlap, the outer
+quarter of each has no weight, and over the half in between one fades into the other.
 
-Windows start on the grid of poolings of the whole picture. Where the overlap's outer quarter is as
-wide as the network's context, the scores equal `whole_picture`'s.
+Windows start on the pooling grid of the whole image. If the outer quarter of the overlap is as wide
+as the network's context, the scores equal those of `whole_picture`.
 
-`tiled_scores` runs inside a compiled step, on pictures whose scores fit into the device's memory;
-`Blender` takes windows one by one on the host, and keeps the scores of one row of windows only.
+`tiled_scores` runs inside a compiled step, on images whose scores fit into device memory; `Blender`
+takes windows one by one on the host, and keeps the scores of only one row of windows.
 """
 
 import dataclasses
@@ -28,19 +28,19 @@ from flax_unet.models.base import Geometry, Network
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-  """How windows cover one axis of a picture.
+  """How windows cover one axis of an image.
 
-  They tile a canvas: the picture, mirrored at its ends up to a whole number of poolings.
+  They tile a canvas: the image, mirrored at its ends up to a whole number of poolings.
 
   Attributes:
-    picture: slice of the canvas where the picture lies.
-    source: int `[canvas + margin]`, the pixel of the picture at each place of the canvas, from half
-      a margin before it to half a margin behind it.
+    picture: slice of the canvas that is the image.
+    source: int `[canvas + margin]`, the image pixel at each position, from half a margin before the
+      canvas to half a margin behind it.
     starts: where on the canvas each window starts.
     tile: length of a window.
-    inputs: length of what the network has to see for it, a margin longer.
-    weights: float32 `[windows, tile]`, the share of each window in each of its pixels; the shares
-      of all windows in one pixel of the canvas sum to 1.
+    inputs: length of the network's input for a window, a margin longer.
+    weights: float32 `[windows, tile]`, the weight of each window in each of its pixels; the weights
+      of all windows at one pixel of the canvas sum to 1.
   """
 
   picture: slice
@@ -60,15 +60,15 @@ def cover(size: int, tile: int, overlap: int, geometry: Geometry) -> Axis:
   """Covers an axis of `size` pixels with windows.
 
   Args:
-    size: length of the picture.
+    size: length of the image.
     tile: length of a window, a multiple of `geometry.multiple`.
-    overlap: of neighbouring windows, at least.
-    geometry: of the network.
+    overlap: the least overlap of neighbouring windows.
+    geometry: the network's geometry.
   """
   multiple = geometry.multiple
   margin = geometry.covering_size(tile) - tile
   whole_margin = geometry.covering_size(size) - size
-  before = (whole_margin // 2 - margin // 2) % multiple  # the same poolings as the whole picture's
+  before = (whole_margin // 2 - margin // 2) % multiple  # the same pooling grid as the whole image
   canvas = max(tile, -(-(before + size) // multiple) * multiple)
   stride = (tile - overlap) // multiple * multiple
   starts = (*range(0, canvas - tile, stride), canvas - tile)
@@ -86,7 +86,7 @@ def cover(size: int, tile: int, overlap: int, geometry: Geometry) -> Axis:
 
 
 def _weights(starts: tuple[int, ...], tile: int, overlap: int) -> np.ndarray:
-  """float32 `[windows, tile]`, see `Axis`; windows do not fade towards the canvas's ends."""
+  """float32 `[windows, tile]`, see `Axis`; windows do not fade towards the ends of the canvas."""
   place = np.arange(tile) + 0.5
   fade_in = np.sin(np.pi / 2 * np.clip((place - overlap / 4) / max(overlap / 2, 1e-9), 0, 1)) ** 2
   weights = np.ones((len(starts), tile))
@@ -103,14 +103,14 @@ def _weights(starts: tuple[int, ...], tile: int, overlap: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """How windows cover a picture: its two axes."""
+  """How windows cover an image: its two axes."""
 
   rows: Axis
   columns: Axis
 
   @classmethod
   def make(cls, size: tuple[int, int], model: Network, options: passes.Options) -> "Plan":
-    """Covers a picture of this height and width."""
+    """Covers an image of this height and width."""
     return cls(
       *(
         cover(side, tile, options.overlap, model.geometry)
@@ -120,11 +120,11 @@ class Plan:
 
   @property
   def places(self) -> list[tuple[int, int]]:
-    """The windows, row by row, as places in `rows.starts` and `columns.starts`."""
+    """The windows, row by row, as indices in `rows.starts` and `columns.starts`."""
     return list(itertools.product(range(len(self.rows.starts)), range(len(self.columns.starts))))
 
   def windows(self, image: np.ndarray) -> Iterator[np.ndarray]:
-    """Cuts what the network has to see for each window, `[inputs, inputs, 3]`, row by row."""
+    """Cuts out the network's input for each window, `[inputs, inputs, 3]`, row by row."""
     for i, j in self.places:
       top, left = self.rows.starts[i], self.columns.starts[j]
       rows = self.rows.source[top : top + self.rows.inputs]
@@ -142,13 +142,13 @@ def window_scores(
 def tiled_scores(
   model: Network, variables: Mapping[str, Any], images: jax.Array, options: passes.Options
 ) -> jax.Array:
-  """Computes the scores of pictures from windows, one window of every picture at a time.
+  """Computes the scores of images from windows, one window of every image at a time.
 
   Args:
     model: the network.
     variables: its parameters and statistics.
     images: uint8 `[batch, height, width, 3]`.
-    options: size and overlap of the windows, and how to predict each.
+    options: size and overlap of the windows, and how to predict them.
 
   Returns:
     float32 `[batch, height, width, classes]`, see `passes.scores`.
@@ -174,10 +174,10 @@ def tiled_scores(
 
 
 class Blender:
-  """Blends the scores of a picture's windows to class indices, on the host.
+  """Blends the scores of an image's windows into class indices, on the host.
 
-  Keeps the scores of one row of windows, `[tile, canvas width, classes]`, whatever the picture's
-  height.
+  Keeps the scores of only one row of windows, `[tile, canvas width, classes]`, whatever the height
+  of the image.
   """
 
   def __init__(self, plan: Plan, num_classes: int):
@@ -188,7 +188,7 @@ class Blender:
     self._canvas = np.zeros((plan.rows.canvas, plan.columns.canvas), np.uint8)
 
   def add(self, scores: np.ndarray) -> bool:
-    """Adds the next window's scores, float32 `[*tile, classes]`; tells whether it was the last."""
+    """Adds the next window's scores, float32 `[*tile, classes]`; returns True for the last one."""
     rows, columns = self._plan.rows, self._plan.columns
     i, j = next(self._places)
     left = columns.starts[j]
@@ -200,7 +200,7 @@ class Blender:
     return not self._left
 
   def _finish_rows(self, i: int) -> None:
-    """Takes the classes of those rows which no further window changes, and forgets their scores."""
+    """Computes the classes of the rows that are complete, and drops their scores."""
     top, *below = self._plan.rows.starts[i : i + 2]
     end = below[0] if below else self._plan.rows.canvas
     done = end - top

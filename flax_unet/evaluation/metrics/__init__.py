@@ -1,1 +1,1 @@
-"""What is counted, and what scores follow from it."""
+"""Counts, and the scores computed from them."""

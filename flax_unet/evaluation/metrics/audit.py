@@ -1,8 +1,8 @@
 """The audit: what else gets called "mean IoU", computed from the same predictions.
 
-Most definitions follow from one confusion matrix a picture, `[pictures, classes, classes (+ 1)]`.
+Most definitions follow from one confusion matrix per image, `[images, classes, classes (+ 1)]`.
 Three need the label and prediction themselves: void counted, reduced resolution, and the ceiling.
-`extra_counts` counts those for one picture; they add up over pictures, whole or in parts:
+`extra_counts` counts those for one image; the counts add up over images, whole or in parts:
 
     extra = sum_counts(extra_counts(label, prediction, 19) for label, prediction in pairs)
     print(table(definitions(confusions, extra), ceilings(extra)))
@@ -17,8 +17,8 @@ from flax_unet.evaluation.metrics import segmentation
 from flax_unet.evaluation.metrics.counting import count_with_ignored, fold, joint_histogram
 from flax_unet.tables import text_table
 
-FACTORS = (2, 4, 8)  # by which pictures are shrunk
-BATCH_SIZES = (4, 16)  # pictures; in the order given
+FACTORS = (2, 4, 8)  # by which images are shrunk
+BATCH_SIZES = (4, 16)  # consecutive images per batch
 
 
 class Row(NamedTuple):
@@ -32,16 +32,16 @@ class Row(NamedTuple):
 def extra_counts(
   label: np.ndarray, prediction: np.ndarray, num_classes: int
 ) -> dict[str, np.ndarray]:
-  """Counts what the audit cannot take from a picture's confusion matrix.
+  """Counts what the audit needs besides an image's confusion matrix.
 
   Args:
     label: uint8 `[height, width]`, class indices; values from `num_classes` on are ignored.
-    prediction: uint8, the same shape; values from `num_classes` on name no scored class.
+    prediction: uint8, the same shape; values from `num_classes` on are no scored class.
     num_classes: number of classes.
 
   Returns:
-    int64 arrays that may be summed over pictures: `ignored` `[classes + 1]`, what is predicted
-    where the label is ignored, and those of `shrunk_counts`.
+    int64 arrays that may be summed over images: `ignored` `[classes + 1]`, the predictions where
+    the label is ignored, and those of `shrunk_counts`.
   """
   ignored = count_with_ignored(label, prediction, num_classes)[-1]
   indices = np.arange(256, dtype=np.uint8)
@@ -51,18 +51,18 @@ def extra_counts(
 def shrunk_counts(
   label: np.ndarray, prediction: np.ndarray, class_of: np.ndarray, num_classes: int
 ) -> dict[str, np.ndarray]:
-  """Counts a picture after shrinking it by each of `FACTORS`.
+  """Counts an image after shrinking label and prediction by each of `FACTORS`.
 
-  Shrinking takes the centre pixel of every square, since values of classes cannot be averaged.
+  Shrinking takes the centre pixel of every square, since class values cannot be averaged.
 
   Args:
-    label: uint8 `[height, width]`, values of any numbering.
-    prediction: the same.
-    class_of: uint8 `[256]`, the class index of each value; from `num_classes` on: none.
+    label: uint8 `[height, width]`, values in any numbering.
+    prediction: uint8, the same shape and numbering.
+    class_of: uint8 `[256]`, the class index of each value; `num_classes` and above: no class.
     num_classes: number of classes.
 
   Returns:
-    For each factor `reduced/<factor>`, label against prediction after shrinking, and
+    For each factor, `reduced/<factor>`, label against prediction after shrinking, and
     `ceiling/<factor>`, label against itself shrunk and enlarged again; both int64
     `[classes, classes + 1]`.
   """
@@ -81,12 +81,12 @@ def shrunk_counts(
 
 
 def _centres(size: int, factor: int) -> np.ndarray:
-  """The centre pixel of every `factor` pixels in a row of `size`, which may end in fewer."""
+  """The centre of every group of `factor` pixels in a row of `size`; the last may be smaller."""
   return np.minimum(np.arange(factor // 2, size + factor // 2, factor), size - 1)
 
 
 def sum_counts(pictures: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-  """Sums the extra counts of pictures, or of parts of a split."""
+  """Sums the extra counts of images, or of parts of a split."""
   totals: dict[str, np.ndarray] = {}
   for counts in pictures:
     for name, values in counts.items():
@@ -95,19 +95,19 @@ def sum_counts(pictures: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.nda
 
 
 def micro_iou(confusion: np.ndarray) -> float:
-  """All classes' TP over all classes' TP + FP + FN."""
+  """TP / (TP + FP + FN), with each summed over the classes."""
   tp, fp, fn = (int(np.sum(values)) for values in segmentation.outcomes(confusion))
   return float(segmentation.ratio(tp, tp + fp + fn))
 
 
 def true_negative_accuracy(confusion: np.ndarray) -> float:
-  """The mean over classes of (TP + TN) / N: of every class, most pixels are neither."""
+  """The mean over classes of (TP + TN) / N; for every class, most pixels are true negatives."""
   _, fp, fn = (int(np.sum(values)) for values in segmentation.outcomes(confusion))
   return 1.0 - float(segmentation.ratio(fp + fn, confusion.shape[0] * int(np.sum(confusion))))
 
 
 def one_hot_binary_iou(confusion: np.ndarray) -> float:
-  """The mean IoU of "is" and "is not" over one-hot masks `[pixels, classes]`."""
+  """The mean IoU of the two values, "is" and "is not", over one-hot masks `[pixels, classes]`."""
   tp, fp, fn = (int(np.sum(values)) for values in segmentation.outcomes(confusion))
   tn = confusion.shape[0] * int(np.sum(confusion)) - tp - fp - fn
   wrong = fp + fn
@@ -121,18 +121,18 @@ def truthiness_iou(confusion: np.ndarray) -> float:
 
 
 def per_batch_iou(confusions: np.ndarray, batch_size: int) -> float:
-  """The mean IoU of each batch's counts, averaged over batches of consecutive pictures."""
+  """The mean IoU of each batch's counts, averaged over batches of consecutive images."""
   starts = np.arange(0, len(confusions), batch_size)
   batches = np.add.reduceat(confusions, starts, axis=0, dtype=np.int64)
   return float(segmentation.mean_of_defined(segmentation.mean_iou(batches)))
 
 
 def void_counted_iou(confusion: np.ndarray, ignored: np.ndarray) -> float:
-  """Mean IoU where ignored pixels are one more class, which a model can never predict.
+  """Mean IoU with ignored pixels as an additional class, which a model can never predict.
 
   Args:
     confusion: int64 `[classes, classes (+ 1)]`.
-    ignored: int64 `[classes + 1]`, what is predicted on ignored pixels.
+    ignored: int64 `[classes + 1]`, the predictions on ignored pixels.
   """
   num_classes = confusion.shape[0]
   counts = np.zeros((num_classes + 1, num_classes + 1), np.int64)
@@ -149,10 +149,10 @@ def definitions(
   """Computes every definition of "mean IoU".
 
   Args:
-    confusions: int64 `[pictures, classes, classes (+ 1)]`; without pictures nothing is defined.
-    extra: the total of `extra_counts` over the same pictures; without it, the definitions that
-      need it are left out.
-    batch_sizes: pictures a batch, for the per-batch mean.
+    confusions: int64 `[images, classes, classes (+ 1)]`; without images all values are NaN.
+    extra: the total of `extra_counts` over the same images; without it, the definitions that need
+      it are omitted.
+    batch_sizes: images per batch, for the per-batch mean.
 
   Returns:
     The official definition first.
@@ -168,7 +168,7 @@ def definitions(
     Row("official mean IoU", float(segmentation.mean_iou(total)), "counted over the whole split"),
     Row("F1 called IoU", float(f1), "mean of 2 TP / (2 TP + FP + FN)"),
     Row("micro IoU", micro_iou(total), "all classes' TP / (TP + FP + FN)"),
-    Row("per-picture IoU", float(per_picture), "over the classes in a picture, then pictures"),
+    Row("per-picture IoU", float(per_picture), "over the classes in an image, then images"),
     Row("per-picture, absent = 1", float(absent), "absent classes count as 1"),
     Row("absent = 1, per split", float(per_split.mean()), "likewise, over the whole split"),
   ]
@@ -194,8 +194,8 @@ def definitions(
 def ceilings(extra: Mapping[str, np.ndarray]) -> list[Row]:
   """The mean IoU of the label itself, shrunk and enlarged again.
 
-  No prediction that was enlarged by repeating pixels scores higher, but for luck. One that was
-  enlarged before the class was chosen, as class scores, can.
+  A prediction that was enlarged by repeating pixels can only exceed it by luck. One whose class
+  scores were enlarged before the argmax can exceed it.
   """
   return [
     Row(f"ceiling at 1/{factor}", value, "the label itself, shrunk and enlarged")
@@ -208,16 +208,16 @@ def _by_factor(extra: Mapping[str, np.ndarray], kind: str) -> list[tuple[int, fl
 
 
 def highest_mean_f1(mean_iou: float) -> float:
-  """The highest mean F1 that goes with a mean IoU `m` over the same counts: 2 m / (1 + m).
+  """The highest mean F1 possible for a mean IoU `m` over the same counts: 2 m / (1 + m).
 
-  F1 is the concave function 2 x / (1 + x) of a class's IoU, so its mean lies below (Jensen). A
-  pair that breaks this was not computed from the same counts.
+  F1 is the concave function 2 x / (1 + x) of a class's IoU, so the mean F1 is no higher (Jensen). A
+  pair that violates this was not computed from the same counts.
   """
   return 2.0 * mean_iou / (1.0 + mean_iou)
 
 
 def table(rows: Sequence[Row], ceiling_rows: Sequence[Row] = ()) -> str:
-  """The audit as text: values, how far each lies from the official one, and its consistency."""
+  """The audit as text: each value, its difference from the official one, and the highest F1."""
   official = rows[0].value
   cells = [
     (row.name, f"{row.value:.4f}", f"{row.value - official:+.4f}", row.definition) for row in rows

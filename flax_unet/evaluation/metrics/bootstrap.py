@@ -1,13 +1,13 @@
-"""How far a mean IoU would move on other pictures of the same kind: the bootstrap over pictures.
+"""Bootstrap over images: how much a mean IoU would vary on other images of the same kind.
 
-The pictures are drawn again with replacement, as many as there are, and the score is computed from
-the drawn pictures' summed counts (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993,
-chapters 6 and 13: percentile intervals). A drawing is a vector of how often each picture comes up,
-so all drawings together are one matrix product with the pictures' counts.
+Each resample draws as many images as there are, with replacement, and computes the score from their
+summed counts (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 6 and 13:
+percentile intervals). A resample is a vector that says how often each image is drawn, so one matrix
+product with the images' counts evaluates all resamples.
 
-A class that appears in no drawn picture has no score in that drawing, and is left out of its mean
-just as in the official score. So the interval of a small split is also as wide as its rare classes
-make it. It says nothing about other training runs: for those, train with other seeds.
+A class that appears in no drawn image has no score in that resample, and its mean omits the class,
+as in the official score. So rare classes widen the interval of a small split. The interval says
+nothing about other training runs: for those, train with other seeds.
 """
 
 from collections.abc import Sequence
@@ -34,12 +34,12 @@ def mean_iou_interval(
   """The interval of the mean IoU.
 
   Args:
-    confusions: int64 `[pictures, classes, classes (+ 1)]`.
-    resamples: number of drawings.
-    seed: of the drawings.
+    confusions: int64 `[images, classes, classes (+ 1)]`.
+    resamples: number of resamples.
+    seed: seed of the resampling.
 
   Returns:
-    The interval; NaN without pictures.
+    The interval; NaN without images.
   """
   if not len(confusions):
     return Interval(np.nan, np.nan)
@@ -52,24 +52,24 @@ def mean_iou_difference_interval(
   resamples: int = RESAMPLES,
   seed: int = 0,
 ) -> Interval:
-  """The interval of the second side's mean IoU minus the first's, paired by picture.
+  """The interval of the second side's mean IoU minus the first's, paired by image.
 
-  Both sides get the same drawings, so what makes a picture hard for both cancels out. An interval
-  without zero means that the difference is more than the choice of pictures.
+  Both sides use the same resamples, so what makes an image hard for both cancels out. If the
+  interval excludes zero, the choice of images does not explain the difference.
 
   Args:
-    first: the runs of one side, whose mean IoUs are averaged: one, or one for each seed. Each is
-      int64 `[pictures, classes, classes (+ 1)]`.
-    second: the same of the other side, for the same pictures in the same order.
-    resamples: number of drawings.
-    seed: of the drawings.
+    first: the runs of one side, whose mean IoUs are averaged: a single run, or one for each seed.
+      Each is int64 `[images, classes, classes (+ 1)]`.
+    second: the runs of the other side, on the same images in the same order.
+    resamples: number of resamples.
+    seed: seed of the resampling.
 
   Raises:
-    ValueError: the numbers of pictures differ.
+    ValueError: the numbers of images differ.
   """
   pictures = {len(confusions) for confusions in (*first, *second)}
   if len(pictures) != 1:
-    raise ValueError(f"runs on {sorted(pictures)} pictures cannot be paired")
+    raise ValueError(f"runs on {sorted(pictures)} images cannot be paired")
   drawings = _drawings(*pictures, resamples, seed)
   before, after = (
     np.mean([_resampled_mean_iou(confusions, drawings) for confusions in side], axis=0)
@@ -79,21 +79,21 @@ def mean_iou_difference_interval(
 
 
 def _drawings(pictures: int, resamples: int, seed: int) -> np.ndarray:
-  """int64 `[resamples, pictures]`: how often each picture is drawn."""
+  """int64 `[resamples, images]`: how often each image is drawn."""
   uniform = np.full(pictures, 1.0 / pictures)
   return np.random.default_rng(seed).multinomial(pictures, uniform, size=resamples)
 
 
 def _resampled_mean_iou(confusions: np.ndarray, drawings: np.ndarray) -> np.ndarray:
-  """float64 `[resamples]`: the mean IoU of each drawing."""
-  # In float64 for the sake of a fast matrix product: counts are exact up to 2^53.
+  """float64 `[resamples]`: the mean IoU of each resample."""
+  # float64 makes the matrix product fast, and counts are exact up to 2^53.
   weights = drawings.astype(np.float64)
   tp, fp, fn = (weights @ counts for counts in segmentation.outcomes(confusions))
   return segmentation.mean_of_defined(segmentation.ratio(tp, tp + fp + fn))
 
 
 def _interval(values: np.ndarray) -> Interval:
-  """The percentile interval of the values that are defined."""
+  """The percentile interval of the values that are not NaN."""
   defined = values[~np.isnan(values)]
   if not defined.size:
     return Interval(np.nan, np.nan)

@@ -1,18 +1,17 @@
-"""How well the outlines of classes are met: boundary IoU and boundary F-score, on the host.
+"""How well predicted outlines match: boundary IoU and boundary F-score, on the host.
 
-*Boundary IoU* (Cheng et al. 2021, https://arxiv.org/abs/2103.16562, equation 2): of each class's
-mask only the pixels count that are at most a distance `d` inside of its outline. As in the authors'
-code, the distance is the number of erosions by 3 x 3 pixels, `d` is a share of the picture's
-diagonal (0.02), rounded and at least 1, and the border of the picture is part of the outline.
-Intersections and unions are summed over the split before they are divided, as for the IoU.
+*Boundary IoU* (Cheng et al. 2021, https://arxiv.org/abs/2103.16562, equation 2): the IoU of the
+strips inside each class's mask, at most a distance `d` from its outline. As in the authors' code,
+the distance is the number of erosions by 3 x 3 pixels, `d` is a share of the image diagonal (0.02),
+rounded and at least 1, and the image border is part of the outline. Intersections and unions are
+summed over the split before dividing, as for the IoU.
 
 *Boundary F-score* (Csurka et al. 2013, https://doi.org/10.5244/C.27.32): precision is the share of
-a class's predicted outline that is at most a distance from the true outline, recall the other way
-round, with a distance of 0.0075 of the diagonal. A class's score is the mean over the pictures in
-whose label or prediction it occurs. The outline is made of the pixels next to one (of four) of
-another class.
+a class's predicted outline within a distance of the true outline, recall the other way round, with
+a distance of 0.0075 of the diagonal. A class's score is the mean over the images in whose label or
+prediction it occurs. The outline consists of the pixels with a 4-neighbour of another class.
 
-Ignored pixels are of no class: they do not count, and towards them there is no outline.
+Ignored pixels belong to no class: they do not count, and there is no outline next to them.
 """
 
 import math
@@ -29,13 +28,13 @@ _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 def strip_overlap(
   label: np.ndarray, prediction: np.ndarray, num_classes: int, width: float = 0.02
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Counts where the strips inside of the outlines meet.
+  """Counts the overlap of the strips inside the outlines.
 
   Args:
     label: uint8 `[height, width]`, class indices or `IGNORED`.
     prediction: the same shape, class indices.
     num_classes: number of classes.
-    width: of the strips, as a share of the picture's diagonal.
+    width: width of the strips, as a share of the image diagonal.
 
   Returns:
     Intersections and unions in pixels, int64 `[classes]`.
@@ -53,10 +52,10 @@ def strip_overlap(
 
 
 def _strip(mask: np.ndarray, ignored: np.ndarray, distance: int) -> np.ndarray:
-  """The pixels of a mask that are at most a distance inside of its outline."""
+  """The pixels of a mask within a distance of its outline."""
   if not mask.any():
     return mask
-  # Outside of the picture there is nothing of the class.
+  # Pixels outside the image do not belong to the class.
   padded = cv2.copyMakeBorder((mask | ignored).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
   eroded = cv2.erode(padded, _SQUARE, iterations=distance, borderValue=0)
   return mask & (eroded[1:-1, 1:-1] == 0)
@@ -71,10 +70,10 @@ def f_scores(
     label: uint8 `[height, width]`, class indices or `IGNORED`.
     prediction: the same shape, class indices.
     num_classes: number of classes.
-    tolerance: the largest distance at which outlines match, as a share of the picture's diagonal.
+    tolerance: the largest distance at which outlines match, as a share of the image diagonal.
 
   Returns:
-    float64 `[classes]`; NaN for classes that occur in neither or have no outline in either.
+    float64 `[classes]`; NaN for classes with an outline in neither label nor prediction.
   """
   distance = tolerance * math.hypot(*label.shape)
   ignored = label == IGNORED
@@ -98,12 +97,12 @@ def _outline(mask: np.ndarray, ignored: np.ndarray) -> np.ndarray:
   """The pixels of a mask that have a neighbour of another class."""
   if not mask.any():
     return mask
-  # Beyond the picture it goes on as at its border.
+  # Outside the image, the mask continues as at the border.
   inside = cv2.erode((mask | ignored).view(np.uint8), _CROSS, borderType=cv2.BORDER_REPLICATE)
   return mask & (inside == 0)
 
 
 def _near(outline: np.ndarray, distance: float) -> np.ndarray:
-  """The pixels that are at most a distance from an outline."""
+  """The pixels within a distance of an outline."""
   away = cv2.distanceTransform((~outline).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
   return away <= distance

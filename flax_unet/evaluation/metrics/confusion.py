@@ -1,9 +1,9 @@
 """Counts confusion matrices on the device: exact integers, from which every score is computed.
 
-Rows are true classes, columns predicted ones. A picture is counted in int32, which holds up to 2^31
-pixels; sums over pictures belong in int64 on the host, because a Cityscapes validation set has
-1.05e9 pixels and the training set 6.2e9. Floats would stop being exact at 2^24. For label and
-prediction maps on the host, see `counting`.
+Rows are true classes, columns predicted ones. One image is counted in int32, enough for 2^31
+pixels; sum over images in int64 on the host, because the Cityscapes validation set has 1.05e9
+pixels and the training set 6.2e9. Floats are exact only up to 2^24. For label maps and predictions
+on the host, see `counting`.
 """
 
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 
 def confusion_matrices(labels: jax.Array, predictions: jax.Array, num_classes: int) -> jax.Array:
-  """Counts one confusion matrix a picture, inside `jit` or `pmap`.
+  """Counts one confusion matrix per image, inside `jit` or `pmap`.
 
   Args:
     labels: uint8 or int32 `[batch, height, width]`, class indices; any other value is ignored.

@@ -1,15 +1,15 @@
-"""Counts confusion matrices on the host, exactly and with what a model cannot predict.
+"""Counts confusion matrices on the host, exactly, including predictions of unscored classes.
 
-The PNGs of other programs may hold ids that name no scored class, so these matrices have a last
-column for them. Everything in this package that takes a confusion matrix takes either form,
-`[classes, classes]` or `[classes, classes + 1]`.
+Masks from other programs may hold ids that belong to no scored class, so these matrices have a last
+column for them. Everything in this package that takes a confusion matrix accepts both forms,
+`[classes, classes]` and `[classes, classes + 1]`.
 """
 
 import numpy as np
 
 
 def joint_histogram(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-  """Counts how often each pair of values comes together.
+  """Counts how often each pair of values occurs at the same pixel.
 
   Args:
     first: uint8 `[height, width]`.
@@ -32,12 +32,12 @@ def fold(histogram: np.ndarray, class_of: np.ndarray, num_classes: int) -> np.nd
 
   Args:
     histogram: int64 `[256, 256]`, a `joint_histogram` of label and prediction.
-    class_of: uint8 `[256]`, the class index of each value; from `num_classes` on: none.
+    class_of: uint8 `[256]`, the class index of each value; `num_classes` and above: no class.
     num_classes: number of classes.
 
   Returns:
     int64 `[num_classes + 1, num_classes + 1]`: the last row counts the pixels whose label is
-    ignored, the last column the predictions that name no scored class.
+    ignored, the last column the predictions of no scored class.
   """
   groups = np.minimum(class_of, num_classes)
   rows = np.zeros((num_classes + 1, 256), np.int64)
@@ -48,11 +48,11 @@ def fold(histogram: np.ndarray, class_of: np.ndarray, num_classes: int) -> np.nd
 
 
 def count_with_ignored(label: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
-  """Counts one picture, with a row for ignored pixels.
+  """Counts one image, with a row for ignored pixels.
 
   Args:
     label: uint8 `[height, width]`, class indices; values from `num_classes` on are ignored.
-    prediction: uint8, the same shape; values from `num_classes` on name no scored class.
+    prediction: uint8, the same shape; values from `num_classes` on are no scored class.
     num_classes: number of classes.
 
   Returns:
@@ -65,9 +65,9 @@ def count_with_ignored(label: np.ndarray, prediction: np.ndarray, num_classes: i
 
 
 def count(label: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
-  """Counts one picture: int64 `[num_classes, num_classes + 1]`, without the ignored pixels.
+  """Counts one image: int64 `[num_classes, num_classes + 1]`, without the ignored pixels.
 
-  The last column holds the predictions that name no scored class; arguments and errors are those
-  of `count_with_ignored`.
+  The last column counts the predictions of no scored class; arguments and errors are those of
+  `count_with_ignored`.
   """
   return count_with_ignored(label, prediction, num_classes)[:num_classes]

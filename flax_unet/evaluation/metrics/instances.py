@@ -1,14 +1,14 @@
-"""Instance-weighted IoU (iIoU): what becomes of small instances among large ones.
+"""Instance-weighted IoU (iIoU): an IoU in which small instances count as much as large ones.
 
-The IoU of a class is decided by its large instances. Cityscapes therefore weights the pixels of
-each instance by (average instance size of the class) / (size of this instance):
+Large instances dominate the IoU of a class. Cityscapes therefore weights the pixels of each
+instance by (average instance size of the class) / (size of this instance):
 
     iIoU_c = iTP_c / (iTP_c + FP_c + iFN_c)
 
-with `iTP` and `iFN` weighted and `FP` as in the IoU, since a false alarm belongs to no instance
-(Cordts et al., "The Cityscapes Dataset", section 4.1). As cityscapesScripts has it, groups of
-instances that could not be told apart count in no `iTP` or `iFN`, and a category is scored where
-instances are labelled in all its classes, those included that are not scored on their own.
+with `iTP` and `iFN` weighted and `FP` as in the IoU, since a false positive belongs to no instance
+(Cordts et al., "The Cityscapes Dataset", section 4.1). As in cityscapesScripts, groups of instances
+that could not be told apart count in neither `iTP` nor `iFN`, and a category is scored if instances
+are labelled in all of its classes, including those that are not scored on their own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ import numpy as np
 from flax_unet.data.label_spaces import CITYSCAPES_30, CITYSCAPES_IDS, IGNORED, LabelSpace
 from flax_unet.evaluation.metrics import segmentation
 
-# Pixels of an instance, on average over the training set: cityscapesScripts, `avgClassSize`.
+# Average pixels per instance in the training set: cityscapesScripts, `avgClassSize`.
 AVERAGE_SIZES: Mapping[str, float] = {
   "person": 3462.4756337644,
   "rider": 3930.4788056518,
@@ -32,19 +32,19 @@ AVERAGE_SIZES: Mapping[str, float] = {
   "motorcycle": 6298.7200839748,
   "bicycle": 4672.3249222261,
 }
-_IDS_PER_CLASS = 1000  # an instance id is 1000 * label id + number; up to 1000: no single instance
+_IDS_PER_CLASS = 1000  # an instance id is 1000 * label id + number; ids up to 1000: no instance
 
 
 class InstanceCounts(NamedTuple):
-  """What one picture, or a sum of pictures, adds to the iIoU.
+  """The counts of one image, or their sum over images, for the iIoU.
 
   Attributes:
-    class_tp: float64 `[classes]`, weighted pixels found of the class's instances.
+    class_tp: float64 `[classes]`, weighted pixels of the class's instances that were found.
     class_fn: float64 `[classes]`, weighted pixels missed.
     category_tp: float64 `[categories]`, weighted pixels found as any class of the category.
     category_fn: float64 `[categories]`, weighted pixels missed.
-    unscored_fp: int64 `[categories]`, false alarms by those classes of the category that are not
-      scored on their own (a caravan is a vehicle), which no confusion matrix holds.
+    unscored_fp: int64 `[categories]`, false positives by classes of the category that are not
+      scored on their own (a caravan is a vehicle); confusion matrices do not contain them.
   """
 
   class_tp: np.ndarray
@@ -55,7 +55,7 @@ class InstanceCounts(NamedTuple):
 
 
 def total(counts: Iterable[InstanceCounts]) -> InstanceCounts:
-  """Sums the counts of pictures."""
+  """Sums the counts of images."""
   return InstanceCounts(*(np.sum(field, axis=0) for field in zip(*counts, strict=True)))
 
 
@@ -69,7 +69,7 @@ def instance_categories(label_space: LabelSpace) -> dict[str, tuple[int, ...]]:
 
 
 def _category_table(label_space: LabelSpace) -> np.ndarray:
-  """int8 `[256]`: label id to the position of its category, or -1 where that has no iIoU."""
+  """int8 `[256]`: label id to the index of its category, or -1 if the category has no iIoU."""
   table = np.full(256, -1, np.int8)
   for name, label_ids in instance_categories(label_space).items():
     table[list(label_ids)] = list(label_space.categories).index(name)
@@ -79,15 +79,15 @@ def _category_table(label_space: LabelSpace) -> np.ndarray:
 def count(
   id_counts: np.ndarray, prediction: np.ndarray, instance: np.ndarray, label_space: LabelSpace
 ) -> InstanceCounts:
-  """Counts one picture.
+  """Counts one image.
 
   Args:
-    id_counts: int64 `[256, 256]`, the `counting.joint_histogram` of the picture's *label ids* and
-      the predicted ones, since a class that is not scored on its own may still be right, or wrong,
-      as a member of its category.
+    id_counts: int64 `[256, 256]`, the `counting.joint_histogram` of true and predicted *label ids*,
+      since a class that is not scored on its own may still be right or wrong as a member of its
+      category.
     prediction: uint8 `[height, width]`, label ids of Cityscapes.
     instance: uint16, the same shape, instance ids of Cityscapes.
-    label_space: one of those of Cityscapes.
+    label_space: one of the Cityscapes label spaces.
   """
   index_of, category_of = label_space.lookup_table, _category_table(label_space)
 
@@ -123,7 +123,7 @@ def count(
 
 
 def _average_sizes() -> np.ndarray:
-  """float64 `[256]`: label id to average instance size, 0 where instances are not labelled."""
+  """float64 `[256]`: label id to average instance size, 0 for classes without instances."""
   sizes = np.zeros(256)
   for name, size in AVERAGE_SIZES.items():
     sizes[CITYSCAPES_IDS[name]] = size
@@ -131,7 +131,7 @@ def _average_sizes() -> np.ndarray:
 
 
 def _unscored_false_positives(id_counts: np.ndarray, label_space: LabelSpace) -> np.ndarray:
-  """Counts `InstanceCounts.unscored_fp` of one picture."""
+  """Counts `InstanceCounts.unscored_fp` of one image."""
   scored, category_of = label_space.lookup_table != IGNORED, _category_table(label_space)
   return np.array(
     [
@@ -147,13 +147,13 @@ def scores(
   """Computes the iIoU of classes and categories.
 
   Args:
-    confusion: int64 `[classes, classes (+ 1)]`, summed over the same pictures as the counts.
-    counts: the counts' total.
-    label_space: that of both.
+    confusion: int64 `[classes, classes (+ 1)]`, summed over the same images as the counts.
+    counts: the summed counts.
+    label_space: the label space of both.
 
   Returns:
     `iiou` and `category_iiou`, the means; `per_class` and `per_category`, with `iiou` by name of
-    class or category, for those that have one at all. Python floats, NaN where there is no value.
+    the class or category, for those that have an iIoU. Python floats, NaN if undefined.
   """
   class_fp = segmentation.outcomes(confusion).fp
   merged = segmentation.merge_classes(confusion, label_space.categories.values())

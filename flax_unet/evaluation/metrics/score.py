@@ -1,4 +1,4 @@
-"""What the program knows of a score, whichever it is."""
+"""The description of a score: its name, title, definition and direction."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ class Score(NamedTuple):
 
   Attributes:
     name: the key in `metrics.json`.
-    title: what tables and the page call it.
+    title: its name in tables and in the report.
     definition: how it is computed, in a sentence.
     higher_is_better: False for losses and errors.
   """

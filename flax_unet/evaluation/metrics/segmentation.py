@@ -4,10 +4,10 @@ With `n[i, j]` the pixels of true class `i` and predicted class `j`:
 
     TP_c = n[c, c]    FN_c = sum_j n[c, j] - TP_c    FP_c = sum_{i != c} n[i, c]
 
-A matrix is int64 `[classes, classes]`, or `[classes, classes + 1]` where the last column holds
-predictions that name no scored class: a miss for the true class, a false alarm for none. Counts
-are summed over the whole split before anything is divided. A ratio 0 / 0 has no value: it is NaN
-here, left out of every mean, and `null` in JSON.
+A matrix is int64 `[classes, classes]`, or `[classes, classes + 1]` if a last column holds the
+predictions of no scored class: a false negative of the true class, and no false positive. Counts
+are summed over the whole split before anything is divided. A ratio 0 / 0 is undefined: NaN here,
+omitted from every mean, and `null` in JSON.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ SCORES = (
   Score("category_iou", "category IoU", "mean IoU after merging the classes of each category"),
   Score("iiou", "iIoU", "mean IoU in which every instance weighs the same; needs instance maps"),
   Score("category_iiou", "category iIoU", "the same after merging the classes of each category"),
-  Score("pixel_accuracy", "pixel accuracy", "share of pixels whose class is predicted"),
+  Score("pixel_accuracy", "pixel accuracy", "share of pixels that are predicted correctly"),
   Score("mean_accuracy", "mean accuracy", "mean over classes of TP / (TP + FN)"),
   Score("mean_f1", "mean F1", "mean over classes of 2 TP / (2 TP + FP + FN)"),
   Score("mean_dice", "mean Dice", "mean over classes of the Dice coefficient, which equals F1"),
@@ -53,7 +53,7 @@ def outcomes(confusion: np.ndarray) -> Outcomes:
   """Returns the outcomes by class of confusion matrices `[..., classes, classes (+ 1)]`.
 
   Raises:
-    ValueError: it has another shape.
+    ValueError: the array has another shape.
   """
   confusion = np.asarray(confusion)
   if confusion.ndim < 2 or confusion.shape[-1] - confusion.shape[-2] not in (0, 1):
@@ -70,13 +70,13 @@ def outcomes(confusion: np.ndarray) -> Outcomes:
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-  """Divides elementwise; 0 / 0 is NaN, quietly."""
+  """Divides elementwise; 0 / 0 gives NaN without a warning."""
   with np.errstate(invalid="ignore"):
     return np.true_divide(numerator, denominator)
 
 
 def mean_of_defined(values: np.ndarray, axis: int = -1) -> np.ndarray:
-  """The mean over an axis without NaNs; NaN where there is nothing else."""
+  """The mean over an axis, ignoring NaNs; NaN if there are only NaNs."""
   return ratio(np.nansum(values, axis=axis), np.sum(~np.isnan(values), axis=axis))
 
 
@@ -98,7 +98,7 @@ def mean_iou(confusion: np.ndarray) -> np.ndarray:
 
 
 def pixel_accuracy(confusion: np.ndarray) -> np.ndarray:
-  """The share of pixels whose class is predicted, also the micro-averaged F1: float64 `[...]`."""
+  """The share of correctly predicted pixels, also the micro-averaged F1: float64 `[...]`."""
   confusion = np.asarray(confusion)
   return ratio(outcomes(confusion).tp.sum(axis=-1), confusion.sum(axis=(-2, -1), dtype=np.int64))
 
@@ -128,10 +128,10 @@ def scores(confusion: np.ndarray, label_space: LabelSpace) -> dict[str, Any]:
     label_space: names of the classes and categories.
 
   Returns:
-    Python floats, NaN where there is no value: those of `SCORES`; `per_class`, by class name, with
-    those of `CLASS_SCORES`, `dice` (F1 by its name in medicine) and `accuracy` (recall by its other
-    name); and `per_category`, by category name, with `iou`. Precision, recall and F1 are
-    scikit-learn's with `zero_division=nan`; the category IoU is that of cityscapesScripts.
+    Python floats, NaN if undefined: those of `SCORES`; `per_class`, by class name, with those of
+    `CLASS_SCORES`, `dice` (the name of F1 in medical imaging) and `accuracy` (another name of
+    recall); and `per_category`, by category name, with `iou`. Precision, recall and F1 are those of
+    scikit-learn with `zero_division=nan`; the category IoU is that of cityscapesScripts.
 
   Raises:
     ValueError: the matrix does not have the label space's number of classes.

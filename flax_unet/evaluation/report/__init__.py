@@ -1,1 +1,1 @@
-"""What there is to look at: tables, figures, the page of a run, comparisons."""
+"""Reports: tables, figures, the HTML report of a run, comparisons."""

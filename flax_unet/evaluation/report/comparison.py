@@ -1,8 +1,8 @@
-"""Puts finished runs side by side: what differs in them, and in what they reached.
+"""Compares finished runs: their settings and their scores.
 
-Runs that differ in nothing but `config.seed` are one group, with a mean and a standard deviation.
-The same seed again, or another number of steps, is a group of its own. Groups are compared with the
-first one, picture by picture.
+Runs that differ only in `config.seed` form one group, with a mean and a standard deviation. A run
+with the same seed again, or with another number of steps, starts its own group. Groups are compared
+with the first one, image by image.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ from flax_unet import files, nested
 from flax_unet.errors import UserError
 from flax_unet.evaluation.metrics import bootstrap
 
-# What of run.json may explain a difference; the rest is other on every run.
+# The parts of run.json that may explain a difference; the rest differs in every run.
 _FACTS = ("git_commit", "versions", "devices", "parameters", "seconds", "changes")
-_NO_SCORES = ("pictures",)  # numbers of an evaluation that are none
+_NO_SCORES = ("pictures",)  # numbers in metrics.json that are not scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Run:
   """One finished run, scored on one split.
 
   Attributes:
-    folder: its workdir.
+    folder: the run folder.
     config: the settings by dotted key.
-    facts: the step that was scored, and some of run.json, by dotted key.
+    facts: the step that was scored, and parts of run.json, by dotted key.
     scores: as in `report/metrics.json`.
-    ids: str `[pictures]`.
-    confusions: int64 `[pictures, classes, classes]`.
+    ids: str `[images]`.
+    confusions: int64 `[images, classes, classes]`.
   """
 
   folder: pathlib.Path
@@ -46,10 +46,10 @@ class Run:
 
 
 def shared_evaluations(folders: Sequence[pathlib.Path]) -> list[str]:
-  """The names of the evaluations that all runs have, in the order of the first one's.
+  """The names of the evaluations that all runs have, in the order of the first run.
 
   Raises:
-    UserError: a run's report is missing or unreadable, or they share no evaluation.
+    UserError: a report is missing or unreadable, or the runs share no evaluation.
   """
   first, *others = (list(_read_report(folder)["evals"]) for folder in folders)
   shared = [name for name in first if all(name in names for names in others)]
@@ -75,8 +75,8 @@ def load(folder: pathlib.Path, name: str | None = None) -> Run:
   """Reads an evaluation of a run.
 
   Args:
-    folder: the workdir.
-    name: of the evaluation; None: the first.
+    folder: the run folder.
+    name: the name of the evaluation; None: the first.
 
   Raises:
     UserError: a file is missing or unreadable, or there is no such evaluation.
@@ -106,10 +106,10 @@ def load(folder: pathlib.Path, name: str | None = None) -> Run:
 
 
 def check_same_pictures(runs: Sequence[Run]) -> None:
-  """Refuses runs that were not scored on the same labels of the same pictures.
+  """Refuses runs that were not scored on the same labels of the same images.
 
   Raises:
-    UserError: the message names the runs, and the pictures or what differs in them.
+    UserError: the message names the runs, and what differs.
   """
   first = runs[0]
   for run in runs[1:]:
@@ -117,7 +117,7 @@ def check_same_pictures(runs: Sequence[Run]) -> None:
     ours, theirs = set(run.ids.tolist()), set(first.ids.tolist())
     if ours != theirs:
       raise UserError(
-        f"{pair} pictures: {_some(ours - theirs)} only in the first, "
+        f"{pair} images: {_some(ours - theirs)} only in the first, "
         f"{_some(theirs - ours)} only in the second"
       )
     if run.confusions.shape != first.confusions.shape:
@@ -127,19 +127,19 @@ def check_same_pictures(runs: Sequence[Run]) -> None:
       index = int(np.argmax(different))
       raise UserError(
         f"{pair} labels: in {run.ids[index]}, {labels[index].sum()} and "
-        f"{other_labels[index].sum()} pixels count; compare at one resolution"
+        f"{other_labels[index].sum()} pixels count; compare runs at the same resolution"
       )
 
 
 def _some(ids: set[str]) -> str:
-  """A few of a set of ids, for a message."""
+  """Some of the ids, for a message."""
   shown = ", ".join(sorted(ids)[:3])
   more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
   return f"{shown or 'none'}{more}"
 
 
 def group(runs: Sequence[Run]) -> list[list[Run]]:
-  """Puts runs together that differ in nothing but the seed, in the order given."""
+  """Groups runs that differ only in the seed, in the given order."""
   groups: list[tuple[Any, list[Run]]] = []
   for run in runs:
     settings = {**run.config, "seed": None, "step": run.facts["step"]}
@@ -157,16 +157,18 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
   """Compares groups of runs.
 
   Args:
-    groups: of runs on the same pictures.
+    groups: groups of runs on the same images.
 
   Returns:
-    `pictures`, their number; `titles` of the scores; `groups`, for each its `runs` and `seeds`;
-    `settings`, for each setting and fact that differs its values `[groups][values in the group]`;
-    `scores`, for each score of the split `[groups]` of `mean` and `std` (None for one run), and on
-    all but the first group `difference` from the first; `mean_iou_difference_interval`,
-    `[groups - 1]` of bounds;
-    `class_score`, the most important score by class, or None; and `per_class`, the same as `scores`
-    for that score of each class.
+    `pictures`: the number of images.
+    `titles`: the titles of the scores.
+    `groups`: for each group, its `runs` and `seeds`.
+    `settings`: for each setting and fact that differs, its values `[groups][values in the group]`.
+    `scores`: for each score of the split, `[groups]` with `mean`, `std` (None for one run) and,
+      except for the first group, the `difference` from the first.
+    `mean_iou_difference_interval`: `[groups - 1]` pairs of bounds.
+    `class_score`: the name of the most important score by class, or None.
+    `per_class`: the same as `scores` for that score of each class.
   """
   first, all_runs = groups[0][0], [run for runs in groups for run in runs]
   split_scores = [
@@ -197,12 +199,12 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
 
 
 def _is_score(value: Any) -> bool:
-  """Whether it is a number, or None, as a score has it that is not defined."""
+  """Whether a value is a number, or None, which stands for an undefined score."""
   return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _differing(groups: Sequence[Sequence[Run]]) -> dict[str, list[list[Any]]]:
-  """The settings and facts that are not the same in all groups, by key."""
+  """The settings and facts that differ between or within groups, by key."""
 
   def values(runs: Sequence[Run], key: str) -> list[Any]:
     found = [{**run.config, **run.facts}.get(key) for run in runs]
@@ -222,7 +224,7 @@ def _compare_score(groups: Sequence[Sequence[Run]], *path: str) -> list[dict[str
   compared: list[dict[str, float | None]] = []
   for runs in groups:
     found = [functools.reduce(lambda tree, key: tree[key], path, run.scores) for run in runs]
-    values = np.array(found, np.float64)  # None, a score without a value, becomes NaN
+    values = np.array(found, np.float64)  # None, an undefined score, becomes NaN
     entry: dict[str, float | None] = {
       "mean": float(values.mean()),
       "std": float(values.std(ddof=1)) if len(runs) > 1 else None,

@@ -1,4 +1,4 @@
-"""One picture of many examples with their labels, to be looked at."""
+"""Draws a contact sheet: one image that shows many examples with their labels."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ import numpy as np
 
 from flax_unet.data.label_space import IGNORED, LabelSpace
 
-_GAP = 8  # pixels between pictures
+_GAP = 8  # pixels between images
 _ROW = 24  # height of a line of text, in pixels
-_LARGEST = 512  # longer side of a picture, in pixels
-_COLUMN = 170  # width of a legend's entry, in pixels
+_LARGEST = 512  # longer side of an image, in pixels
+_COLUMN = 170  # width of a legend entry, in pixels
 
 
 def draw(
   examples: Sequence[tuple[str, np.ndarray, np.ndarray]], label_space: LabelSpace
 ) -> np.ndarray:
-  """Draws rows of image | label over image | label, above a legend of the classes that appear.
+  """Draws rows of image | overlay of image and label | label, above a legend of their classes.
 
   Args:
-    examples: id, image (uint8 `[height, width, 3]`, RGB) and label (uint8 `[height, width]`, class
-      indices; ignored pixels are black) of each; at least one.
+    examples: tuples of id, image (uint8 `[height, width, 3]`, RGB) and label (uint8
+      `[height, width]`, class indices; ignored pixels are drawn black); at least one.
     label_space: names and colours of the classes.
 
   Returns:
@@ -54,7 +54,7 @@ def _shrink(picture: np.ndarray, interpolation: int) -> np.ndarray:
 
 
 def _text(text: str, width: int, indent: int = 0) -> np.ndarray:
-  """A white line with text."""
+  """A white strip with text."""
   line = np.full((_ROW, width, 3), 255, np.uint8)
   place = (indent, _ROW - 8)
   return cv2.putText(
@@ -63,7 +63,7 @@ def _text(text: str, width: int, indent: int = 0) -> np.ndarray:
 
 
 def _legend(present: Sequence[int], label_space: LabelSpace, width: int) -> list[np.ndarray]:
-  """Lines of coloured squares with the classes' names."""
+  """Rows of coloured squares with class names."""
   entries = []
   for index in present:
     name = "ignored" if index == IGNORED else label_space.class_names[index]

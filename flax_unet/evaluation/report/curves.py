@@ -1,4 +1,4 @@
-"""Which curves of a training are drawn together."""
+"""Groups the curves of a training run into panels."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from flax_unet.evaluation.metrics.score import LOSS, Score
 
-Curve = tuple[Sequence[int], Sequence[float]]  # steps, and the values at them
+Curve = tuple[Sequence[int], Sequence[float]]  # steps, and the values at those steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,9 +15,9 @@ class Panel:
   """Curves that share their axes.
 
   Attributes:
-    title: what they show.
-    curves: by name.
-    best: "highest" or "lowest", where the best value of each is to be marked; or None.
+    title: the title of the panel.
+    curves: the curves by name.
+    best: "highest" or "lowest" to mark the best value of each curve, or None.
   """
 
   title: str
@@ -25,7 +25,7 @@ class Panel:
   best: str | None = None
 
   def best_of(self, name: str) -> int:
-    """The index of the best value of a curve; values that are not finite are never it."""
+    """The index of the best finite value of a curve."""
     values = np.asarray(self.curves[name][1], np.float64)
     signed = values if self.best == "highest" else -values
     return int(np.argmax(np.where(np.isfinite(values), signed, -np.inf)))
@@ -35,9 +35,9 @@ def panels(history: Mapping[str, Curve], headlines: Mapping[str, Score]) -> list
   """Groups curves: the losses, each evaluation's most important score, the learning rate.
 
   Args:
-    history: steps and values of `loss` and `learning_rate`, and of `<eval>/<score>`. What is
-      missing is left out, other entries are ignored.
-    headlines: the score of each evaluation that matters most.
+    history: steps and values of `loss`, `learning_rate` and `<eval>/<score>`. Missing entries are
+      omitted, other entries are ignored.
+    headlines: the most important score of each evaluation.
   """
   losses = {"train": history["loss"]} if "loss" in history else {}
   scores: dict[Score, dict[str, Curve]] = {}
@@ -59,5 +59,5 @@ def panels(history: Mapping[str, Curve], headlines: Mapping[str, Score]) -> list
 
 
 def upper_first(title: str) -> str:
-  """A title as it begins a line."""
+  """The title with its first letter in upper case."""
   return title[:1].upper() + title[1:]

@@ -1,4 +1,4 @@
-"""Tells in words and tables what `data.inspection` has found."""
+"""Describes the findings of `data.inspection` in words and tables."""
 
 from collections.abc import Iterator, Mapping
 
@@ -14,7 +14,7 @@ _OFFICIAL_COUNTS = {"cityscapes": {"train": 2975, "validation": 500, "test": 152
 def paragraphs(
   splits: Mapping[str, SplitFacts], data_name: str, label_space: LabelSpace
 ) -> Iterator[str]:
-  """Describes splits: a table of them, a table of classes, and what is remarkable."""
+  """Describes splits: a table of splits, a table of classes, and remarks on anything unusual."""
   rows = [
     (
       name,
@@ -41,7 +41,7 @@ def paragraphs(
 
 
 def _sizes(facts: SplitFacts) -> str:
-  """The most frequent size, and how many others there are."""
+  """The most frequent size, and the number of other sizes."""
   if not facts.sizes:
     return "-"
   (height, width), number = facts.sizes.most_common(1)[0]
@@ -61,7 +61,7 @@ def _remarks(
     found = "/".join(str(splits[name].examples) for name in compared)
     expected = "/".join(str(official[name]) for name in compared)
     yield f"{'/'.join(compared)}: {found} examples, officially {expected}: " + (
-      "complete" if found == expected else "scores do not compare with published ones"
+      "complete" if found == expected else "scores are not comparable with published ones"
     )
   for name, facts in splits.items():
     unseen = np.flatnonzero(~(facts.class_shares(label_space) > 0))

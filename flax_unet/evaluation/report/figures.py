@@ -1,4 +1,4 @@
-"""Figures of a report, as PNG files: predictions, learning curves, scores by class.
+"""Draws the figures of a report as PNG files: predictions, learning curves, scores by class.
 
 Figures are made as objects, without pyplot and its global state, in one fixed style: the same data
 give the same file, whatever the user's matplotlibrc says.
@@ -40,12 +40,12 @@ Path = str | os.PathLike[str]
 
 @contextlib.contextmanager
 def _figure(path: Path, width: float, height: float, dpi: int = 200) -> Iterator[Figure]:
-  """Gives an empty figure, sizes in inches, and writes it to `path` on leaving."""
+  """Yields an empty figure, with sizes in inches, and writes it to `path` on exit."""
   with matplotlib.style.context(["default", _STYLE]):
     figure = Figure(figsize=(width, height), dpi=dpi)
     yield figure
     partial = f"{os.fspath(path)}.partial"
-    # Without matplotlib's version in the file, equal pictures are equal files.
+    # Without matplotlib's version in the file, equal figures are equal files.
     figure.savefig(partial, format="png", dpi=dpi, metadata={"Software": None})
     os.replace(partial, path)
 
@@ -55,22 +55,23 @@ def qualitative(
   label_space: LabelSpace,
   path: Path,
 ) -> None:
-  """Draws rows of image | label | prediction over a legend of the classes that appear.
+  """Draws rows of image | label | prediction, above a legend of the classes that appear.
 
-  Pictures are drawn pixel by pixel: large ones are shrunk to 512 pixels a side before, so that a
-  row takes about 0.25 MB; small ones are enlarged by a whole factor. Class colours are never mixed.
+  Images are drawn pixel by pixel: large ones are first shrunk to 512 pixels on the longer side, so
+  that a row takes about 0.25 MB; small ones are enlarged by a whole factor. Class colours are never
+  blended.
 
   Args:
     examples: tuples of id, image (uint8 `[height, width, 3]`, RGB), label and prediction (uint8
-      `[height, width]`, class indices; ignored pixels are black).
+      `[height, width]`, class indices; ignored pixels are drawn black).
     label_space: names and colours of the classes.
-    path: of the PNG to write.
+    path: the PNG to write.
 
   Raises:
     ValueError: there are no examples.
   """
   if not examples:
-    raise ValueError("no pictures to draw: there are no examples")
+    raise ValueError("there are no examples to draw")
   gap, title_height, id_height, legend_row, legend_column, dpi = 12, 44, 34, 27, 150, 100
   rows = []
   present = set()
@@ -120,7 +121,7 @@ def qualitative(
 
 
 def _fit(picture: np.ndarray, interpolation: int) -> np.ndarray:
-  """Shrinks the longer side to 512 pixels, or enlarges by the largest whole factor up to there."""
+  """Shrinks the longer side to 512 pixels, or enlarges by the largest whole factor up to 512."""
   height, width = picture.shape[:2]
   ratio = 512 / max(height, width)
   if ratio >= 1:
@@ -130,7 +131,7 @@ def _fit(picture: np.ndarray, interpolation: int) -> np.ndarray:
 
 
 def _patch(label_space: LabelSpace, index: int) -> Patch:
-  """The legend's entry for a class index or `IGNORED`."""
+  """The legend entry of a class index or `IGNORED`."""
   name = "ignored" if index == IGNORED else label_space.class_names[index]
   color = label_space.colorize(np.array(index)) / 255
   return Patch(facecolor=color, edgecolor="0.3", linewidth=0.5, label=name)
@@ -141,7 +142,7 @@ def learning_curves(panels: Sequence[Panel], path: Path) -> None:
 
   Args:
     panels: see `curves.panels`; at least one.
-    path: of the PNG to write.
+    path: the PNG to write.
   """
   ratios = [1.2 if panel.title == "Learning rate" else 2.8 for panel in panels]
   with _figure(path, 9, sum(ratios) + 0.4) as figure:
@@ -161,7 +162,7 @@ def learning_curves(panels: Sequence[Panel], path: Path) -> None:
 
 
 def _draw_curve(axes: Axes, panel: Panel, name: str, color: str) -> None:
-  """Draws a curve: with markers and its best value; or where it has many values, smoothed."""
+  """Draws a curve: with markers and its best value, or smoothed if it has many values."""
   steps, values = (np.asarray(part, np.float64) for part in panel.curves[name])
   if panel.best:
     at = panel.best_of(name)
@@ -181,13 +182,13 @@ def per_class_bars(iou: Mapping[str, float], label_space: LabelSpace, path: Path
   """Draws the IoU of every class as a bar in its colour, the best on top, and their mean.
 
   Args:
-    iou: IoU, in [0, 1], by class name; NaN where neither label nor prediction has a pixel.
+    iou: IoU, in [0, 1], by class name; NaN if neither label nor prediction has a pixel of it.
     label_space: colours of the classes.
-    path: of the PNG to write.
+    path: the PNG to write.
   """
   colors = dict(zip(label_space.class_names, label_space.colors / 255, strict=True))
   scored = {name: value for name, value in iou.items() if not np.isnan(value)}
-  # Python's sort is stable: ties, and classes without a score, stay in the label space's order.
+  # The sort is stable: ties and classes without a score stay in the order of the label space.
   names = sorted(scored, key=scored.get, reverse=True) + [
     name for name in iou if name not in scored
   ]

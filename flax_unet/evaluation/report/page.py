@@ -1,7 +1,8 @@
-"""The page of a run: one file with its scores, curves, pictures and all that it takes to repeat it.
+"""Writes the HTML report of a run: its scores, curves, images, and how to reproduce it.
 
-It needs no network and no other file, follows the reader's light or dark theme, and can be read on
-a phone. Its numbers are those of `metrics.json`, `config.json`, `run.json` and the event files.
+The file needs no network and no other file, follows the reader's light or dark theme, and is
+readable on a phone. Its numbers come from `metrics.json`, `config.json`, `run.json` and the event
+files.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from flax_unet.evaluation.report import curves, page_charts, page_facts
 from flax_unet.evaluation.report.curves import Curve, Panel
 from flax_unet.evaluation.report.page_pictures import Shown
 
-_CONFUSIONS = 8  # of the most frequent ones
+_CONFUSIONS = 8  # number of the most frequent confusions to list
 
 
 def write(
@@ -42,24 +43,25 @@ def write(
   config: Mapping[str, Any],
   run_info: Mapping[str, Any],
 ) -> None:
-  """Writes the page.
+  """Writes the HTML report.
 
   Args:
-    path: of the HTML file.
+    path: the HTML file.
     run: the run's name.
-    step: the number of steps that the model has been trained for.
-    evals: the scores of each evaluation, as in `metrics.json`; most of the page is about the first.
-    results: the evaluations themselves, for what is known of their scores.
+    step: the number of steps the model has been trained for.
+    evals: the scores of each evaluation, as in `metrics.json`; most of the report is about the
+      first.
+    results: the results of the evaluations, which describe their scores.
     confusion: int64 `[classes, classes]`, of the first evaluation.
-    definitions: its audit; may be empty.
-    ceilings: likewise.
+    definitions: the audit of the first evaluation; may be empty.
+    ceilings: the audit's ceilings; may be empty.
     history: steps and values, see `page_facts.columns`.
     panels: the curves to draw, see `curves.panels`.
-    worst: pictures of the first evaluation, the worst first.
-    best: the best first.
+    worst: the worst images of the first evaluation, worst first.
+    best: its best images, best first.
     label_space: names and colours of the classes.
     config: the configuration, as in `config.json`.
-    run_info: as in `run.json`; empty where the training has not ended.
+    run_info: as in `run.json`; empty if training has not ended.
   """
   name, scores = next(iter(evals.items()))
   shown = [_EvalTables.of(evals[key], result, label_space) for key, result in results.items()]
@@ -105,13 +107,13 @@ def write(
 
 @dataclasses.dataclass(frozen=True)
 class _EvalTables:
-  """What the page shows of an evaluation.
+  """The tables that the report shows of an evaluation.
 
   Attributes:
     table: the scores of the split.
-    class_table: those by class.
-    classes: the classes with their scores, the best first, those without one last.
-    means: the means over classes, by the scores' names.
+    class_table: the scores by class.
+    classes: the classes with their scores, best first, those without a score last.
+    means: the means over classes, by score name.
   """
 
   table: list[Score]
@@ -121,9 +123,9 @@ class _EvalTables:
 
   @classmethod
   def of(cls, scores: Mapping[str, Any], result: Result, label_space: LabelSpace) -> "_EvalTables":
-    """Chooses what there is of an evaluation's scores."""
+    """Selects the scores that an evaluation has."""
     per_class = scores.get("per_class", {})
-    # Without categories of several classes theirs is the mean IoU once more.
+    # If every category has one class, the category IoU repeats the mean IoU.
     repeated = set() if _categories(scores, label_space) else {"category_iou"}
     columns = [
       score
@@ -151,14 +153,14 @@ class _EvalTables:
 
 
 def _mean(per_class: Mapping[str, Mapping[str, Any]], score: str) -> float | None:
-  """The mean over the classes that have a value; of shares there is none."""
+  """The mean over the classes that have a value; None for shares."""
   values = [item.get(score) for item in per_class.values()]
   defined = [value for value in values if value is not None]
   return float(np.mean(defined)) if defined and score != "share" else None
 
 
 def _categories(scores: Mapping[str, Any], label_space: LabelSpace) -> dict[str, float | None]:
-  """The IoU by category; empty where every class is a category of its own."""
+  """The IoU by category; empty if every class is its own category."""
   if all(len(members) == 1 for members in label_space.categories.values()):
     return {}
   return {name: item["iou"] for name, item in scores.get("per_category", {}).items()}

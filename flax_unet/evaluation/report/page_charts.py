@@ -1,4 +1,4 @@
-"""The geometry of the page's charts; the template draws it in the colours of the reader's theme."""
+"""The geometry of the report's charts; the template draws them in the colours of the theme."""
 
 import dataclasses
 import math
@@ -11,14 +11,14 @@ import numpy as np
 from flax_unet.evaluation.metrics import segmentation
 from flax_unet.evaluation.report.curves import Curve, Panel
 
-_MAX_POINTS = 400  # of a line: more than a chart has pixels would only make the page larger
-_MAX_LABELLED = 32  # classes in a confusion matrix with names and numbers
-_FAINTEST = 1e-3  # share of a row's pixels from which on a cell of the confusion matrix is drawn
+_MAX_POINTS = 400  # per line; more points than pixels would only make the file larger
+_MAX_LABELLED = 32  # largest number of classes for a confusion matrix with names and numbers
+_FAINTEST = 1e-3  # least share of a row's pixels for which a cell of the matrix is drawn
 
 
 @dataclasses.dataclass(frozen=True)
 class Tick:
-  """A mark on an axis: where, and what stands there."""
+  """A mark on an axis: its position and text."""
 
   at: float
   text: str
@@ -29,9 +29,9 @@ class Line:
   """One line of a chart.
 
   Attributes:
-    name: what it shows.
-    points: its coordinates as SVG has them, "x,y x,y".
-    lone: the coordinates where there is one point only, which would be no line; or None.
+    name: the name of the line.
+    points: its coordinates in SVG notation, "x,y x,y".
+    lone: the coordinates of the only point, if there is just one; or None.
     best: coordinates and text of the best value, or None.
   """
 
@@ -43,7 +43,7 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-  """A chart of `width` x `height` units, with room for the ticks' texts at the left and bottom."""
+  """A chart of `width` x `height` units, with room for tick labels at the left and bottom."""
 
   title: str
   lines: list[Line]
@@ -58,7 +58,7 @@ class Chart:
 
 
 def learning_curves(panels: Sequence[Panel]) -> list[Chart]:
-  """Lays out curves, see `curves.panels`. Values that are not finite are left out."""
+  """Lays out curves, see `curves.panels`, without values that are not finite."""
   finite = []
   for panel in panels:
     curves = {name: _finite(curve) for name, curve in panel.curves.items()}
@@ -78,7 +78,7 @@ def _finite(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _chart(panel: Panel, last_step: int) -> Chart:
-  """Lays out curves over the steps `0..last_step`; values start at 0, or where they are below."""
+  """Lays out curves over the steps `0..last_step`; the y axis starts at 0, or below if needed."""
   chart = Chart(panel.title, [], [], [])
   lowest = min(0.0, *(values.min() for _, values in panel.curves.values()))
   highest = max(values.max() for _, values in panel.curves.values())
@@ -108,7 +108,7 @@ def _chart(panel: Panel, last_step: int) -> Chart:
 
 
 def _short(value: float) -> str:
-  """A number that fits beside an axis: "0.25", "2.5e-4"."""
+  """A number short enough for an axis: "0.25", "2.5e-4"."""
   plain = f"{value:g}"
   if len(plain) <= 5 and "e" not in plain:
     return plain
@@ -116,7 +116,7 @@ def _short(value: float) -> str:
 
 
 def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Averages neighbours, until there are few enough points."""
+  """Averages neighbouring points, so that at most `_MAX_POINTS` remain."""
   starts = np.arange(0, len(values), math.ceil(len(values) / _MAX_POINTS))
   counts = np.diff([*starts, len(values)])
   return np.add.reduceat(steps, starts) / counts, np.add.reduceat(values, starts) / counts
@@ -124,33 +124,33 @@ def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 @dataclasses.dataclass(frozen=True)
 class Matrix:
-  """Where the confusion matrix lies among the names of its classes, in the units of its drawing."""
+  """The layout of the confusion matrix and its class names, in the units of the drawing."""
 
   names: Sequence[str]
 
   @property
   def labelled(self) -> bool:
-    """Whether there is room for names, and for numbers in the cells."""
+    """Whether there is room for names and for numbers in the cells."""
     return len(self.names) <= _MAX_LABELLED
 
   @property
   def side(self) -> int:
-    """Of a cell."""
+    """Side length of a cell."""
     return 26 if self.labelled else 8
 
   @property
   def size(self) -> int:
-    """Of all cells."""
+    """Side length of the whole matrix."""
     return self.side * len(self.names)
 
   @property
   def left(self) -> int:
-    """Room for the rows' names."""
+    """Room for the row names."""
     return max(112, self._text + 10)
 
   @property
   def top(self) -> int:
-    """Room for the columns' names, which rise by 60 degrees."""
+    """Room for the column names, which are rotated by 60 degrees."""
     return round(0.87 * self._text) + 16
 
   @property
@@ -160,13 +160,13 @@ class Matrix:
 
   @property
   def _text(self) -> int:
-    """About the width of the longest name."""
+    """Approximate width of the longest name."""
     return round(6.2 * max(map(len, self.names))) if self.labelled else 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-  """A cell of the confusion matrix, with the share of its row's pixels."""
+  """A cell of the confusion matrix, with its share of the row's pixels."""
 
   row: int
   column: int
@@ -174,12 +174,12 @@ class Cell:
 
   @property
   def opacity(self) -> float:
-    """The square root, so that a few per cent can be seen."""
+    """The square root of the share, so that a few percent are visible."""
     return round(math.sqrt(self.share), 2)
 
 
 def confusion_cells(confusion: np.ndarray) -> list[Cell]:
-  """The cells that can be seen, row by row.
+  """The visible cells, row by row.
 
   Args:
     confusion: int64 `[classes, classes]`, rows are true classes.
@@ -195,16 +195,16 @@ def confusion_cells(confusion: np.ndarray) -> list[Cell]:
 def frequent_confusions(
   confusion: np.ndarray, names: Sequence[str], number: int
 ) -> list[dict[str, Any]]:
-  """The confusions that take the most pixels.
+  """The confusions with the most pixels.
 
   Args:
     confusion: int64 `[classes, classes]`.
-    names: of the classes.
-    number: of confusions.
+    names: names of the classes.
+    number: the largest number of confusions to return.
 
   Returns:
-    For each, the most frequent first: `true` and `predicted`, class names; `pixels`; and `share`,
-    that of the true class's pixels.
+    For each, most frequent first: `true` and `predicted`, class names; `pixels`; and `share`, the
+    share of the true class's pixels.
   """
   wrong = confusion.copy()
   np.fill_diagonal(wrong, 0)

@@ -1,6 +1,6 @@
-"""What the page tells of a run besides its scores: the command, hardware, timings, settings.
+"""The facts about a run in its report, besides scores: command, hardware, timings, settings.
 
-What `run.json` does not have is left out: a page must never be what a long run fails for.
+Facts missing from `run.json` are omitted: a long run must never fail because of its report.
 """
 
 import datetime
@@ -17,7 +17,7 @@ Facts = list[tuple[str, str]]  # names and values
 
 
 def amount(value: float) -> str:
-  """A count or an amount, with the prefix of a unit that may follow: "31.0 M"."""
+  """A number with an SI prefix, to which a unit may be appended: "31.0 M"."""
   for prefix, unit in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
     if value >= unit:
       return f"{value / unit:.3g} {prefix}"
@@ -31,16 +31,16 @@ _OF_RUN: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
   ("devices", "Devices", lambda kinds: f"{len(kinds)} x {', '.join(sorted(set(kinds)))}"),
   ("cpus", "CPU cores", str),
   ("platform", "Platform", str),
-  ("skipped_training_examples", "Left out in training", lambda skipped: str(len(skipped))),
+  ("skipped_training_examples", "Skipped in training", lambda skipped: str(len(skipped))),
 )
 
 
 def columns(run_info: Mapping[str, Any], history: Mapping[str, Curve]) -> list[Facts]:
-  """Columns of facts: of the run, its data, and the versions of its packages.
+  """Columns of facts: about the run, its data, and its package versions.
 
   Args:
     run_info: as in `run.json`.
-    history: steps and values, of which `images_per_second` and `waiting_for_data` are used.
+    history: steps and values; `images_per_second` and `waiting_for_data` are used.
   """
   run = [
     (title, show(run_info[key])) for key, title, show in _OF_RUN if run_info.get(key) is not None
@@ -48,7 +48,7 @@ def columns(run_info: Mapping[str, Any], history: Mapping[str, Curve]) -> list[F
   for where, size in run_info.get("peak_memory", {}).items():
     run.append((f"Peak memory, {where}", f"{amount(size)}B"))
   if "images_per_second" in history:
-    run.append(("Pictures a second", f"{np.median(history['images_per_second'][1]):.3g} (median)"))
+    run.append(("Images per second", f"{np.median(history['images_per_second'][1]):.3g} (median)"))
   if "waiting_for_data" in history:
     share = np.median(history["waiting_for_data"][1])
     run.append(("Waiting for data", f"{100 * share:.1f} % of the time (median)"))
@@ -63,7 +63,7 @@ def columns(run_info: Mapping[str, Any], history: Mapping[str, Curve]) -> list[F
 
 
 def command(run_info: Mapping[str, Any]) -> str:
-  """The lines that repeat a run, one flag a line; empty where they are not known."""
+  """The commands that reproduce a run, one flag per line; empty if they are not known."""
   lines = []
   if commit := run_info.get("git_commit"):
     lines.append(f"git checkout {commit.removesuffix('-dirty')}")

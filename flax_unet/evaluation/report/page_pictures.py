@@ -1,4 +1,4 @@
-"""The pictures of the page: which to show, at the size at which they are looked at."""
+"""Chooses the images that the report shows, and prepares them at display size."""
 
 import base64
 import dataclasses
@@ -13,22 +13,22 @@ from flax_unet.data.label_space import IGNORED, LabelSpace
 from flax_unet.evaluation.evaluators.base import Picture
 from flax_unet.evaluation.metrics import segmentation
 
-_MAX_PIXELS = 720 * 360  # of a picture on the page: sharp on a third of a wide screen
+_MAX_PIXELS = 720 * 360  # of an image in the report: sharp on a third of a wide screen
 _WRONG = (229, 57, 53)
-_DIM = 0.55  # how much of the brightness pixels keep that are not wrong
+_DIM = 0.55  # brightness of correct pixels, relative to the image
 
 
 def choose(confusions: np.ndarray, worst: int, best: int) -> tuple[list[int], list[int]]:
-  """Chooses pictures by their own mean IoU, over the classes they hold or are said to hold.
+  """Chooses images by their own mean IoU, over the classes in their label or prediction.
 
   Args:
-    confusions: int64 `[pictures, classes, classes]`.
-    worst: how many of the worst; half of the pictures at most.
-    best: how many of the best, likewise.
+    confusions: int64 `[images, classes, classes]`.
+    worst: number of worst images, at most half of all.
+    best: number of best images, at most half of all.
 
   Returns:
-    Places of the worst pictures, the worst first, and of the best, the best first; no place twice.
-    Pictures without a pixel that counts are left out.
+    Indices of the worst images, worst first, and of the best, best first; none twice. Images
+    without a scored pixel are omitted.
   """
   scores = segmentation.mean_iou(confusions)
   order = [int(place) for place in np.argsort(scores, kind="stable") if np.isfinite(scores[place])]
@@ -38,18 +38,18 @@ def choose(confusions: np.ndarray, worst: int, best: int) -> tuple[list[int], li
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-  """A picture on the page.
+  """An image in the report. The last four attributes are data URIs.
 
   Attributes:
-    id: of the picture.
+    id: the id of the example.
     width: in pixels, as shown.
     height: in pixels, as shown.
-    mean_iou: over the classes it holds or is said to hold.
-    pixel_accuracy: over its pixels that are not ignored.
-    present: indices of the classes in label or prediction, the largest first.
-    image: as a data URI; so are the others.
-    label: in the classes' colours.
-    prediction: likewise.
+    mean_iou: over the classes in its label or prediction.
+    pixel_accuracy: over the pixels that are not ignored.
+    present: indices of the classes in label or prediction, largest first.
+    image: the image.
+    label: the label in the colours of the classes.
+    prediction: the prediction, likewise.
     errors: the image in gray, dark where the label is ignored, red where the prediction is wrong.
   """
 
@@ -66,10 +66,10 @@ class Shown:
 
 
 def show(picture: Picture, confusion: np.ndarray, label_space: LabelSpace) -> Shown:
-  """Prepares a picture for the page.
+  """Prepares an image for the report.
 
   Args:
-    picture: the picture.
+    picture: the image with its label and prediction.
     confusion: its own confusion matrix, int64 `[classes, classes]`.
     label_space: colours of the classes.
   """
@@ -111,7 +111,7 @@ def _jpeg(rgb: np.ndarray) -> str:
 
 
 def _indexed_png(indices: np.ndarray, label_space: LabelSpace) -> str:
-  """A palette PNG, which is a fraction of one of colours."""
+  """A palette PNG, a fraction of the size of an RGB one."""
   image = Image.fromarray(indices)
   image.putpalette(label_space.colorize(np.arange(256, dtype=np.uint8)).tobytes())
   buffer = io.BytesIO()

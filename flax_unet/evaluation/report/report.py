@@ -1,4 +1,4 @@
-"""What a run leaves to be looked at: scores, per-image matrices and pictures."""
+"""Writes the report of a run: scores, per-image confusion matrices, figures and the HTML file."""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +15,10 @@ from flax_unet.evaluation.metrics import audit, bootstrap, segmentation
 from flax_unet.evaluation.report import figures, page, page_pictures, score_tables
 from flax_unet.evaluation.report.curves import Curve, Panel
 
-FOLDER = "report"  # in the run's
+FOLDER = "report"  # in the run folder
 PAGE = "index.html"
 _SCORES, _CONFUSIONS = "metrics.json", "confusions.npz"
-FILES = (_SCORES, _CONFUSIONS, PAGE)  # without which a report is not complete
+FILES = (_SCORES, _CONFUSIONS, PAGE)  # a complete report has all of them
 
 
 def write_scores(
@@ -28,16 +28,16 @@ def write_scores(
   results: Mapping[str, Result],
   settings: Mapping[str, Any],
 ) -> None:
-  """Writes the numbers of a report: all scores, and one confusion matrix a picture.
+  """Writes the numbers of a report: all scores, and one confusion matrix per image.
 
   Args:
-    folder: where to; made where it is missing.
-    step: the number of steps that the model has been trained for.
-    results: of the evaluators, by name.
+    folder: the folder of the report; created if it is missing.
+    step: the number of steps the model has been trained for.
+    results: the results of the evaluations, by name.
     settings: what was evaluated, and how.
 
   Raises:
-    UserError: the folder cannot be written.
+    UserError: the folder is not writable.
   """
   try:
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def write_scores(
       np.savez_compressed(temporary, **arrays)
   except OSError as error:
     raise errors.UserError(
-      f"{folder}: cannot be written ({error.strerror}): name another folder with --output=DIR"
+      f"{folder}: cannot be written ({error.strerror}): choose another folder with --output=DIR"
     ) from error
 
 
@@ -60,13 +60,13 @@ def write_figures(
   panels: Sequence[Panel],
   label_space: LabelSpace,
 ) -> None:
-  """Draws the pictures of a report.
+  """Draws the figures of a report.
 
   Args:
-    folder: where to.
-    results: of the evaluators, by name; pictures and bars show the first.
+    folder: the folder of the report.
+    results: the results of the evaluations, by name; images and bars show the first.
     panels: the curves, see `curves.panels`.
-    label_space: names and colours.
+    label_space: names and colours of the classes.
   """
   first = next(iter(results.values()))
   if first.examples:
@@ -91,19 +91,19 @@ def write_page(
   run_info: Mapping[str, Any],
   predict: Callable[[Sequence[int]], list[Picture]],
 ) -> None:
-  """Writes `index.html`, with the worst and best pictures of the first evaluator.
+  """Writes `index.html`, with the worst and best images of the first evaluation.
 
   Args:
-    folder: where to.
+    folder: the folder of the report.
     run: the run's name.
     step: see `write_scores`.
     results: see `write_scores`.
     history: steps and values, see `page_facts.columns`.
     panels: see `write_figures`.
-    label_space: names and colours.
-    config: the configuration that was used, as JSON has it.
-    run_info: as in `run.json`; empty where there is none.
-    predict: predicts the pictures at these places of the first evaluator's split.
+    label_space: names and colours of the classes.
+    config: the configuration that was used, as plain JSON.
+    run_info: as in `run.json`; empty if there is none.
+    predict: predicts the images at these indices of the first evaluation's split.
   """
   first = next(iter(results.values()))
   number = len(first.examples)
@@ -134,7 +134,7 @@ def write_page(
 
 
 def _numbers(result: Result) -> dict[str, Any]:
-  """All that an evaluation says in numbers, and what it had to leave out."""
+  """The entry of an evaluation in `metrics.json`: scores, audit, and skipped examples."""
   rows, ceilings = _audit(result)
   return {
     **result.scores,
@@ -149,7 +149,7 @@ def _numbers(result: Result) -> dict[str, Any]:
 
 
 def _intervals(result: Result) -> dict[str, bootstrap.Interval]:
-  """The 95 % intervals of the scores that have one."""
+  """The 95 % intervals, for the scores that have one."""
   if "mean_iou" not in result.scores:
     return {}
   return {"mean_iou": bootstrap.mean_iou_interval(result.confusions)}
@@ -163,9 +163,9 @@ def _audit(result: Result) -> tuple[list[audit.Row], list[audit.Row]]:
 
 
 def text(name: str, result: Result) -> str:
-  """An evaluator's scores as tables for the terminal: by class, of the split, and the audit."""
+  """An evaluation's scores as tables for the terminal: by class, of the split, and the audit."""
   parts = [
-    f"{name}: {terminal.counted(len(result.ids), 'picture')}",
+    f"{name}: {terminal.counted(len(result.ids), 'image')}",
     score_tables.score_tables(
       result.scores, result.table, result.evaluator.class_table, _intervals(result)
     ),
@@ -183,12 +183,12 @@ def panels(
   """Puts image, label and prediction side by side for TensorBoard.
 
   Args:
-    name: the evaluator's.
+    name: the name of the evaluation.
     examples: see `figures.qualitative`.
     label_space: colours of the classes.
 
   Returns:
-    uint8 `[1, height, 3 * width, 3]` by `<name>/<id>`, every n-th pixel of large pictures.
+    uint8 `[1, height, 3 * width, 3]` by `<name>/<id>`; every n-th pixel of large images.
   """
   pictures = {}
   for example_id, image, label, prediction in examples:

@@ -1,4 +1,4 @@
-"""The scores of a split as tables for the terminal."""
+"""Formats the scores of a split as tables for the terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,15 +13,15 @@ def score_tables(
   class_table: Sequence[Score],
   intervals: Mapping[str, tuple[float, float]],
 ) -> str:
-  """Tables of the scores by class, by category and of the split; `-` where there is none.
+  """Tables of the scores by class, by category and of the split; `-` for undefined scores.
 
-  Where the classes are all the categories there are, these would only repeat them.
+  Categories are omitted if they are the same as the classes.
 
   Args:
-    scores: of a split, see `Evaluator.scores`.
-    table: what is known of the scores of the split.
-    class_table: likewise of those by class.
-    intervals: bounds of the 95 % intervals that there are, by the scores' names.
+    scores: the scores of a split, see `Evaluator.scores`.
+    table: descriptions of the scores of the split.
+    class_table: descriptions of the scores by class.
+    intervals: bounds of the available 95 % intervals, by score name.
   """
   per_class, per_category = scores.get("per_class", {}), scores.get("per_category", {})
   has_categories = bool(per_category) and per_category.keys() != per_class.keys()
@@ -34,7 +34,7 @@ def score_tables(
     (
       *_by_name("class", per_class, class_table),
       *(_by_name("category", per_category, class_table) if has_categories else ()),
-      text_table(("score", "value", "95 % interval over pictures"), of_split),
+      text_table(("score", "value", "95 % interval over images"), of_split),
     )
   )
 
@@ -46,7 +46,7 @@ def _bounds(interval: tuple[float, float] | None) -> str:
 def _by_name(
   what: str, scores: Mapping[str, Mapping[str, float]], table: Sequence[Score]
 ) -> list[str]:
-  """A table with a line a class, of the scores that any of them has; none without scores."""
+  """A table with a row per name and the scores that any of them has; empty without scores."""
   columns = [score for score in table if any(score.name in item for item in scores.values())]
   rows = [
     (name, *(cell(item.get(score.name)) for score in columns)) for name, item in scores.items()

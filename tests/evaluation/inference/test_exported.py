@@ -1,4 +1,4 @@
-"""An exported network gives what the network gives, for pictures of every size that it takes."""
+"""An exported network predicts the same as the network, for all image sizes that it takes."""
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ RGB = base.Network(num_classes=1)  # with the usual mean and deviation
 
 
 def _network(**attributes):
-  """A network of which the statistics belong to the pictures, so that it tells them apart."""
+  """A network whose statistics fit the images, so that its logits vary between them."""
   model = UNet(5, **{"width": 4, "depth": 2, **attributes})
   images = base.normalize(_images(2, 64, 96), RGB)
   variables = model.init(jax.random.key(0), images, train=False)
@@ -47,7 +47,7 @@ def test_any_size_and_number_gives_masks_and_probabilities_of_the_network(tmp_pa
     images = _images(*shape)
     outputs = loaded.call(images)
     logits = model.apply(variables, base.normalize(images, RGB), train=False)
-    assert np.std(logits, axis=(0, 1, 2)).min() > 0.02  # they depend on the pictures
+    assert np.std(logits, axis=(0, 1, 2)).min() > 0.02  # they depend on the images
     np.testing.assert_allclose(outputs["probabilities"], jax.nn.softmax(logits), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(outputs["mask"], np.argmax(outputs["probabilities"], -1))
     assert outputs["mask"].dtype == np.uint8
@@ -61,7 +61,7 @@ def test_a_single_size_need_not_fit_the_network(tmp_path, padding):
   outputs = export.deserialize(path.read_bytes()).call(images)
   expected = jax.nn.softmax(passes.whole_picture(model, variables, images))
   np.testing.assert_allclose(outputs["probabilities"], expected, rtol=0, atol=1e-5)
-  # As pictures: one of this size as it is, another resampled.
+  # As images: one of this size, and another that must be resized.
   small = images[0][::2, ::2].copy()
   masks = dict(exported.ExportedPredictor(path)([("a", images[0]), ("b", small)]))
   np.testing.assert_array_equal(masks["a"], np.asarray(outputs["mask"])[0])
@@ -84,7 +84,7 @@ def test_pictures_get_the_masks_of_the_predictor_in_the_process(tmp_path):
 
 def test_mistakes_are_told_in_one_line(tmp_path):
   model, variables = _network(padding="valid")
-  with pytest.raises(ValueError, match="padding='valid' takes pictures of one size only"):
+  with pytest.raises(ValueError, match="padding='valid' takes images of one size only"):
     exported.export_model(model, variables, None, "voc_21")
   with pytest.raises(ValueError, match="image size of 0x5"):
     exported.export_model(model, variables, (0, 5), "voc_21")

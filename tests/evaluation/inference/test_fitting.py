@@ -1,4 +1,4 @@
-"""Evaluation, prediction, an exported file and a plain call give a picture the same mask."""
+"""Evaluation, prediction, exported files and plain calls give the same mask for an image."""
 
 import cv2
 import jax
@@ -11,7 +11,7 @@ from flax_unet.evaluation.inference import exported, fitting, passes, prediction
 from flax_unet.models.unet import UNet
 
 SPACE = label_spaces.get("3_classes")
-# GroupNorm takes its statistics over the whole image: it tells every other padding apart.
+# GroupNorm takes its statistics over the whole image, so any other padding changes the result.
 MODEL = UNet(3, width=4, depth=1, norm="group")
 SIZES = [(128, 128), (64, 96), (97, 131), (3, 200), (1, 1)]
 TILES = passes.Options("tiles", tile=(64, 96), overlap=40)

@@ -70,7 +70,7 @@ def test_archives_are_flat(tmp_path):
     (["a.png"], "a.png: .* are named"),
     (["ulm_000000_19_leftImg8bit.png"], "are named"),
     (["ulm_000000_000019_gtFine_color.png"], "are named"),
-    (["x/ulm_000000_000019.png", "ulm_000000_000019_leftImg8bit.png"], "one file a frame"),
+    (["x/ulm_000000_000019.png", "ulm_000000_000019_leftImg8bit.png"], "one file per frame"),
   ],
 )
 def test_the_server_takes_frames_once(names, message):

@@ -27,7 +27,7 @@ def test_normalize_by_hand():
   normalized = base.normalize(image, RGB)
   assert normalized.dtype == jnp.float32
   np.testing.assert_allclose(normalized[0, 0], expected, rtol=1e-6)
-  # Pictures of any leading shape, each pixel for itself.
+  # Images of any leading shape; each pixel is independent.
   images = _pictures(3, 4)
   np.testing.assert_array_equal(
     base.normalize(images, RGB)[1, 2], base.normalize(images[1, 2], RGB)
@@ -71,7 +71,7 @@ def test_every_pixel_gets_its_own_logits(pixelwise_unet, padding, size):
 
 
 def test_beyond_the_border_the_picture_is_mirrored():
-  # 3 x 3 means: at the border the mean takes in what lies beyond.
+  # 3 x 3 means: at the border, they include pixels beyond it.
   class Mean(base.Network):
     geometry = base.Geometry(multiple=4)
 

@@ -1,4 +1,4 @@
-"""Predicted pictures against the network applied directly, and what large ones cost in memory."""
+"""Predictions against the network applied directly, and the memory that large images need."""
 
 import functools
 import subprocess
@@ -16,7 +16,7 @@ from flax_unet.models.unet import UNet
 
 MODEL = UNet(3, width=4, depth=1, norm="none")
 WHOLE = passes.Options()
-# At depth 1 the padding reaches 10 pixels into a window: as many are dropped of 40 of overlap.
+# At depth 1 the padding reaches 10 pixels into a window; of an overlap of 40, 10 are dropped.
 TILES = passes.Options("tiles", tile=(64, 96), overlap=40)
 
 
@@ -27,7 +27,7 @@ def _variables():
 
 
 def _pictures(*sizes):
-  """Smooth pictures, so that one class covers more than single pixels."""
+  """Smooth images, so that classes cover more than single pixels."""
   rng = np.random.default_rng(0)
   noise = [rng.integers(0, 256, (8, 8, 3), np.uint8) for _ in sizes]
   return [
@@ -122,5 +122,5 @@ def test_memory_does_not_grow_with_the_picture():
     command = [sys.executable, "-c", textwrap.dedent(_MEMORY), str(side)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-  # The scores of all of the larger picture take 4096 * 4096 * 3 * 4 bytes, 201 MB.
+  # The scores of the whole larger image take 4096 * 4096 * 3 * 4 bytes, 201 MB.
   assert peak(4096) - peak(1024) < 70e6

@@ -1,4 +1,4 @@
-"""Windows against the whole picture; scales and flips against their average by hand."""
+"""Windows against the whole image; scales and flips against their average by hand."""
 
 import functools
 
@@ -31,7 +31,7 @@ def _tiled(model, variables, images, options):
 
 
 def _whole(model, variables, images):
-  # Padded only as far as the network needs it, as windows are.
+  # Padded only as far as the network needs, like windows.
   return jax.jit(functools.partial(passes.whole_picture, model, multiple=1))(variables, images)
 
 
@@ -40,7 +40,7 @@ def _images(*size):
 
 
 def _blend(model, variables, image, options):
-  """The host's way: window after window."""
+  """Predicts on the host, window by window."""
   plan = tiles.Plan.make(image.shape[:2], model, options)
   blender = tiles.Blender(plan, CLASSES)
   step = jax.jit(functools.partial(tiles.window_scores, model, options=options))
@@ -51,7 +51,7 @@ def _blend(model, variables, image, options):
   return blender.mask
 
 
-# At depth 2 the padding reaches 22 pixels into a window: of 88 of overlap, as many are dropped.
+# At depth 2 the padding reaches 22 pixels into a window; of an overlap of 88, 22 are dropped.
 @pytest.mark.parametrize(
   ("padding", "tile", "overlap"),
   [("same", (112, 128), 88), ("valid", (32, 48), 0), ("valid", (32, 48), 16)],
@@ -62,7 +62,7 @@ def test_windows_equal_the_whole_picture(padding, tile, overlap, size):
   options = passes.Options("tiles", tile, overlap)
   images = _images(*size)
   whole = _whole(model, variables, images)
-  # At the picture's own border too: there, windows end where the whole picture does.
+  # At the image border too: there, windows end where the image does.
   np.testing.assert_allclose(_tiled(model, variables, images, options), whole, atol=1e-4)
   mask = _blend(model, variables, images[0], options)
   np.testing.assert_array_equal(mask, np.asarray(whole)[0].argmax(-1))
@@ -138,7 +138,7 @@ def test_weights_sum_to_one_where_the_last_window_was_moved_back():
   ("change", "message"),
   [
     ({"mode": "slide"}, "mode = 'slide': use whole or tiles"),
-    ({"tile": (100, 64)}, r"tile = \(100, 64\): must be multiples of 16, .* such as 96 for 100"),
+    ({"tile": (100, 64)}, r"tile = \(100, 64\): .* needs multiples of 16, such as 96 for 100"),
     ({"tile": 64}, "tile = 64: give height and width"),
     ({"overlap": 64}, "overlap = 64: must be from 0 to 48 pixels"),
     ({"scales": ()}, r"scales = \(\): give factors above 0"),

@@ -139,7 +139,7 @@ def test_reduced_resolution_scores_the_centre_pixels(maps, values):
 def test_ceiling_by_hand():
   label = np.array([[0, 0, 1, 0, 0]], np.uint8).repeat(2, axis=0)
   extra = audit.extra_counts(label, label, 2)
-  # At 1/2 each pair of columns takes its second, and the odd last column itself: 0 0 | 0 0 | 0.
+  # At 1/2, each pair of columns becomes its second, and the odd last column stays: 0 0 | 0 0 | 0.
   np.testing.assert_array_equal(extra["ceiling/2"], [[8, 0, 0], [2, 0, 0]])
   assert audit.ceilings(extra)[0].value == pytest.approx((8 / 10 + 0) / 2)
 
@@ -156,7 +156,7 @@ def test_highest_mean_f1(confusions):
   total = confusions.sum(axis=0)
   mean_iou = segmentation.mean_iou(total)
   assert np.nanmean(segmentation.class_f1(total)) <= audit.highest_mean_f1(mean_iou)
-  # Reached where all classes have one IoU.
+  # Reached if all classes have the same IoU.
   even = np.array([[6, 2], [2, 6]])
   assert np.mean(segmentation.class_f1(even)) == pytest.approx(
     audit.highest_mean_f1(float(segmentation.mean_iou(even)))

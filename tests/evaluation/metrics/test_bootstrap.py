@@ -28,7 +28,7 @@ def test_interval_covers_the_score_of_all_pictures():
   score = segmentation.mean_iou(everything.sum(axis=0))
   intervals = [bootstrap.mean_iou_interval(part) for part in np.split(everything, 80)]
   covered = np.mean([interval.low <= score <= interval.high for interval in intervals])
-  assert 0.85 < covered <= 1  # of 80 intervals of 95 %
+  assert 0.85 < covered <= 1  # of 80 intervals, each of 95 %
 
 
 def test_equal_pictures_leave_no_doubt():
@@ -49,7 +49,7 @@ def test_pairing_cancels_what_is_hard_for_both():
   score = segmentation.mean_iou(second.sum(axis=0)) - segmentation.mean_iou(first.sum(axis=0))
   assert 0 < paired.low < score < paired.high
   alone = [bootstrap.mean_iou_interval(pictures) for pictures in (first, second)]
-  assert alone[0].high > alone[1].low  # apart, the two intervals overlap
+  assert alone[0].high > alone[1].low  # the unpaired intervals overlap
   assert bootstrap.mean_iou_difference_interval([first], [first]) == (0, 0)
 
 
@@ -62,12 +62,12 @@ def test_seeds_of_a_side_are_averaged():
 
 def test_a_class_missing_from_a_drawing_is_left_out_of_its_mean():
   pictures = np.zeros((2, 2, 2), np.int64)
-  pictures[0, 0, 0] = 10  # class 0: IoU 1 in the first picture, which is all it has
+  pictures[0, 0, 0] = 10  # class 0: IoU 1 in the first image, its only class
   pictures[1, 1] = [0, 10]  # class 1 only in the second
   assert bootstrap.mean_iou_interval(pictures) == (1, 1)
   assert np.isnan(bootstrap.mean_iou_interval(np.zeros((3, 2, 2)))).all()
 
 
 def test_other_pictures_cannot_be_paired():
-  with pytest.raises(ValueError, match=r"\[2, 3\] pictures cannot be paired"):
+  with pytest.raises(ValueError, match=r"\[2, 3\] images cannot be paired"):
     bootstrap.mean_iou_difference_interval([_pictures(3)], [_pictures(2)])

@@ -7,15 +7,15 @@ from scipy import ndimage
 from flax_unet.data.label_space import IGNORED
 from flax_unet.evaluation.metrics import boundary
 
-# A square of 4 x 4 pixels in a picture of 8 x 8, and the same a pixel further to the right.
+# A square of 4 x 4 pixels in an image of 8 x 8, and the same square one pixel to the right.
 LABEL, PREDICTION = np.zeros((2, 8, 8), np.uint8)
 LABEL[2:6, 2:6] = PREDICTION[2:6, 3:7] = 1
 
 
 def test_a_square_that_is_a_pixel_off():
   intersections, unions = boundary.strip_overlap(LABEL, PREDICTION, 2)
-  # Strips are a pixel wide. Of the square they are 12 pixels each, of which those in the rows at
-  # the top and bottom meet. Around it all of the label's 48 pixels are next to the square or the
+  # Strips are one pixel wide. Each square's strip has 12 pixels, which overlap in the rows at
+  # the top and bottom. Around the square, all 48 pixels of the label are next to it or to the
   # border; of the prediction's, 6 in one column are not, and 4 are in the true square.
   assert intersections.tolist() == [38, 6]
   assert unions.tolist() == [48 + 42 - 38, 12 + 12 - 6]
@@ -45,7 +45,7 @@ def test_towards_ignored_pixels_there_is_no_outline():
   label = np.zeros((16, 16), np.uint8)
   label[4:9, 4:9] = IGNORED
   prediction = np.zeros_like(label)
-  prediction[4:9, 4:9] = 1  # wherever it says this, nothing counts
+  prediction[4:9, 4:9] = 1  # pixels with this label do not count
   assert np.isnan(boundary.f_scores(label, prediction, 2)).all()
   intersections, unions = boundary.strip_overlap(label, prediction, 2)
   border = 16 * 4 - 4

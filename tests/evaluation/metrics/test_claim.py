@@ -36,7 +36,7 @@ def test_a_claim_below_what_every_model_reaches_needs_nothing():
 
 
 def test_report_names_the_definition_and_the_ceiling():
-  # 7 of 10 pixels right among 19 classes: 0.9684 as accuracy with true negatives.
+  # 7 of 10 pixels correct, 19 classes: 0.9684 as accuracy with true negatives.
   confusion = np.zeros((19, 19), np.int64)
   confusion[0, 0], confusion[1, 0] = 7, 3
   rows = audit.definitions(confusion[None])

@@ -17,7 +17,7 @@ def test_ignored_pixels_and_unscored_predictions_by_hand():
   label = np.array([[0, 0, 1, 255]], np.uint8)
   prediction = np.array([[0, 9, 0, 1]], np.uint8)
   expected = [
-    [1, 0, 1],  # one right, one that names no class
+    [1, 0, 1],  # one correct, one of no class
     [1, 0, 0],
     [0, 1, 0],  # the ignored pixel
   ]

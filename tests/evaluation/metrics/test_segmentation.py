@@ -71,12 +71,12 @@ def test_scores_equal_those_of_scikit_learn():
 
 def test_counts_past_int32_stay_exact():
   pictures = np.zeros((3, 19, 19), np.int32)
-  pictures[:, 0, 0] = 2**31 - 1  # as many as one picture can hold
+  pictures[:, 0, 0] = 2**31 - 1  # as many as one image can hold
   pictures[:, 0, 1] = 1
   summed = segmentation.outcomes(pictures.astype(np.int64).sum(axis=0))
   assert summed.tp[0] == 3 * (2**31 - 1)
   assert summed.fn[0] == summed.fp[1] == 3
-  # A row of one int32 picture that sums to more than int32 holds.
+  # A row of one int32 image that sums to more than int32 holds.
   picture = np.full((19, 19), 2**30, np.int32)
   assert segmentation.outcomes(picture).fn[0] == 18 * 2**30
   assert segmentation.pixel_accuracy(picture) == pytest.approx(1 / 19)

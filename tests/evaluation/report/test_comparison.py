@@ -14,7 +14,7 @@ SPACE = label_spaces.CITYSCAPES_CATEGORIES
 
 
 def _confusions(accuracy, seed, pictures=12):
-  """Pictures of 100 pixels a class, of which about this share is right."""
+  """Images with 100 pixels per class, of which about this share is correct."""
   rng = np.random.default_rng(seed)
   right = rng.binomial(100, accuracy, (pictures, 7))
   confusions = np.zeros((pictures, 7, 7), np.int64)
@@ -25,7 +25,7 @@ def _confusions(accuracy, seed, pictures=12):
 
 
 def write_run(folder, accuracy, seed=0, ids=None, confusions=None, step=600, **config):
-  """Writes what a finished run leaves behind."""
+  """Writes the files of a finished run."""
   confusions = _confusions(accuracy, seed) if confusions is None else confusions
   ids = [f"ulm_{number}" for number in range(len(confusions))] if ids is None else ids
   (folder / "report").mkdir(parents=True)
@@ -33,7 +33,7 @@ def write_run(folder, accuracy, seed=0, ids=None, confusions=None, step=600, **c
   (folder / "config.json").write_text(json.dumps(config))
   (folder / "run.json").write_text(json.dumps({"versions": {"jax": "0.10"}, "command": "x"}))
   scores = nested.nan_to_none(segmentation.scores(confusions.sum(axis=0), SPACE))
-  # What is no score is in no table: an interval, a number of pictures, a list of errors.
+  # Not scores, so in no table: an interval, a number of images, a list of errors.
   scores |= {"mean_iou_interval": [0.1, 0.2], "pictures": len(ids), "skipped": ["p7: damaged"]}
   report = {"step": step, "evals": {"val": scores}}
   (folder / "report" / "metrics.json").write_text(json.dumps(report))
@@ -92,7 +92,7 @@ def test_runs_on_other_pictures_are_refused(tmp_path):
   ids = [f"ulm_{number}" for number in range(2, 14)]
   with pytest.raises(
     UserError,
-    match=r"/b and .*/a were scored on different pictures: "
+    match=r"/b and .*/a were scored on different images: "
     r"ulm_12, ulm_13 only in the first, ulm_0, ulm_1 only in the second",
   ):
     comparison.check_same_pictures([first, _load(tmp_path, "b", 0.7, ids=ids)])

@@ -16,7 +16,7 @@ def test_rows_of_image_overlay_and_label():
   mixed = (image.astype(int) + colors) / 2
   assert np.abs(sheet[:20, 108:208] - mixed).max() <= 1
   np.testing.assert_array_equal(sheet[:20, 216:316], colors)
-  np.testing.assert_array_equal(sheet[44:64, :100], image[::-1])  # below the first one's id
+  np.testing.assert_array_equal(sheet[44:64, :100], image[::-1])  # below the id of the first
   legend = sheet[88:]
   assert (legend == (128, 64, 128)).all(-1).any()
   assert (legend == (0, 0, 142)).all(-1).any()

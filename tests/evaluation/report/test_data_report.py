@@ -14,4 +14,4 @@ def test_compares_counts_with_the_official_ones():
     ]
 
   assert "2975/500 examples, officially 2975/500: complete" in last_paragraph(500)
-  assert "2975/499 examples, officially 2975/500: scores do not" in last_paragraph(499)
+  assert "2975/499 examples, officially 2975/500: scores are not" in last_paragraph(499)

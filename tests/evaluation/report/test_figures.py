@@ -1,4 +1,4 @@
-"""Tests of the figures: what is drawn, by the pixels in the file or the artists in the figure."""
+"""Figures, checked by the pixels in the file or the artists in the figure."""
 
 import cv2
 import matplotlib
@@ -17,7 +17,7 @@ ROAD, PERSON, TRAIN, CAR = (
 
 @pytest.fixture
 def drawn(monkeypatch):
-  """A list to which every figure that is written gets appended."""
+  """A list that collects every figure written."""
   saved, savefig = [], Figure.savefig
 
   def spy(self, *args, **kwargs):
@@ -38,10 +38,10 @@ def count(pixels, color):
 
 
 def make_triple(height=128, width=256):
-  """A road with a person, whom the prediction takes for a train; a tenth is ignored."""
+  """A road with a person, who is predicted as a train; a tenth is ignored."""
   image = np.random.default_rng(0).integers(256, size=(height, width, 3)).astype(np.uint8)
   label = np.full((height, width), ROAD, np.uint8)
-  # The edge falls inside of a block of 4 x 4 pixels, where shrinking could mix colours.
+  # The edge lies inside a block of 4 x 4 pixels, where shrinking could mix colours.
   label[height // 2 :, : width // 4 + 2] = PERSON
   prediction = np.where(label == PERSON, TRAIN, label).astype(np.uint8)
   label[:, -width // 10 :] = IGNORED
@@ -49,7 +49,7 @@ def make_triple(height=128, width=256):
 
 
 def best_match(pixels, patch):
-  """The place in the picture that looks most like the patch, of the patch's size."""
+  """The part of the image that is most similar to the patch, with the patch's size."""
   _, _, (left, top), _ = cv2.minMaxLoc(cv2.matchTemplate(pixels, patch, cv2.TM_SQDIFF))
   return pixels[top : top + patch.shape[0], left : left + patch.shape[1]]
 
@@ -73,7 +73,7 @@ def test_qualitative_names_pictures_and_classes(tmp_path, drawn):
   triple = make_triple()
   figures.qualitative([triple, (r"$\a$", *triple[1:])], CITYSCAPES_19, tmp_path / "q.png")
   texts = [text.get_text() for text in drawn[0].texts]
-  # The second id would be a malformed formula to matplotlib.
+  # For matplotlib, the second id would be a malformed formula.
   assert texts == ["Image", "Label", "Prediction", "frankfurt_000000", r"$\a$"]
   legend = [text.get_text() for text in drawn[0].legends[0].get_texts()]
   assert legend == ["road", "person", "train", "ignored"]
@@ -86,7 +86,7 @@ def test_qualitative_shrinks_large_pictures_without_mixing_classes(tmp_path):
   pixels = read(tmp_path / "q.png")
   assert pixels.shape[1] == 3 * 512 + 4 * 12
   assert (tmp_path / "q.png").stat().st_size < 1e6
-  masks = pixels[50:290, 540:]  # inside of the first row's label and prediction
+  masks = pixels[50:290, 540:]  # inside the label and prediction of the first row
   palette = [CITYSCAPES_19.colors[index] for index in (ROAD, PERSON, TRAIN)]
   known = sum(count(masks, color) for color in [*palette, (0, 0, 0), (255, 255, 255)])
   assert known == masks.shape[0] * masks.shape[1]
@@ -119,7 +119,7 @@ def test_learning_curves_panels(tmp_path, drawn):
   assert [axes.get_ylabel() for axes in drawn[0].axes] == ["Loss", "Mean IoU", "Learning rate"]
   raw, smooth = (line.get_xydata() for line in loss.lines)
   np.testing.assert_array_equal(raw[:, 1], 1.0 + steps % 2)
-  # 21 alternating values around each: 10 or 11 of them are 2, the others 1.
+  # 21 alternating values around each point: 10 or 11 of them are 2, the others 1.
   np.testing.assert_array_equal(smooth[:, 0], steps[10:-10])
   np.testing.assert_allclose(smooth[:2, 1], [1 + 10 / 21, 1 + 11 / 21])
   np.testing.assert_array_equal(rate.lines[0].get_ydata(), history["learning_rate"][1])

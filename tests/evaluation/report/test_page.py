@@ -20,7 +20,7 @@ SPACE = label_spaces.CITYSCAPES_19
 
 @dataclasses.dataclass(frozen=True)
 class Certainty(Evaluator):
-  """An evaluator that the page does not know."""
+  """An evaluator from outside the package."""
 
   table = (Score("mean_certainty", "mean certainty", "how certain it is"),)
   class_table = (Score("certainty", "certainty", "how certain it is of a class"),)
@@ -43,7 +43,7 @@ RUN_INFO = {
 
 
 class Page(html.parser.HTMLParser):
-  """What a page holds: its elements with their attributes, and the text inside of them."""
+  """The elements of an HTML file, with their attributes and the text inside them."""
 
   def __init__(self, source):
     super().__init__()
@@ -78,14 +78,14 @@ class Page(html.parser.HTMLParser):
     ]
 
   def cells(self, row):
-    """The texts and values of a table's row."""
+    """The texts and values of a table row."""
     inside = [e for e in self.elements if any(outer is row for outer in e["inside"])]
     texts = [" ".join(e["text"].split()) for e in inside if e["tag"] in ("th", "td")]
     return texts, [e["attrs"]["value"] for e in inside if e["tag"] == "data"]
 
 
 def _pictures(number, height, width):
-  """Smooth pictures with blobs as labels, and predictions that are worse from one to the next."""
+  """Smooth images with blobs as labels, and predictions that get worse from one to the next."""
   rng = np.random.default_rng(0)
   pictures = []
   for index in range(number):
@@ -100,7 +100,7 @@ def _pictures(number, height, width):
 
 
 def _write(folder, pictures, run_info=RUN_INFO, **overrides):
-  """Writes the page of an evaluation of these pictures, and returns it."""
+  """Writes and returns the HTML report on an evaluation of these images."""
   confusions = np.stack([counting.count(p.label, p.prediction, 19)[:, :19] for p in pictures])
   extra = audit.sum_counts(audit.extra_counts(p.label, p.prediction, 19) for p in pictures)
   result = Result(
@@ -142,7 +142,7 @@ def _write(folder, pictures, run_info=RUN_INFO, **overrides):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-  """The page of a run, and its metrics.json."""
+  """The HTML report of a run, and its metrics.json."""
   folder = tmp_path_factory.mktemp("runs") / "my <run>"
   page, content = _write(folder, _pictures(6, 64, 128))
   report.write_scores(
@@ -180,7 +180,7 @@ def test_headline_numbers_are_those_of_metrics_json(run):
 @pytest.mark.parametrize(("number", "says_little"), [(9, True), (10, False)])
 def test_an_interval_from_few_pictures_says_so(tmp_path, number, says_little):
   page, _ = _write(tmp_path / "run", _pictures(number, 32, 32))
-  assert ("but so few (9) say little" in page.source) == says_little
+  assert ("unreliable with so few (9)" in page.source) == says_little
 
 
 def test_classes_are_sorted_and_have_the_numbers_of_metrics_json(run):
@@ -217,7 +217,7 @@ def test_the_confusion_matrix_has_all_counts(run):
   assert content["names"] == list(SPACE.class_names)
   counts = sum(counting.count(p.label, p.prediction, 19)[:, :19] for p in _pictures(6, 64, 128))
   assert content["counts"] == counts.tolist()
-  # The numbers in the cells are per cent of the row.
+  # The numbers in the cells are percentages of the row.
   texts = [e for e in page.all("text", "confusion") if "cell" in e["attrs"]["class"]]
   assert texts[0]["text"] == f"{100 * counts[0, 0] / counts[0].sum():.0f}"
   most = page.cells(page.all("tr", "confusion")[1])[0]
@@ -283,7 +283,7 @@ def test_what_it_takes_to_repeat_it(run):
     "feed",
   ):
     assert fact in text
-  assert "Files of the program differed from this commit." in text
+  assert "files differed from this commit." in text
   settings = [page.cells(row)[0] for row in page.all("tr", "repeat")]
   assert settings == [["seed", "0"], ["input.pp", "a|b"], ["input.n", "null"]]
   assert page.all("h1")[0]["text"] == "my <run>"
@@ -297,7 +297,7 @@ def test_curves_reach_from_the_first_to_the_last_step(run):
     points = [tuple(map(float, p.split(","))) for p in line["attrs"]["points"].split()]
     lines[chart["attrs"]["aria-label"]] = points
   assert list(lines) == ["Loss by step", "Mean IoU by step", "Learning rate by step"]
-  # The plot is 298 units wide, from 46 on; 180 units upwards from 194 are a mean IoU of 0.6.
+  # The plot is 298 units wide, from x = 46; 180 units up from y = 194 are a mean IoU of 0.6.
   expected = [(46 + 298 / 2, 194 - 180 * 0.25 / 0.6), (46 + 298, 194 - 180 * 0.5 / 0.6)]
   assert lines["Mean IoU by step"] == expected
   assert 300 < len(lines["Loss by step"]) <= 400
@@ -306,7 +306,7 @@ def test_curves_reach_from_the_first_to_the_last_step(run):
 
 
 def test_facts_that_are_not_known_are_left_out(tmp_path):
-  """Several processes cannot tell the FLOPs, and older runs have fewer facts."""
+  """With several processes FLOPs are unknown, and older runs have fewer facts."""
   page, _ = _write(
     tmp_path / "run", _pictures(1, 32, 32), run_info={"flops_per_step": None, "cpus": 2}
   )
@@ -316,8 +316,8 @@ def test_facts_that_are_not_known_are_left_out(tmp_path):
 def test_without_run_info_history_and_audit(tmp_path):
   page, _ = _write(tmp_path / "run", _pictures(1, 32, 32), run_info=None, history={})
   assert not page.all("pre") and not page.all("polyline")
-  assert [e["text"] for e in page.all("h2")][-2:] == ["Worst pictures", "Repeat it"]
-  assert len(page.all("img")) == 4  # one picture, which is the worst and not the best too
+  assert [e["text"] for e in page.all("h2")][-2:] == ["Worst images", "Reproduce this run"]
+  assert len(page.all("img")) == 4  # one image, listed as the worst but not as the best too
 
 
 def test_several_evaluations_are_compared(tmp_path):
@@ -336,7 +336,7 @@ def test_several_evaluations_are_compared(tmp_path):
   page, _ = _write(tmp_path / "run", pictures, more={"test": test})
   rows = [page.cells(row) for row in page.all("tr", "evaluations")][1:]
   assert [texts[0] for texts, _ in rows] == ["val", "test"]
-  # What an evaluator from outside returns is there by its titles.
+  # Scores of an evaluator from outside appear under their titles.
   assert page.cells(page.all("tr", "evaluations")[0])[0][-1] == "Mean certainty"
   assert rows[1][1] == ["0.5"]
   classes = [page.cells(row) for row in page.all("tr", "classes-test")]
@@ -348,4 +348,4 @@ def test_large_pictures_make_no_large_page(tmp_path):
   pictures = _pictures(6, 1024, 2048)
   page, _ = _write(tmp_path / "run", pictures)
   assert {e["attrs"]["width"] for e in page.all("img")} == {"720"}
-  assert len(page.source) / len(page.all("img")) < 3e6 / 36  # nine pictures are usual
+  assert len(page.source) / len(page.all("img")) < 3e6 / 36  # a usual report has nine images

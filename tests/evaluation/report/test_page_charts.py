@@ -90,7 +90,7 @@ def test_cells_show_shares_of_the_row():
   assert [(cell.row, cell.column, cell.share) for cell in cells] == [
     (0, 0, 0.9),
     (0, 1, 0.1),
-    (2, 0, 0.9999),  # the pixel beside it is too faint
+    (2, 0, 0.9999),  # the cell beside it is too faint
   ]
   assert cells[1].opacity == 0.32
 

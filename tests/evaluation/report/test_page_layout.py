@@ -1,4 +1,4 @@
-"""What a narrow page and a label space without categories of its own must look like."""
+"""Layout of the HTML report on narrow screens, and for a label space without categories."""
 
 import dataclasses
 import pathlib
@@ -19,7 +19,7 @@ ALONE = {name: (index,) for index, name in enumerate(SPACE.class_names)}
 
 
 def _write(path: pathlib.Path, label_space: label_spaces.LabelSpace) -> str:
-  """Writes the page of two evaluations without pictures, and returns it."""
+  """Writes and returns the HTML report on two evaluations without images."""
   confusion = np.arange(361, dtype=np.int64).reshape(19, 19)
   scores = nested.nan_to_none(segmentation.scores(confusion, label_space))
   result = Result(
@@ -62,14 +62,14 @@ def test_categories_that_only_repeat_the_classes_are_left_out(
 ):
   source = _write(tmp_path / "index.html", dataclasses.replace(SPACE, categories=categories))
   assert source.count("IoU by category") == shown
-  assert source.count("Category IoU") == headings  # a headline, and a column of the evaluations
+  assert source.count("Category IoU") == headings  # headline, and evaluations
 
 
 def test_every_lone_point_is_drawn(tmp_path):
   source = _write(tmp_path / "index.html", SPACE)
   charts = re.findall(r'<svg viewBox="0 0 360 220".*?</svg>', source, re.DOTALL)
   places = [re.search(r'<circle [^>]*cx="([\d.]+)" cy="([\d.]+)"', chart) for chart in charts]
-  # At the last step; 180 units upwards from 194 are 0.6, 0.32 and 3.2e-4.
+  # At the last step; 180 units up from y = 194 are 0.6, 0.32 and 3.2e-4.
   expected = [194 - 180 * share for share in (0.5 / 0.6, 0.25 / 0.32, 2.5e-4 / 3.2e-4)]
   assert [float(place[1]) for place in places] == [344.0] * 3
   assert [float(place[2]) for place in places] == pytest.approx(expected, abs=0.05)
@@ -80,7 +80,7 @@ def test_wide_tables_scroll_in_a_box_of_their_own_beside_their_first_column(tmp_
   assert ".scroll { overflow-x: auto; }" in source
   assert ".scroll th:first-child { position: sticky; left: 0;" in source
   tables = source.count("<table")
-  # The frequent confusions scroll with what is around them, and the settings wrap.
+  # The frequent confusions scroll with their surroundings, and the settings wrap.
   assert (tables, source.count('<div class="scroll"><table')) == (5, 3)
 
 

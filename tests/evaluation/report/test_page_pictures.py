@@ -13,7 +13,7 @@ SPACE = label_spaces.get("2_classes")
 
 
 def _confusions(*accuracies):
-  """Pictures of 100 pixels, of one class, with that many predicted right; None: all ignored."""
+  """Images of 100 pixels of one class, with that many predicted correctly; None: all ignored."""
   return np.array(
     [[[0, 0], [0, 0]] if a is None else [[a, 100 - a], [0, 0]] for a in accuracies], np.int64
   )

@@ -21,7 +21,7 @@ def _example(height=8, width=16):
 
 
 def _result(seed):
-  """Two pictures; nothing is of the last class, and it is predicted nowhere."""
+  """Two images; the last class occurs in neither labels nor predictions."""
   confusions = np.random.default_rng(seed).integers(0, 100, (2, 7, 7))
   confusions[:, 6] = confusions[:, :, 6] = 0
   scores = segmentation.scores(confusions.sum(0), SPACE)
@@ -55,7 +55,7 @@ def test_scores_are_written_as_json(tmp_path):
     written = content["evals"][name]
     assert written["mean_iou"] == result.scores["mean_iou"]
     assert written["per_class"]["flat"]["iou"] == result.scores["per_class"]["flat"]["iou"]
-    # A class without a score is null: NaN is no JSON.
+    # A class without a score is null, since JSON has no NaN.
     assert math.isnan(result.scores["per_class"]["vehicle"]["iou"])
     assert written["per_class"]["vehicle"]["iou"] is None
 
