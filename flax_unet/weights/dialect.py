@@ -84,12 +84,12 @@ class Dialect:
   widths: Mapping[str, int] = dataclasses.field(default_factory=dict)
   normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = (base.MEAN, base.STDDEV)
 
-  def overlap(self, names: Iterable[str]) -> int:
-    """How many of the names are of this dialect, less those of it that are missing."""
+  def match(self, names: Iterable[str]) -> tuple[int, int]:
+    """How many of the names this dialect knows, and minus how many of its own are missing."""
     names = set(names)
     known = {tensor.name for tensor in self.tensors}
     missing = {tensor.name for tensor in self.tensors if not tensor.optional} - names
-    return len(known & names) - len(missing)
+    return len(known & names), -len(missing)
 
   def variables(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """Arranges a state dict as our variables.
@@ -155,7 +155,7 @@ class Dialect:
     if differences:
       needed = ", ".join(f"{key}={value!r}" for key, value in self.attributes.items())
       raise ValueError(
-        f"{type(model).__name__} with {differences} is none of {self.name}, which has {needed}"
+        f"{type(model).__name__} with {differences} does not fit {self.name}, which has {needed}"
       )
 
   def check_to_write(self, model: base.Network) -> None:

@@ -58,12 +58,11 @@ def recognize(state_dict: Mapping[str, Any]) -> Dialect:
     ValueError: it has no name of any dialect.
   """
   found = [dialect for module in _READ for dialect in module.candidates(state_dict)]
-  best = max(found, key=lambda dialect: dialect.overlap(state_dict))
-  if not any(tensor.name in state_dict for tensor in best.tensors):
-    known = ", ".join(dict.fromkeys(module.__doc__.split(",")[0].split(":")[0] for module in _READ))
+  best = max(found, key=lambda dialect: dialect.match(state_dict))
+  if not best.match(state_dict)[0]:
     raise ValueError(
-      f"none of its {len(state_dict)} names, such as '{next(iter(state_dict), '')}', is known; "
-      f"there are {known}"
+      f"its {len(state_dict)} tensors, such as '{next(iter(state_dict), '')}', have names of no "
+      "known program: docs/weights.md lists those that can be read"
     )
   return best
 

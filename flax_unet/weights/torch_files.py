@@ -30,7 +30,7 @@ def check_suffix(path: pathlib.Path) -> None:
     UserError: it ends with none of `SUFFIXES`.
   """
   if path.suffix not in SUFFIXES:
-    raise errors.UserError(f"{path}: a file of weights ends with {', '.join(SUFFIXES)}")
+    raise errors.UserError(f"{path}: a file of weights must end with {', '.join(SUFFIXES)}")
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -49,7 +49,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
   library = _import(path)
   try:
     if path.suffix == ".safetensors":
-      state_dict = _load_safetensors(path)
+      state_dict = library.load_file(path)
     else:
       state_dict = _load_pickle(path, library)
   except errors.UserError:
@@ -61,13 +61,6 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     ) from error
   _check_hash(path)
   return {name: np.asarray(array, np.float32) for name, array in state_dict.items()}
-
-
-def _load_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-  from safetensors import safe_open
-
-  with safe_open(path, "numpy") as file:
-    return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
 
 
 def _load_pickle(path: pathlib.Path, torch: ModuleType) -> dict[str, np.ndarray]:
@@ -101,6 +94,12 @@ def _find_state_dict(content: Any, torch: ModuleType) -> Mapping[str, Any]:
   )
 
 
+def sha256(path: pathlib.Path) -> str:
+  """The SHA-256 of a file, in hexadecimal."""
+  with path.open("rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _check_hash(path: pathlib.Path) -> None:
   """Compares a file with the beginning of its SHA-256 in its name, where there is one.
 
@@ -110,8 +109,7 @@ def _check_hash(path: pathlib.Path) -> None:
   named = re.search(r"-([0-9a-f]{8})$", path.stem)
   if not named:
     return
-  with path.open("rb") as file:
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+  digest = sha256(path)
   if digest.startswith(named[1]):
     logging.info("%s: its SHA-256 begins with %s, as its name says", path, named[1])
   elif named[1].isdecimal():  # a date, perhaps

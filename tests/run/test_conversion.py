@@ -14,7 +14,7 @@ from configs import street_scenes
 from flax_unet import errors
 from flax_unet.run import conversion, trained
 from flax_unet.training import checkpoint
-from flax_unet.weights import milesial, torch_files
+from flax_unet.weights import dialects, torch_files
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -53,8 +53,9 @@ def test_a_run_comes_back_bit_for_bit(run, tmp_path, suffix):
 
 
 def test_a_file_from_pytorch_is_read_as_it_is(run, tmp_path):
-  made = run[1]
-  state_dict = milesial.to_torch(jax.device_get(made.eval_variables))
+  folder, made = run
+  dialect = dialects.for_model(trained.load(folder, "newest").model)
+  state_dict = dialect.state_dict(jax.device_get(made.eval_variables))
   halves = {
     name: torch.from_numpy(x).half() if x.ndim else torch.from_numpy(x)
     for name, x in state_dict.items()
@@ -110,7 +111,7 @@ def test_mistakes_are_told_in_one_line(run, make_run, tmp_path, monkeypatch):
     )
   torch.save({"fc.weight": torch.zeros(3)}, tmp_path / "other.pth")
   _fails(
-    "other.pth: not a state dict of milesial",
+    "other.pth: nearest to torchvision's resnet18, but 100 tensors are missing, such as 'conv1",
     conversion.to_run,
     f"{tmp_path}/other.pth",
     _config(),
@@ -144,7 +145,9 @@ def test_the_command(run, tmp_path):
   result = command(f"--workdir={run[0]}", f"--output={tmp_path / 'unet.safetensors'}")
   assert result.returncode == 0, result.stderr
   (line,) = result.stderr.splitlines()
-  assert line.endswith(f"Wrote step 10 of {run[0]} to {tmp_path / 'unet.safetensors'}")
+  assert line.endswith(
+    f"Wrote step 10 of {run[0]} to {tmp_path / 'unet.safetensors'}, for milesial/Pytorch-UNet"
+  )
   result = command(f"--workdir={run[0]}", "--input=unet.pth")
   assert result.returncode == 1
   assert result.stderr == ("error: --input needs --config=FILE, the configuration of the new run\n")

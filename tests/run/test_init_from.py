@@ -129,11 +129,11 @@ def test_mistakes_are_told_in_one_line_before_anything_is_written(tiny_config, t
 
 def test_training_starts_from_a_file_of_pytorch(tiny_config, tmp_path):
   pytest.importorskip("safetensors")
-  from flax_unet.weights import milesial
+  from flax_unet.weights import dialects
 
   config = tiny_config()
   made = _run(tmp_path / "run", config)
   file = tmp_path / "unet.safetensors"
-  torch_files.write(file, milesial.to_torch(made.eval_variables))
+  torch_files.write(file, dialects.for_model(made.apply_fn.model).state_dict(made.eval_variables))
   found = init_from.initial(str(file), parts.build(config).model)
   jax.tree.map(np.testing.assert_array_equal, found, made.eval_variables)
