@@ -14,19 +14,31 @@ Arguments after the colon:
 
     paper          The report "Image Segmentation using U-Net Model": 10 epochs on whole images, no
                    normalisation. What the report does not say is marked as assumed below.
+    mmseg, fcn8s, segnet, ma_unet, resnet34
+                   A published recipe, see flax_unet/recipes.py. `mmseg` is the one above without a
+                   change, and evaluates its published weights, see docs/weights.md.
     runlocal       A few steps of a tiny network, for debugging.
     res=256x512    Height and width of the training crops (with `paper`: of the whole images).
-    width=32       Channels at the first level.
+    model=unet     The network, see docs/networks.md.
+    width=32       Channels at its first level.
 """
 
 from ml_collections.config_dict import placeholder
 
-from flax_unet import base_config, config_arg
+from flax_unet import base_config, config_arg, recipes
 
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
-  arg = config_arg.parse(arg, paper=False, runlocal=False, res="512x1024", width=64)
+  arg = config_arg.parse(
+    arg,
+    paper=False,
+    **recipes.SWITCHES,
+    runlocal=False,
+    res="512x1024",
+    model="unet",
+    width=64,
+  )
   size = arg.res.replace("x", ", ")
   config = base_config.get_config()
 
@@ -39,7 +51,7 @@ def get_config(arg=None):
   config.input.batch_size = 16
   config.input.workers = 8
 
-  config.model.width = arg.width
+  base_config.set_network(config, arg.model, width=arg.width)
 
   config.loss = "cross_entropy"
   config.optax_name, config.optax = "sgd", {"momentum": 0.9}
@@ -69,6 +81,10 @@ def get_config(arg=None):
     config.ema_decay = None
     config.evals.val.pp = f"label_map|resize_image({size})"  # still scored at 1024 x 2048
     config.evals.val.log_steps = 372  # one epoch
+
+  recipes.apply(config, arg)
+  if arg.segnet:  # a quarter of the resolution, as published; scored at 1024 x 2048 all the same
+    config.evals.val.pp = "label_map|resize_image(256, 512)"
 
   if arg.runlocal:
     config.total_steps, config.total_epochs = 10, placeholder(int)

@@ -35,7 +35,8 @@ Arguments after the colon:
     test_dir=test       If masks are elsewhere, train_dir=train:trainannot names both.
     val_share=0.2       Without lists and folders, the share drawn for validation.
     res=256x256         Height and width of the training crops; multiples of 16.
-    width=32            Channels at the first level.
+    model=unet          The network, see docs/networks.md.
+    width=32            Channels at its first level.
 """
 
 from flax_unet import base_config, config_arg, errors
@@ -60,6 +61,7 @@ def get_config(arg=None):
     test_dir="",
     val_share=0.2,
     res="256x256",
+    model="unet",
     width=32,
   )
   if not arg.images or not arg.labels or bool(arg.classes) == bool(arg.num_classes):
@@ -97,7 +99,7 @@ def get_config(arg=None):
     f"label_map|random_scale(0.5, 2.0)|random_crop({arg.res.replace('x', ', ')})"
     "|flip_lr|photometric"
   )
-  config.model.width = arg.width
+  base_config.set_network(config, arg.model, width=arg.width)
   if arg.test_list or arg.test_dir:
     config.evals = {"val": config.evals.val, "test": base_config.test_evaluation(config.evals.val)}
   return config

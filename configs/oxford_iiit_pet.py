@@ -9,7 +9,8 @@ end. Not run here: this machine cannot download data.
 Arguments after the colon:
 
     res=256x256    Height and width of the training crops.
-    width=32       Channels at the first level.
+    model=unet     The network, see docs/networks.md.
+    width=32       Channels at its first level.
 """
 
 from flax_unet import base_config, config_arg
@@ -17,7 +18,7 @@ from flax_unet import base_config, config_arg
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
-  arg = config_arg.parse(arg, res="256x256", width=32)
+  arg = config_arg.parse(arg, res="256x256", model="unet", width=32)
   config = base_config.get_config()
 
   config.label_space = "oxford_iiit_pet"
@@ -28,7 +29,7 @@ def get_config(arg=None):
   config.input.pp = config.input.pp.replace("256, 256", arg.res.replace("x", ", "))
   config.input.batch_size = 16
   config.input.workers = 8
-  config.model.width = arg.width
+  base_config.set_network(config, arg.model, width=arg.width)
   config.evals.val.split = "train[90%:]"
   # A few images are much larger than the rest; multiples of 256 keep compilations few.
   config.evals.val.pp = "label_map|pad_to_multiple(256)"

@@ -5,7 +5,8 @@
 The scenes have the classes and label ids of Cityscapes, so all code after the data is the same.
 Nothing needs to be prepared.
 
-Arguments after the colon: `runlocal` (a few steps, for debugging), `res=256x512`, `width=32`.
+Arguments after the colon: `runlocal` (a few steps, for debugging), `res=256x512`, `model=segnet`
+(see docs/networks.md), `width=32`.
 """
 
 from flax_unet import base_config, config_arg
@@ -13,7 +14,7 @@ from flax_unet import base_config, config_arg
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
-  arg = config_arg.parse(arg, runlocal=False, res="128x256", width=16)
+  arg = config_arg.parse(arg, runlocal=False, res="128x256", model="unet", width=16)
   config = base_config.get_config()
 
   config.label_space = "cityscapes_19"
@@ -24,7 +25,7 @@ def get_config(arg=None):
   config.input.workers = 0
   config.input.prefetch = 4
 
-  config.model.width = arg.width
+  base_config.set_network(config, arg.model, width=arg.width)
 
   # One per class: (1 / log(1.02 + share)) ** 0.5, after ENet (Paszke et al. 2016) but milder.
   # Without them, rare classes need more steps than fit into a few minutes.

@@ -12,15 +12,18 @@ Arguments after the colon:
     aug            The 10,582 training images of Hariharan et al. (2011) that most papers use:
                    masks in `SegmentationClassAug`, list in `train_aug.txt`.
     res=512x512    Height and width of the training crops. No image is larger than 500 x 500.
-    width=64       Channels at the first level.
+    mmseg, fcn8s, segnet, ma_unet, resnet34
+                   A published recipe, see flax_unet/recipes.py.
+    model=unet     The network, see docs/networks.md.
+    width=64       Channels at its first level.
 """
 
-from flax_unet import base_config, config_arg
+from flax_unet import base_config, config_arg, recipes
 
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
-  arg = config_arg.parse(arg, aug=False, res="512x512", width=64)
+  arg = config_arg.parse(arg, aug=False, **recipes.SWITCHES, res="512x512", model="unet", width=64)
   config = base_config.get_config()
 
   config.label_space = "voc_21"
@@ -35,7 +38,8 @@ def get_config(arg=None):
   config.input.pp = config.input.pp.replace("256, 256", arg.res.replace("x", ", "))
   config.input.batch_size = 16
   config.input.workers = 8
-  config.model.width = arg.width
+  base_config.set_network(config, arg.model, width=arg.width)
   config.evals.val.log_steps = 4000
   config.ckpt_steps = 1000
+  recipes.apply(config, arg)
   return config

@@ -15,8 +15,12 @@ not exist is an error, here and on the command line. Groups whose settings depen
 `python -m flax_unet.tools.show_config --config=FILE` shows what a configuration changes.
 """
 
+from typing import Any
+
 import ml_collections
 from ml_collections.config_dict import placeholder
+
+from flax_unet.models import registry
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -47,13 +51,13 @@ def get_config() -> ml_collections.ConfigDict:
     "prefetch_to_device": 1,  # batches sent to the devices ahead
   }
 
-  config.model_name = "unet"  # or package.module.Network
+  config.model_name = "unet"  # see models/registry.py, or package.module.Network
   config.model = {
     "width": 32,  # channels of the first level
     "depth": 4,  # number of times the resolution is halved
     "norm": "batch",  # or group, none
     "padding": "same",  # or valid: unpadded convolutions, as in the original U-Net
-    "upsample": "transpose",  # or bilinear
+    "upsample": "transpose",  # or bilinear, bilinear_conv, bilinear_aligned
     "dropout": 0.0,
     "dtype": "float32",  # or bfloat16; parameters are float32 in any case
     "conv": "auto",  # our own, faster convolutions on CPUs; or "xla"
@@ -91,6 +95,18 @@ def get_config() -> ml_collections.ConfigDict:
   config.ckpt_steps = 500
   config.profile_steps = 0  # number of steps to profile for TensorBoard, soon after the start
   return config.lock()
+
+
+def set_network(config: ml_collections.ConfigDict, name: str, **attributes: Any) -> None:
+  """Sets `config.model_name` and `config.model`: a network with its defaults.
+
+  Args:
+    config: the configuration to change.
+    name: of the network, see `models.registry`.
+    **attributes: those of its attributes that differ from the defaults.
+  """
+  config.model_name = name
+  config.model = {**registry.attributes(name), **attributes}
 
 
 def evaluation(split: str = "validation") -> ml_collections.ConfigDict:

@@ -24,6 +24,42 @@ NETWORKS = {
   "unet_vgg16": "flax_unet.models.unet_vgg16.UNetVGG16",
 }
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+_SET_BY_PROGRAM = ("parent", "name", "num_classes", "axis_name")
+
+
+def attributes(name: str) -> dict[str, Any]:
+  """The attributes of a network with their defaults, as `config.model` has them.
+
+  Args:
+    name: see `build`.
+
+  Raises:
+    UserError: there is no such network.
+  """
+  found = {
+    field.name: field.default
+    for field in _fields(_resolve(name))
+    if field.default is not dataclasses.MISSING
+  }
+  return {key: _dtype_name(value) if key == "dtype" else value for key, value in found.items()}
+
+
+def _fields(network: type[base.Network]) -> list[dataclasses.Field]:
+  return [field for field in dataclasses.fields(network) if field.name not in _SET_BY_PROGRAM]
+
+
+def _dtype_name(dtype: Any) -> str:
+  return next(name for name, known in _DTYPES.items() if known == dtype)
+
+
+def _resolve(name: str) -> type[base.Network]:
+  network = plugins.resolve("model in config.model_name", name, NETWORKS)
+  if not (isinstance(network, type) and issubclass(network, base.Network)):
+    raise errors.UserError(
+      f"config.model_name = '{name}': is not a network: it does not inherit from "
+      "flax_unet.models.base.Network"
+    )
+  return network
 
 
 def build(name: str, arguments: Mapping[str, Any], num_classes: int) -> base.Network:
@@ -37,20 +73,15 @@ def build(name: str, arguments: Mapping[str, Any], num_classes: int) -> base.Net
   Raises:
     UserError: there is no such network, or it does not take these arguments.
   """
-  network = plugins.resolve("model in config.model_name", name, NETWORKS)
-  if not (isinstance(network, type) and issubclass(network, base.Network)):
-    raise errors.UserError(
-      f"config.model_name = '{name}': is not a network: it does not inherit from "
-      "flax_unet.models.base.Network"
-    )
+  network = _resolve(name)
   arguments = dict(arguments)
-  known = {field.name for field in dataclasses.fields(network)} - {"parent", "name", "num_classes"}
+  known = {*(field.name for field in _fields(network)), "axis_name"}
   for key in arguments:
     if key not in known:
       raise errors.unknown(f"argument of '{name}' in config.model", key, known)
-  for key in ("mean", "stddev"):  # JSON has lists
-    if key in arguments:
-      arguments[key] = tuple(arguments[key])
+  for key, value in arguments.items():
+    if isinstance(value, list):  # JSON has no tuples
+      arguments[key] = tuple(value)
   if "dtype" in arguments:
     dtype = arguments["dtype"]
     if dtype not in _DTYPES:
