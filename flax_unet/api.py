@@ -1,8 +1,10 @@
 """The Python API behind `import flax_unet`: train, load, predict, evaluate and score."""
 
 import functools
+import multiprocessing
 import os
 import pathlib
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,7 +15,7 @@ import ml_collections
 import numpy as np
 from absl import flags
 
-from flax_unet import errors
+from flax_unet import errors, terminal
 from flax_unet.data import label_spaces
 from flax_unet.data.label_space import IGNORED, LabelSpace
 from flax_unet.evaluation.inference import fitting
@@ -129,6 +131,9 @@ def load(workdir: Path, checkpoint: str = "newest") -> Model:
 def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
   """Trains a network, or resumes the run in a folder; see `main.py`.
 
+  Reports progress as `main.py` does. With `config.input.workers` above 0, call it below
+  `if __name__ == "__main__":`, since worker processes import the script anew.
+
   Args:
     config: the configuration, such as `configs.street_scenes.get_config()`.
     workdir: the run folder.
@@ -141,7 +146,14 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
   """
   from flax_unet.run import loop
 
+  if multiprocessing.parent_process() is not None:
+    # A worker process of the input pipeline imports the script that started it.
+    sys.exit(
+      "error: flax_unet.train was called while a worker process imported this script: put the call "
+      'below `if __name__ == "__main__":`, or set config.input.workers = 0'
+    )
   _parse_no_flags()
+  terminal.set_up()
   return loop.train(config, pathlib.Path(workdir).expanduser())
 
 
@@ -164,6 +176,7 @@ def evaluate(
   from flax_unet.run import reporting
 
   _parse_no_flags()
+  terminal.quiet_libraries()
   folder = pathlib.Path(workdir).expanduser()
   config = config or trained.config_of(folder)
   results = reporting.evaluate(config, folder, checkpoint)

@@ -94,7 +94,10 @@ def get_config() -> ml_collections.ConfigDict:
   config.log_training_steps = 50
   config.ckpt_steps = 500
   config.profile_steps = 0  # number of steps to profile for TensorBoard, soon after the start
-  return config.lock()
+  config.lock()
+  config.evals.unlock()  # further evaluations may be added: config.evals.test = evaluation("test")
+  config.evals.val.lock()
+  return config
 
 
 def set_network(config: ml_collections.ConfigDict, name: str, **attributes: Any) -> None:

@@ -3,11 +3,12 @@
 import ast
 import itertools
 import pathlib
+import re
 import sys
 from typing import Any
 
 import ml_collections
-from absl import flags, logging
+from absl import flags
 from ml_collections import config_dict, config_flags
 
 from flax_unet import base_config, errors, files
@@ -108,34 +109,35 @@ class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
     while (root / "__init__.py").exists():
       root = root.parent
     sys.path.insert(0, str(root))
-    return super().parse(f"{file}{colon}{arguments}")
+    if not file.exists():
+      raise errors.UserError(f"--config={path}: there is no file {file}")
+    config = super().parse(f"{file}{colon}{arguments}")
+    _add_evaluations(config, sys.argv)
+    return config
+
+
+def _add_evaluations(config: Any, arguments: list[str]) -> None:
+  """Adds evaluations that `--config.evals.NAME.type=..` names: like the first, but for the type."""
+  for argument in arguments:
+    match = re.match(r"--?config\.evals\.(\w+)\.type(=|$)", argument)
+    evals = config.get("evals") if isinstance(config, ml_collections.ConfigDict) else None
+    if match and evals and match[1] not in evals:
+      first = next(iter(evals.values()))
+      with config.unlocked():
+        evals[match[1]] = first.copy_and_resolve_references()
 
 
 def settle_length(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-  """Lets a length on the command line, in steps or epochs, override the one in the file.
-
-  If the warm-up would then be longer than the run, it shrinks in proportion.
-  """
+  """Lets a length on the command line, in steps or epochs, override the one in the file."""
   flag = flag_values["config"]
   config, given = flag.value, config_flags.get_override_values(flag)
   lengths = [key for key in ("total_steps", "total_epochs") if given.get(key) is not None]
   if len(lengths) != 1 or not hasattr(config, "total_steps"):
     return  # if both are given, a later check says what is wrong
   (key,) = lengths
-  file = flag.parser.parse(config_flags.get_config_filename(flag))
   for other in {"total_steps", "total_epochs"} - {key} - set(given):
     with config.unlocked():
       config[other] = config_dict.placeholder(int)
-  steps, before = config.total_steps, file.total_steps
-  warmup = config.schedule.warmup_steps
-  if steps is not None and "schedule.warmup_steps" not in given and warmup >= steps > 0:
-    config.schedule.warmup_steps = warmup * steps // before if before else steps // 10
-    logging.info(
-      "A warm-up of %d steps is longer than the run: shortened to %d "
-      "(config.schedule.warmup_steps)",
-      warmup,
-      config.schedule.warmup_steps,
-    )
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:

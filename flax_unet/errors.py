@@ -47,6 +47,8 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
   fails, the process is gone within seconds.
   """
   signal.signal(signal.SIGTERM, _terminate)
+  if os.getcwd() not in sys.path:  # modules of the user's own, as with `python -m`
+    sys.path.append(os.getcwd())
   try:
     app.run(main, flags_parser=functools.partial(_parse_flags, main.__module__), **kwargs)
   except SystemExit as error:
@@ -133,8 +135,10 @@ def _parse_flags(program: str, arguments: list[str]) -> list[str]:
       "the folder that contains it"
     ) from error
   except flags.Error as error:
-    if isinstance(error.__context__, UserError):
-      raise error.__context__ from None
+    context: BaseException | None = error
+    while context := context.__context__:  # absl and ml_collections each wrap what we raise
+      if isinstance(context, UserError):
+        raise context from None
     if "Error whilst parsing config file" in str(error):
       # What `get_config` raised; ml_collections and absl each wrapped it once.
       raise error.__context__.__context__ from None

@@ -37,7 +37,14 @@ def set_up() -> None:
   warnings.filterwarnings("ignore", module="PIL")  # they do not name the file
   handler = absl.logging.get_absl_handler()
   handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-  handler.addFilter(_OwnMessages())
+  quiet_libraries()
+
+
+def quiet_libraries() -> None:
+  """Hides what libraries log, but for warnings that matter to users."""
+  handler = absl.logging.get_absl_handler()
+  if not any(isinstance(known, _OwnMessages) for known in handler.filters):
+    handler.addFilter(_OwnMessages())
 
 
 def command_line() -> str:

@@ -77,13 +77,11 @@ def test_a_bug_in_the_file_keeps_its_traceback(parse, tmp_path):
 @pytest.mark.parametrize(
   ("arguments", "expected"),
   [
-    ([], (160, None, 80)),
-    (["--config.total_steps=200"], (200, None, 80)),
-    (["--config.total_steps=40"], (40, None, 20)),  # a longer warm-up shrinks in proportion
-    (["--config.total_steps=40", "--config.schedule.warmup_steps=3"], (40, None, 3)),
-    (["--config.total_epochs=2"], (None, 2, 80)),
-    (["--config.total_steps=40", "--config.total_epochs=2"], (40, 2, 80)),  # `checks` refuses it
-    (["--config.total_steps=None", "--config.total_epochs=2"], (None, 2, 80)),
+    ([], (160, None)),
+    (["--config.total_steps=200"], (200, None)),
+    (["--config.total_epochs=2"], (None, 2)),
+    (["--config.total_steps=40", "--config.total_epochs=2"], (40, 2)),  # `checks` refuses it
+    (["--config.total_steps=None", "--config.total_epochs=2"], (None, 2)),
   ],
 )
 def test_one_length_on_the_command_line_sets_the_runs(parse, tmp_path, arguments, expected):
@@ -94,15 +92,14 @@ def test_one_length_on_the_command_line_sets_the_runs(parse, tmp_path, arguments
       from ml_collections.config_dict import placeholder
 
       def get_config():
-        schedule = {"warmup_steps": 80}
         length = {"total_steps": 160, "total_epochs": placeholder(int)}
-        return ml_collections.ConfigDict({**length, "schedule": schedule})
+        return ml_collections.ConfigDict(length)
       """
     )
   )
   config = parse(*arguments)
   config_flag.settle_length(flags.FLAGS)
-  assert (config.total_steps, config.total_epochs, config.schedule.warmup_steps) == expected
+  assert (config.total_steps, config.total_epochs) == expected
 
 
 @pytest.mark.parametrize(
@@ -185,3 +182,24 @@ def test_a_configuration_that_comes_with_the_program_is_found_from_anywhere(tmp_
   holder = config_flag.define(values)
   errors._parse_flags("__main__", command)
   assert holder.value.model.width == 3
+
+
+_EVALS = """
+from flax_unet import base_config
+
+def get_config():
+  return base_config.get_config()
+"""
+
+
+def test_a_type_on_the_command_line_adds_an_evaluation(tmp_path, parse):
+  (tmp_path / "config.py").write_text(_EVALS)
+  config = parse("--config.evals.edges.type=boundary", "--config.evals.edges.batch_size=2")
+  assert (config.evals.edges.type, config.evals.edges.batch_size) == ("boundary", 2)
+  assert (config.evals.val.type, config.evals.edges.split) == ("segmentation", "validation")
+
+
+def test_another_unknown_evaluation_is_refused(tmp_path, parse):
+  (tmp_path / "config.py").write_text(_EVALS)
+  with pytest.raises(errors.UserError, match="no setting 'vall'"):
+    parse("--config.evals.vall.batch_size=2")

@@ -38,8 +38,8 @@ def timed_next(batches: Iterator[Batch], timeout: int) -> tuple[Batch, float]:
     if "Worker process was terminated" not in str(error):
       raise
     raise UserError(
-      "a worker process of the input pipeline died (was there enough memory?). The same command "
-      "resumes from the last checkpoint"
+      "a worker process of the input pipeline died: it printed why above, or there was too little "
+      "memory. The same command resumes from the last checkpoint"
     ) from error
   finally:
     signal.alarm(0)

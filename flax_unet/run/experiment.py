@@ -15,6 +15,7 @@ from flax_unet import caches, errors, terminal
 from flax_unet.data import cache, datasets
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.evaluation import Evaluation
+from flax_unet.run import rehearsal
 from flax_unet.run.parts import Parts
 from flax_unet.training import flops, schedules, state
 
@@ -150,10 +151,17 @@ def open_data(parts: Parts) -> Experiment:
   image_size = parts.train_op.output_size(None)
   if image_size is None:
     image_size = source[0]["image"].shape[:2]
-    parts.check_model(image_size)
+    rehearsal.network(parts.model, image_size)
   total_steps = config.total_steps
   if total_steps is None:
     total_steps = _steps_of(config.total_epochs, len(source), config.input.batch_size)
+  warmup_steps = schedules.warmup_length(config.schedule.warmup_steps, total_steps)
+  if warmup_steps != config.schedule.warmup_steps:
+    logging.info(
+      "A warm-up of %d steps (config.schedule.warmup_steps) is longer than the run: taking %d",
+      config.schedule.warmup_steps,
+      warmup_steps,
+    )
   return Experiment(
     parts=parts,
     dataset=dataset,

@@ -5,6 +5,7 @@ key. `checks` refuses values that are out of range before that.
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from flax_unet.evaluation.metrics.score import LOSS, Score
 from flax_unet.losses import spec as loss_spec
 from flax_unet.losses.base import Loss
 from flax_unet.models import base, registry
-from flax_unet.run import checks
+from flax_unet.run import checks, rehearsal
 from flax_unet.training import optimizer, state, steps
 
 
@@ -80,11 +81,19 @@ class Parts:
       UserError: there is no such evaluation or score.
     """
     name, _, score = self.config.best.partition("/")
-    if name not in self.evals:
-      raise errors.unknown("evaluation in config.best", name, self.evals)
+    if name not in self.evals or not score:
+      example = f"{next(iter(self.config.evals))}/mean_iou"
+      raise errors.UserError(
+        f"config.best = '{self.config.best}': give EVALUATION/SCORE, such as {example}; the "
+        f"evaluations are {', '.join(self.config.evals)}"
+      )
     table = {item.name: item for item in (*self.evals[name].evaluator.table, LOSS)}
     if score not in table:
-      raise errors.unknown(f"score of '{name}' in config.best", score, table)
+      kind = self.config.evals[name].type
+      raise errors.UserError(
+        f"config.best = '{self.config.best}': config.evals.{name}.type = '{kind}' has no score "
+        f"'{score}'; set --config.best={name}/SCORE, with one of {', '.join(table)}"
+      )
     return name, table[score]
 
   def init_state(self, image_size: tuple[int, int], total_steps: int) -> state.TrainState:
@@ -108,21 +117,6 @@ class Parts:
       keep_frozen=optimizer.Multipliers(self.config.lr_mult).keep_frozen,
       devices=devices,
     )
-
-  def check_model(self, size: tuple[int, int] | None) -> None:
-    """Refuses a network that breaks its contract, or that does not fit the training images.
-
-    Args:
-      size: height and width of the training images, in pixels; None: not known yet.
-
-    Raises:
-      UserError: the message gives the value and the nearest sizes that fit.
-    """
-    try:
-      base.variable_shapes(self.model, size)
-    except ValueError as error:
-      pictures = f" with training images of {size[0]} x {size[1]} pixels" if size else ""
-      raise errors.UserError(f"config.model{pictures}: {error}") from error
 
 
 def build(
@@ -153,9 +147,13 @@ def build(
     evals={name: make_eval(config, name, model, label_space) for name in ordered_evals(config)},
   )
   _ = parts.best
-  if config.total_steps is not None:
-    optimizer.make(config, config.total_steps)
-  parts.check_model(parts.train_op.output_size(None))
+  # How many steps epochs have is not known without the data, and does not matter here.
+  optimizer.make(config, config.total_steps or sys.maxsize)
+  rehearsal.network(model, parts.train_op.output_size(None))
+  rehearsal.loss(parts.loss, f"config.loss = '{config.loss}'", label_space.num_classes)
+  for name, evaluation in parts.evals.items():
+    where = f"config.evals.{name}.type = '{config.evals[name].type}'"
+    rehearsal.evaluator(evaluation.evaluator, where, label_space, model.channels)
   multipliers = optimizer.Multipliers(config.lr_mult)
   if multipliers.pairs:
     multipliers.check(base.variable_shapes(model)["params"])

@@ -97,8 +97,9 @@ def check_config(
     ]
   refused = [] if fresh else [item for item in changes if not _is_one_of(item["key"], _RECORDED)]
   if refused:
+    lengths = [item for item in changes if item["key"] in ("total_steps", "total_epochs")]
     differences = "; ".join(
-      f"{item['key']}: {item['from']!r} there, {item['to']!r} now" for item in refused
+      f"{item['key']}: {item['from']!r} there, {item['to']!r} now" for item in (*lengths, *refused)
     )
     raise errors.UserError(
       f"{workdir} holds a run of another configuration ({differences}). Use these settings again "

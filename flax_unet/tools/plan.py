@@ -18,7 +18,7 @@ from absl import flags
 
 from flax_unet import config_flag, errors, terminal
 from flax_unet.evaluation.report.page_facts import amount
-from flax_unet.run import chips, cost, parts, processes
+from flax_unet.run import chips, cost, parts, processes, rehearsal
 from flax_unet.training.state import num_params
 
 _CONFIG = config_flag.define()
@@ -84,7 +84,7 @@ def _image_size(built: parts.Parts) -> tuple[int, int]:
       f"config.input.pp = '{built.config.input.pp}' takes images in their original size: give it "
       "with --image_size=HEIGHTxWIDTH"
     )
-  built.check_model(size)
+  rehearsal.network(built.model, size)
   return size
 
 

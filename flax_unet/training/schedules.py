@@ -23,17 +23,12 @@ def make(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
     A function from the step to the learning rate.
 
   Raises:
-    UserError: an unknown decay or argument, a rate that is not above 0, or a warm-up as long as the
-      run.
+    UserError: an unknown decay or argument, a rate that is not above 0, or a negative warm-up.
   """
   schedule = config.schedule
   if not config.lr > 0:
     raise errors.UserError(f"config.lr = {config.lr}: it must be above 0")
-  if not 0 <= schedule.warmup_steps < total_steps:
-    raise errors.UserError(
-      f"config.schedule.warmup_steps = {schedule.warmup_steps}: it must be at least 0 and below "
-      f"the run's {total_steps} steps"
-    )
+  warmup_steps = warmup_length(schedule.warmup_steps, total_steps)
   name, arguments = plugins.parse_call("config.schedule.decay_type", schedule.decay_type)
   decay = plugins.resolve("decay in config.schedule.decay_type", name, _DECAYS)
   known = list(inspect.signature(decay).parameters)[2:]
@@ -48,12 +43,23 @@ def make(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
       f"config.schedule.warmup_steps = {schedule.warmup_steps} with a decay of one_cycle, which "
       "has a warm-up of its own: use 0"
     )
-  steps = total_steps - schedule.warmup_steps
+  steps = total_steps - warmup_steps
   after = plugins.build(
     "config.schedule.decay_type", lambda **kwargs: decay(config.lr, steps, **kwargs), arguments
   )
-  warmup = optax.linear_schedule(0.0, config.lr, max(schedule.warmup_steps, 1))
-  return optax.join_schedules([warmup, after], [schedule.warmup_steps])
+  warmup = optax.linear_schedule(0.0, config.lr, max(warmup_steps, 1))
+  return optax.join_schedules([warmup, after], [warmup_steps])
+
+
+def warmup_length(warmup_steps: int, total_steps: int) -> int:
+  """The steps of warm-up of a run: as many as are set, or a thirtieth of a run that is no longer.
+
+  Raises:
+    UserError: a negative number.
+  """
+  if warmup_steps < 0:
+    raise errors.UserError(f"config.schedule.warmup_steps = {warmup_steps}: it must be at least 0")
+  return warmup_steps if warmup_steps < total_steps else total_steps // 30
 
 
 def constant(lr: float, steps: int) -> optax.Schedule:

@@ -87,7 +87,6 @@ def test_configurations_pass(module, arg):
     ({"model.norm": "layer"}, "UNet has no norm='layer': choose one of batch, group, none"),
     ({"model.dtype": "float16"}, "config.model.dtype 'float16'.*choose from bfloat16, float32"),
     ({"optax_name": "sgd"}, "unknown argument of 'sgd' in config.optax 'b1'"),
-    ({"schedule.warmup_steps": 600}, "config.schedule.warmup_steps = 600"),
     ({"evals.val.inference.mode": "tile"}, "config.evals.val.inference.mode = 'tile'"),
   ],
 )

@@ -84,9 +84,12 @@ def test_the_best_may_be_the_lowest(tiny_config, tmp_path):
 @pytest.mark.parametrize(
   ("best", "message"),
   [
-    ("vol/mean_iou", "evaluation in config.best 'vol': did you mean 'val'"),
-    ("val/mean_ou", "score of 'val' in config.best 'mean_ou': did you mean 'mean_iou'"),
-    ("mean_iou", "evaluation in config.best 'mean_iou'"),
+    ("vol/mean_iou", "give EVALUATION/SCORE, such as val/mean_iou; the evaluations are val"),
+    (
+      "val/mean_ou",
+      "type = 'segmentation' has no score 'mean_ou'; set --config.best=val/SCORE, with one of mean_iou",
+    ),
+    ("mean_iou", "config.best = 'mean_iou': give EVALUATION/SCORE"),
   ],
 )
 def test_a_best_score_that_is_not_there_is_refused(tiny_config, tmp_path, best, message):

@@ -31,11 +31,13 @@ class Evaluator(abc.ABC):
     table: the scores of a split, most important first. The terminal, TensorBoard, the report and
       comparisons show them.
     class_table: the scores of each class, likewise.
+    optional: names in `table` that `scores` may leave out, such as scores that need instances.
     audits: whether to add the audit of what else gets called "mean IoU".
   """
 
   table: ClassVar[Sequence[Score]] = ()
   class_table: ClassVar[Sequence[Score]] = ()
+  optional: ClassVar[Sequence[str]] = ()
   audits: ClassVar[bool] = False
 
   def count_on_device(

@@ -1,7 +1,7 @@
 """The evaluator "segmentation": the scores that confusion matrices determine."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ class Segmentation(Evaluator):
 
   table = segmentation.SCORES
   class_table = segmentation.CLASS_SCORES
+  optional: ClassVar[Sequence[str]] = ("iiou", "category_iiou")
   audits: ClassVar[bool] = True
 
   def scores(

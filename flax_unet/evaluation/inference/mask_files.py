@@ -92,9 +92,14 @@ def write_png(path: pathlib.Path, pixels: np.ndarray) -> None:
   """Writes uint8 `[height, width]` or RGB `[height, width, 3]` as PNG, atomically."""
   if pixels.ndim == 3:
     pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with files.replacing(path) as temporary:
-    temporary.write_bytes(cv2.imencode(".png", pixels)[1])
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(path) as temporary:
+      temporary.write_bytes(cv2.imencode(".png", pixels)[1])
+  except OSError as error:
+    raise errors.UserError(
+      f"{path}: cannot be written ({error.strerror}): choose another --output"
+    ) from error
 
 
 def write_zip(path: pathlib.Path, masks: Iterable[pathlib.Path]) -> None:
