@@ -69,6 +69,13 @@ def test_cross_entropy_equals_torch(weights, smoothing):
   _assert_equals_torch(CrossEntropy(weights, smoothing), peer, _batch())
 
 
+def test_cross_entropy_over_all_pixels_by_hand():
+  logits = _probabilities([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
+  labels = jnp.array([[[0, 1, IGNORED]]], jnp.uint8)
+  mean = (math.log(2) - math.log(0.8)) / 3  # the ignored pixel counts in the divisor
+  assert float(CrossEntropy(over_all_pixels=True)(logits, labels)) == pytest.approx(mean)
+
+
 def test_cross_entropy_by_hand():
   logits = _probabilities([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
   labels = jnp.array([[[0, 1, IGNORED]]], jnp.uint8)

@@ -129,8 +129,8 @@ def _check_ids(ids: np.ndarray, label_space: LabelSpace, where: str) -> None:
     valid = ", ".join(map(str, sorted(label_space.id_to_index)))
     raise errors.UserError(
       f"{where}: value {ids[y, x]} at x={x}, y={y} is not in label space '{label_space.name}', "
-      f"which has {valid}; fix the mask, list all classes with num_classes= or classes=FILE.csv, or "
-      "ignore one value with ignore=VALUE"
+      f"which has {valid}; fix the mask, list all classes with num_classes= or classes=FILE.csv, "
+      "or ignore one value with ignore=VALUE"
     )
 
 

@@ -87,7 +87,7 @@ def test_the_best_may_be_the_lowest(tiny_config, tmp_path):
     ("vol/mean_iou", "give EVALUATION/SCORE, such as val/mean_iou; the evaluations are val"),
     (
       "val/mean_ou",
-      "type = 'segmentation' has no score 'mean_ou'; set --config.best=val/SCORE, with one of mean_iou",
+      "'segmentation' has no score 'mean_ou'; set --config.best=val/SCORE, with one of mean_iou",
     ),
     ("mean_iou", "config.best = 'mean_iou': give EVALUATION/SCORE"),
   ],

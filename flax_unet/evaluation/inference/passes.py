@@ -1,7 +1,6 @@
 """Computes class scores of images, for any image size and either padding of the network."""
 
 import dataclasses
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -151,21 +150,35 @@ def scores(
   """
   outer = images.shape[1:3]
   middle = middle or outer
-  variants = list(itertools.product(options.scales, (False, True) if options.flip else (False,)))
 
-  def logits_of(scale: float, flipped: bool) -> jax.Array:
-    x = images[:, :, ::-1] if flipped else images
+  def logits_of(images: jax.Array, scale: float) -> jax.Array:
     if scale != 1:
       # Without a low-pass before shrinking, and rounded, as OpenCV resamples 8-bit images in
       # mmsegmentation and in training's augmentation.
-      shape = (x.shape[0], *_scaled(outer, scale), x.shape[3])
-      x = jnp.round(jax.image.resize(x.astype(jnp.float32), shape, "bilinear", antialias=False))
-    logits = _middle_logits(model, variables, x, _scaled(middle, scale))
-    return resize_logits(logits[:, :, ::-1] if flipped else logits, size)
+      shape = (images.shape[0], *_scaled(outer, scale), images.shape[3])
+      images = images.astype(jnp.float32)
+      images = jnp.round(jax.image.resize(images, shape, "bilinear", antialias=False))
+    return resize_logits(_middle_logits(model, variables, images, _scaled(middle, scale)), size)
 
-  if len(variants) == 1:
-    return logits_of(*variants[0])
-  return sum(jax.nn.softmax(logits_of(*variant)) for variant in variants) / len(variants)
+  if not options.averages:
+    return logits_of(images, options.scales[0])
+
+  def add(total: jax.Array, scale: float, flipped: jax.Array | bool) -> jax.Array:
+    logits = logits_of(jnp.where(flipped, images[:, :, ::-1], images), scale)
+    return total + jax.nn.softmax(jnp.where(flipped, logits[:, :, ::-1], logits))
+
+  total = jnp.zeros((images.shape[0], *size, model.num_classes))
+  for scale in options.scales:
+    if options.flip:
+      # A loop, so that the activations of all variants are not in memory together.
+      total, _ = jax.lax.scan(
+        lambda total, flipped, scale=scale: (add(total, scale, flipped), None),
+        total,
+        jnp.array([False, True]),
+      )
+    else:
+      total = add(total, scale, flipped=False)
+  return total / (len(options.scales) * (1 + options.flip))
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:

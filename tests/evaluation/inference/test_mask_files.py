@@ -49,7 +49,7 @@ def test_failures_to_write_are_raised(tmp_path):
   picture = pathlib.Path("in/a.jpg")
   masks = {picture: pathlib.Path("ulm/a.png")}
   with (
-    pytest.raises(OSError, match="ulm"),
+    pytest.raises(errors.UserError, match=r"ulm/a.png: cannot be written"),
     mask_files.Writer(tmp_path, ["color"], masks, CITYSCAPES_19) as writer,
   ):
     writer.write(picture, IMAGE, MASK)
