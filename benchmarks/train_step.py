@@ -4,12 +4,18 @@
 
 Our step is the one of the training loop (`flax_unet.training.steps.train_step`), set up as in
 `main.py`: like the forward pass, it is mapped over the devices that `main.py` makes of the cores.
-The peer is a U-Net with the same layers, loss and optimizer in PyTorch, in its own process, once in
-NCHW layout and once with channels last; the faster one counts. The programs take turns, and the
+The peer is a network with the same layers, loss and optimizer in PyTorch, in its own process, once
+in NCHW layout and once with channels last; the faster one counts. The programs take turns, and the
 result is the median of the ratios per turn, so that other load on the machine affects both alike.
+`--model=segnet` times another network.
 """
 
+import pathlib
+import sys
+
 from flax_unet import memory
+
+sys.path.append(str(pathlib.Path(__file__).parents[1]))  # the package `benchmarks`
 
 if __name__ == "__main__":  # not in the processes that this one starts
   memory.keep()  # before the imports below start threads
@@ -24,6 +30,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,10 +39,10 @@ import optax
 from absl import app, flags
 
 from flax_unet.losses.pixelwise import CrossEntropy
-from flax_unet.models import base
-from flax_unet.models.unet import UNet
+from flax_unet.models import base, registry
 from flax_unet.training import state, steps
 
+_MODEL = flags.DEFINE_string("model", "unet", "The network, see flax_unet/models/registry.py.")
 _WIDTH = flags.DEFINE_integer("width", 32, "Channels of the first block.")
 _DEPTH = flags.DEFINE_integer("depth", 4, "Number of poolings.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Images per step.")
@@ -55,15 +62,24 @@ def _seconds(function: Callable[[], None]) -> float:
   return time.perf_counter() - start
 
 
+def _attributes() -> dict[str, Any]:
+  """The network's attributes, as `torch_models.make` builds the peer."""
+  width, depth = _WIDTH.value, _DEPTH.value
+  own = {
+    "unet": {"depth": depth, "norm": _NORM.value},
+    "unet_s5": {"depth": depth},
+    "attention_unet": {"depth": depth},
+    "ma_unet": {"depth": depth, "attention_grid": 2**depth},
+    "segnet_basic": {"depth": depth},
+    "fcn": {"fc_width": 64 * width, "border": "same"},
+  }
+  return {"width": width, **own.get(_MODEL.value, {})}
+
+
 def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Callable], dict]:
   """Compiles our train step and forward pass; also returns compile time and FLOPs."""
-  model = UNet(
-    _NUM_CLASSES,
-    width=_WIDTH.value,
-    depth=_DEPTH.value,
-    norm=_NORM.value,
-    dtype=jnp.dtype(_DTYPE.value),
-  )
+  attributes = {**_attributes(), "dtype": _DTYPE.value, "axis_name": None}
+  model = registry.build(_MODEL.value, attributes, _NUM_CLASSES)
   train_state = state.create(
     model.clone(axis_name="batch"),
     optax.sgd(0.01, momentum=0.9),
@@ -77,7 +93,7 @@ def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Calla
     key: x.reshape(devices, -1, *x.shape[1:]) for key, x in (("image", image), ("label", label))
   }
   start = time.perf_counter()
-  mapped = steps.map_train_step(CrossEntropy())
+  mapped = steps.map_train_step(CrossEntropy(), aux_weight=getattr(model, "aux_weight", 0.0))
   train_step = mapped.lower(train_state, batch).compile()
   compiled = {"compile_seconds": time.perf_counter() - start}
   # The GPU program has plain convolutions; ours has loops, whose body XLA counts only once.
@@ -100,27 +116,37 @@ def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Calla
 
 
 def _torch_programs(
-  image: np.ndarray, label: np.ndarray, layout: str, width: int, depth: int, norm: str, dtype: str
+  image: np.ndarray, label: np.ndarray, layout: str, network: tuple[Any, ...], dtype: str
 ) -> dict[str, Callable]:
   """The same programs in PyTorch."""
   import torch
-  import torch_unet
+  from torch.nn import functional
+
+  from benchmarks import torch_models
 
   layout = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last}[layout]
-  model = torch_unet.TorchUNet(3, _NUM_CLASSES, width, depth, norm).to(memory_format=layout)
+  model = torch_models.make(*network).to(memory_format=layout)
   optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
   mean, stddev = (torch.tensor(x).reshape(3, 1, 1) for x in (base.MEAN, base.STDDEV))
   images = torch.tensor(image.transpose(0, 3, 1, 2)).contiguous(memory_format=layout)
   labels = torch.tensor(label, dtype=torch.long)
 
-  def logits() -> torch.Tensor:
+  def logits() -> list[torch.Tensor]:
+    """The main logits and, in training, any auxiliary ones, enlarged."""
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
-      return model((images.float() / 255 - mean) / stddev).float()
+      outputs = model((images.float() / 255 - mean) / stddev)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    size = outputs[0].shape[2:]
+    return [
+      x if x.shape[2:] == size else functional.interpolate(x, size, mode="bilinear")
+      for x in (output.float() for output in outputs)
+    ]
 
   def train():
     model.train()
     optimizer.zero_grad()
-    torch.nn.functional.cross_entropy(logits(), labels, ignore_index=255).backward()
+    main, *others = [functional.cross_entropy(x, labels, ignore_index=255) for x in logits()]
+    (main + 0.4 * sum(others)).backward()
     optimizer.step()
 
   def forward():
@@ -172,9 +198,9 @@ def main(argv):
   ours, result = _our_programs(image, label)
   run = {"ours": lambda name: _seconds(ours[name])}
   if _PEER.value == "torch":
-    network = (_WIDTH.value, _DEPTH.value, _NORM.value, _DTYPE.value)
+    network = (_MODEL.value, _NUM_CLASSES, _WIDTH.value, _DEPTH.value, _NORM.value)
     for layout in ("NCHW", "channels last"):
-      run[layout] = _start_torch(image, label, layout, *network)
+      run[layout] = _start_torch(image, label, layout, network, _DTYPE.value)
 
   for work in ("train", "forward"):
     times = {name: [] for name in run}
