@@ -26,7 +26,8 @@ class Geometry:
     multiple: sizes that fit are this far apart; also the grid of the poolings.
     offset: see above.
     lost: pixels of an image's height (or width) that its logits do not have.
-    context: how far the image influences a logit, in pixels to either side; None: without bound.
+    context: how many pixels to either side of a logit's cell of `multiple` pixels influence it;
+      None: without bound.
     name: what error messages call the network.
   """
 

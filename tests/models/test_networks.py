@@ -180,3 +180,59 @@ def test_gradients_equal_those_of_pytorch(network, attributes, make_peer):
   jax.tree.map_with_path(
     lambda path, x, y: _close(x, y, 1e-3, jax.tree_util.keystr(path)), gradient, expected
   )
+
+
+SMALL = {
+  "unet": {"width": 2, "depth": 2},
+  "unet_s5": {"width": 2, "depth": 2},
+  "attention_unet": {"width": 2, "depth": 2},
+  "ma_unet": {"width": 2, "depth": 2, "attention_grid": 4},
+  "fcn": {"width": 2, "fc_width": 4},
+  "segnet": {"width": 2},
+  "segnet_basic": {"width": 2, "depth": 2},
+  **{f"unet_resnet{size}": {"width": 2, "decoder_width": 2} for size in (18, 34, 50, 101)},
+  "unet_vgg16": {"width": 2, "decoder_width": 2},
+}
+
+
+@pytest.mark.parametrize("network", [name for name in SMALL if name != "unet_resnet101"])
+def test_remat_and_bfloat16_keep_the_variables(network):
+  shapes, plain = {}, registry.build(network, SMALL[network], CLASSES)
+  for options in ({}, {"remat": True}, {"dtype": "bfloat16"}, {"conv": "xla"}):
+    model = registry.build(network, {**SMALL[network], **options}, CLASSES)
+    shapes[str(options)] = base.variable_shapes(model)
+    side = 2 * model.geometry.multiple
+    images = jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32)
+    run = functools.partial(plain.apply if not options else model.apply, train=False)
+    logits = jax.eval_shape(run, shapes[str(options)], images)
+    assert (logits.shape, logits.dtype) == ((2, side, side, CLASSES), jnp.float32)
+  first, *others = shapes.values()
+  assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize("network", ["unet", "unet_s5", "fcn", "segnet_basic", "unet_resnet18"])
+def test_a_logit_sees_no_further_than_the_context(network):
+  model = registry.build(network, {**SMALL[network], "conv": "xla", "axis_name": None}, CLASSES)
+  context, multiple = model.geometry.context, model.geometry.multiple
+  width = -(-(2 * context + 3 * multiple) // multiple) * multiple
+  images = np.random.default_rng(0).normal(size=(1, multiple, width, 3)).astype(np.float32)
+  variables = model.init(jax.random.key(0), images[:, :, : 2 * multiple], train=False)
+  # Random weights everywhere: some networks begin with scores of 0.
+  leaves, tree = jax.tree.flatten(variables["params"])
+  random = np.random.default_rng(1)
+  leaves = [random.normal(0, 0.5, leaf.shape).astype(np.float32) for leaf in leaves]
+  variables = {**variables, "params": jax.tree.unflatten(tree, leaves)}
+  cell = width // 2 // multiple * multiple
+
+  @jax.jit
+  def seen(images, column):
+    def logit(images):
+      return model.apply(variables, images, train=False)[0, :, column].sum()
+
+    return jnp.abs(jax.grad(logit)(images)).sum((0, 1, 3)) > 0
+
+  for column in (cell, cell + multiple - 1):
+    columns = np.flatnonzero(seen(images, column))
+    assert columns.size > 3
+    assert cell - columns.min() <= context
+    assert columns.max() - (cell + multiple - 1) <= context

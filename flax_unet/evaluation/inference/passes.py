@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from flax_unet.data import padding
+from flax_unet.evaluation.inference import scaling
 from flax_unet.models.base import Geometry, Network, OnImages
 
 
@@ -153,11 +154,7 @@ def scores(
 
   def logits_of(images: jax.Array, scale: float) -> jax.Array:
     if scale != 1:
-      # Without a low-pass before shrinking, and rounded, as OpenCV resamples 8-bit images in
-      # mmsegmentation and in training's augmentation.
-      shape = (images.shape[0], *_scaled(outer, scale), images.shape[3])
-      images = images.astype(jnp.float32)
-      images = jnp.round(jax.image.resize(images, shape, "bilinear", antialias=False))
+      images = scaling.resize_bilinear(images, _scaled(outer, scale))
     return resize_logits(_middle_logits(model, variables, images, _scaled(middle, scale)), size)
 
   if not options.averages:

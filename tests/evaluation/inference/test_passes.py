@@ -1,6 +1,5 @@
 import functools
 
-import cv2
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -105,21 +104,6 @@ def test_logits_are_resized_as_by_pytorch(size):
   )
   got = passes.resize_logits(jnp.array(logits), size)
   np.testing.assert_allclose(got, expected.permute(0, 2, 3, 1), atol=1e-5)
-
-
-@pytest.mark.parametrize("scale", [0.5, 0.75, 1.25, 1.75])
-def test_images_are_scaled_as_by_opencv(pixelwise_unet, scale):
-  # A network that sees single pixels: its logits tell the scaled image.
-  model, variables, kernel = pixelwise_unet(num_classes=3, depth=1)
-  image = np.random.default_rng(0).integers(256, size=(24, 40, 3), dtype=np.uint8)
-  height, width = (int(side * scale + 0.5) for side in image.shape[:2])
-  scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-  expected = base.normalize(jnp.array(scaled), model) @ kernel
-  options = passes.Options(scales=(scale,))
-  got = passes.scores(model, variables, image[None], (height, width), options)[0]
-  # OpenCV rounds its weights to 11 bits: a grey value differs by 1 here and there.
-  step = np.abs(kernel).sum() / 255 / 0.224
-  assert np.abs(got - expected).max() <= step and np.abs(got - expected).mean() < 0.1 * step
 
 
 def test_scales_are_not_in_memory_together():

@@ -87,8 +87,7 @@ def test_scales_and_flips_average_probabilities_at_the_size_asked_for():
   expected = np.zeros((32, 48, CLASSES))
   for flip in (1, -1):
     for factor in (1, 2):
-      image = cv2.resize(images[0].astype(np.float32), (24 * factor, 16 * factor))
-      image = image.round()[:, ::flip]
+      image = cv2.resize(images[0], (24 * factor, 16 * factor))[:, ::flip]
       logits = np.array(_whole(model, variables, image[None])[0, :, ::flip])
       expected += scipy.special.softmax(cv2.resize(logits, (48, 32)), axis=-1) / 4
   np.testing.assert_allclose(scores[0], expected, atol=1e-5)
