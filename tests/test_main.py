@@ -46,7 +46,10 @@ def _error(*arguments):
     ([CONFIG, "--wrokdir=x"], "Unknown command line flag 'wrokdir'. Did you mean: workdir ?"),
     ([CONFIG, "config.lr=1"], "unexpected argument 'config.lr=1'"),
     ([CONFIG + "l"], "unknown argument of the configuration 'runlocall': did you mean 'runlocal'"),
-    (["--config=no/file.py", "--config.lr=1"], "error: --config=no/file.py: there is no file no/file.py"),
+    (
+      ["--config=no/file.py", "--config.lr=1"],
+      "error: --config=no/file.py: there is no file no/file.py",
+    ),
     ([], "give --config=FILE; to evaluate or predict, --workdir=RUN is enough"),
     (
       [FOLDER],
