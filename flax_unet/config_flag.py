@@ -112,11 +112,11 @@ class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
     if not file.exists():
       raise errors.UserError(f"--config={path}: there is no file {file}")
     config = super().parse(f"{file}{colon}{arguments}")
-    _add_evaluations(config, sys.argv)
+    add_evaluations(config, sys.argv)
     return config
 
 
-def _add_evaluations(config: Any, arguments: list[str]) -> None:
+def add_evaluations(config: Any, arguments: list[str]) -> None:
   """Adds evaluations that `--config.evals.NAME.type=..` names: like the first, but for the type."""
   for argument in arguments:
     match = re.match(r"--?config\.evals\.(\w+)\.type(=|$)", argument)

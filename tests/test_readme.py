@@ -7,6 +7,8 @@ import shlex
 
 import pytest
 
+from flax_unet import config_flag
+
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -83,6 +85,7 @@ def test_configurations_and_their_keys_exist(command):
   path, _, arg = flags.pop("config").partition(":")
   module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
   config = module.get_config(arg or None)
+  config_flag.add_evaluations(config, command)
   for name in flags:
     if name.startswith("config."):
       node = config
