@@ -4,9 +4,12 @@ Those are slow on CPUs and cost extra memory traffic on TPUs. The windows of a 2
 convolution with stride 2 do not overlap: it is one matrix product whose result is rearranged.
 """
 
+import functools
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.nn import initializers
 
 from flax_unet.models.layers import channel_product
@@ -29,8 +32,10 @@ def upsample_bilinear(x: jnp.ndarray, factor: int) -> jnp.ndarray:
   """
   for axis in (1, 2):
     size = x.shape[axis]
-    padded = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(x.ndim)], mode="edge")
-    before, after = (jnp.take(padded, jnp.arange(size) + i, axis) for i in (0, 2))
+    # Slices: the gradient of `jnp.take` is a scatter, which takes three times as long on CPUs.
+    cut = functools.partial(lax.slice_in_dim, x, axis=axis)
+    before = jnp.concatenate([cut(0, 1), cut(0, size - 1)], axis)
+    after = jnp.concatenate([cut(1, size), cut(size - 1, size)], axis)
     phases = []
     for phase in range(factor):
       place = (phase + 0.5) / factor - 0.5  # from the old pixel's centre
