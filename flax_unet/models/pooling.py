@@ -69,13 +69,13 @@ def max_pool_2x2_indices(x: jnp.ndarray) -> tuple[jnp.ndarray, jnp.ndarray]:
     The maxima `[batch, height / 2, width / 2, channels]`, and int8 of the same shape, the place in
     the window, 0 to 3: a quarter of the bytes of a float32 for the backward pass.
   """
-  best, *others = windows = [lax.stop_gradient(window) for window in _windows_2x2(x)]
+  windows = _windows_2x2(x)
+  best, *others = [lax.stop_gradient(window) for window in windows]
   index = jnp.zeros(best.shape, jnp.int8)
   for place, value in enumerate(others, start=1):
     larger = (value > best) | jnp.isnan(value)
     best, index = jnp.where(larger, value, best), jnp.where(larger, jnp.int8(place), index)
-  del windows
-  return sum(_at(index, place, value) for place, value in enumerate(_windows_2x2(x))), index
+  return sum(_at(index, place, value) for place, value in enumerate(windows)), index
 
 
 def max_unpool_2x2(x: jnp.ndarray, index: jnp.ndarray) -> jnp.ndarray:

@@ -183,17 +183,17 @@ def is_counter(name: str) -> bool:
   return name.endswith("num_batches_tracked")
 
 
-def conv(name: str, *path: str, bias: bool = False, optional: bool = False) -> Iterator[Tensor]:
+def conv(name: str, *path: str, bias: bool = False) -> Iterator[Tensor]:
   """The tensors of a convolution `name` that is the layer `path`."""
-  yield Tensor(f"{name}.weight", ("params", *path, "kernel"), CONV, optional)
+  yield Tensor(f"{name}.weight", ("params", *path, "kernel"), CONV)
   if bias:
-    yield Tensor(f"{name}.bias", ("params", *path, "bias"), VECTOR, optional)
+    yield Tensor(f"{name}.bias", ("params", *path, "bias"))
 
 
-def batch_norm(name: str, *path: str, optional: bool = False) -> Iterator[Tensor]:
+def batch_norm(name: str, *path: str) -> Iterator[Tensor]:
   """The tensors of a batch normalisation."""
   for theirs, (collection, ours) in _NORM.items():
-    yield Tensor(f"{name}.{theirs}", (collection, *path, ours), VECTOR, optional)
+    yield Tensor(f"{name}.{theirs}", (collection, *path, ours))
 
 
 def conv_norm(
