@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
+from flax_unet import terminal
 from flax_unet.models import base
 
 Path = tuple[str, ...]
@@ -109,11 +110,11 @@ class Dialect:
     unknown = [name for name in left if name not in known]
     if missing or unknown:
       parts = [
-        f"{len(names)} tensors are {kind}, such as '{names[0]}'"
+        f"{terminal.counted(len(names), 'tensor')} {kind}, such as '{names[0]}'"
         for kind, names in (("missing", missing), ("left over", unknown))
         if names
       ]
-      raise ValueError(f"nearest to {self.name}, but {' and '.join(parts)}")
+      raise ValueError(f"nearest to {self.name}, with {' and '.join(parts)}")
     flat: dict[Path, np.ndarray] = {}
     shifts = []
     for tensor in self.tensors:

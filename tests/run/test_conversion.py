@@ -111,7 +111,7 @@ def test_mistakes_are_told_in_one_line(run, make_run, tmp_path, monkeypatch):
     )
   torch.save({"fc.weight": torch.zeros(3)}, tmp_path / "other.pth")
   _fails(
-    "other.pth: nearest to torchvision's resnet18, but 100 tensors are missing, such as 'conv1",
+    "other.pth: nearest to torchvision's resnet18, with 100 tensors missing, such as 'conv1",
     conversion.to_run,
     f"{tmp_path}/other.pth",
     _config(),

@@ -151,9 +151,9 @@ def test_there_and_back_nothing_changes():
   [
     (
       lambda d: d.pop("up2.conv.double_conv.3.weight"),
-      "nearest to milesial/Pytorch-UNet, but 1 tensors are missing, such as 'up2.conv.double_conv",
+      "nearest to milesial/Pytorch-UNet, with 1 tensor missing, such as 'up2.conv.double_conv",
     ),
-    (lambda d: d.update(attention=0), "1 tensors are left over, such as 'attention'"),
+    (lambda d: d.update(attention=0), "1 tensor left over, such as 'attention'"),
     (
       lambda d: d.update({"outc.conv.weight": np.zeros(3)}),
       r"'outc.conv.weight' is of shape \[3\]",
