@@ -68,7 +68,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.init_from = ""  # weights to start from: a run, a checkpoint, .pth or .safetensors
 
   config.loss = "cross_entropy_dice"  # or dice, focal(gamma=2.0), tversky, .., a + 0.5 * b
-  config.class_weights = placeholder(tuple)  # one per class; None: all 1
+  # One per class, or a rule: median_frequency, effective_number, enet; None: all 1.
+  config.class_weights = placeholder(object)
 
   config.optax_name = "adamw"  # any optimizer of optax, or package.module.function
   config.optax = {"b1": 0.9, "b2": 0.999}  # its arguments

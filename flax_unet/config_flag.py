@@ -147,6 +147,7 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder:
     (float, flags.FloatParser()),
     (str, flags.ArgumentParser()),
     (type(None), _Literal()),
+    (object, _Literal()),
   ):
     config_flags.register_flag_parser_for_type(kind, _OrNone(parser))
   holder = config_flags.DEFINE_config_file(

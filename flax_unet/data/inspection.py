@@ -56,8 +56,7 @@ class SplitFacts:
 
   def class_shares(self, label_space: LabelSpace) -> np.ndarray:
     """float64 `[classes]`, shares of the pixels that belong to a class; NaN if none does."""
-    pixels = np.bincount(label_space.lookup_table, weights=self.ids, minlength=256)
-    pixels = pixels[: label_space.num_classes]
+    pixels = label_space.count_classes(self.ids)
     return pixels / pixels.sum() if pixels.any() else np.full(len(pixels), np.nan)
 
   def void_share(self, label_space: LabelSpace) -> float:

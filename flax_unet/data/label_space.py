@@ -71,6 +71,11 @@ class LabelSpace:
     known[list(self.id_to_index)] = True
     return known
 
+  def count_classes(self, counts: np.ndarray) -> np.ndarray:
+    """Adds up counts by label id, `[256]`, to counts by class, int64 `[num_classes]`."""
+    by_class = np.bincount(self.lookup_table, weights=counts, minlength=256)
+    return by_class[: self.num_classes].astype(np.int64)
+
   def unknown_ids(self, label_ids: np.ndarray) -> list[int]:
     """Returns the values in an integer array that are not label ids of this space, sorted."""
     present = np.flatnonzero(count_values(np.asarray(label_ids, np.uint8)))

@@ -160,6 +160,25 @@ VOC_21 = _plain(
   _voc_colors(21),
   range(21),
 )  # fmt: skip
+# The classes of Badrinarayanan et al. (2017) with the colours of their demonstration; 11 is void.
+CAMVID_11 = dataclasses.replace(
+  _plain(
+    "camvid_11",
+    (
+      "sky", "building", "pole", "road", "pavement", "tree", "sign symbol", "fence", "car",
+      "pedestrian", "bicyclist",
+    ),
+    np.array(
+      [
+        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222),
+        (128, 128, 0), (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+      ],
+      np.uint8,
+    ),
+    range(11),
+  ),
+  id_to_index={**{index: index for index in range(11)}, 11: IGNORED, IGNORED: IGNORED},
+)  # fmt: skip
 OXFORD_IIIT_PET = _plain(
   "oxford_iiit_pet", ("pet", "background", "border"), _spread_colors(3), range(1, 4)
 )
@@ -171,6 +190,7 @@ _LABEL_SPACES = {
     CITYSCAPES_CATEGORIES,
     CITYSCAPES_30,
     VOC_21,
+    CAMVID_11,
     OXFORD_IIIT_PET,
   )
 }

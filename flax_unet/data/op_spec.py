@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from flax_unet import plugins
-from flax_unet.data import images, ops, scale_crop
+from flax_unet.data import affine, crops, degrade, images, ops, scale_crop
 from flax_unet.data.elastic import Elastic
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.ops import Example, Op, check_example
@@ -30,10 +30,16 @@ def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
     "resize": ops.Resize,
     "resize_image": ops.ResizeImage,
     "random_scale": ops.RandomScale,
-    "random_crop": ops.RandomCrop,
+    "random_crop": crops.RandomCrop,
+    "balanced_crop": crops.BalancedCrop,
     "flip_lr": ops.FlipLR,
     "photometric": Photometric,
+    "rotate": affine.Rotate,
+    "affine": affine.Affine,
     "elastic": Elastic,
+    "cutout": degrade.Cutout,
+    "blur": degrade.Blur,
+    "jpeg": degrade.Jpeg,
     "pad_to_multiple": PadToMultiple,
   }
 
@@ -56,6 +62,11 @@ class Chain(Op):
         example = _decoded(example)
       example = op(example, rng)
     return _decoded(example)
+
+  @property
+  def focused_share(self) -> float:
+    """See base class."""
+    return max(op.focused_share for op in self.ops)
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
     """See base class."""

@@ -9,7 +9,7 @@ neighbour, both with pixel centres at half-integers. As in mmsegmentation, there
 filter before downscaling, so thin structures alias at small ratios.
 
 Configurations name ops in a string, see `op_spec.py`; `photometric.py` distorts colours and
-`elastic.py` shapes.
+`elastic.py` and `affine.py` shapes, `degrade.py` takes detail, and `crops.py` cuts out.
 """
 
 import abc
@@ -21,13 +21,12 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from flax_unet.data import images
-from flax_unet.data.label_space import IGNORED, LabelSpace, count_values
+from flax_unet.data.label_space import LabelSpace
 from flax_unet.errors import UserError
 
 # `image`: uint8 [height, width, 3], RGB; `label`: uint8 [height, width]; `id`: str. An op may add
 # `weights`: float32 [height, width], the weight of each pixel in the loss; later ops transform them
-# together with the label.
+# together with the label. The pipeline may add `focus`: int, a class to show.
 Example = Mapping[str, Any]
 
 # ImageNet's mean, RGB: about 0 after normalisation, which is what mmsegmentation pads with.
@@ -77,6 +76,11 @@ class Op(abc.ABC):
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """Returns a processed copy of the example."""
 
+  @property
+  def focused_share(self) -> float:
+    """The share of examples for which the op wants a class to focus on, see `BalancedCrop`."""
+    return 0.0
+
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
     """Returns (height, width) of the output for an input size; None if it varies or is unknown."""
     return size
@@ -125,9 +129,24 @@ def _resize(example: Example, height: int, width: int) -> Example:
   }
 
 
-def _check_size(height: int, width: int) -> None:
+def check_size(height: int, width: int) -> None:
+  """Refuses sizes that are none.
+
+  Raises:
+    ValueError: a side is below 1.
+  """
   if height < 1 or width < 1:
     raise ValueError(f"height and width must be at least 1, not {height} and {width}")
+
+
+def check_probability(probability: float) -> None:
+  """Refuses a probability that is none.
+
+  Raises:
+    ValueError: it is not in [0, 1].
+  """
+  if not 0 <= probability <= 1:
+    raise ValueError(f"probability must be in [0, 1], not {probability}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +157,7 @@ class Resize(Op):
   width: int
 
   def __post_init__(self):
-    _check_size(self.height, self.width)
+    check_size(self.height, self.width)
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """See base class."""
@@ -164,7 +183,7 @@ class ResizeImage(Op):
   width: int
 
   def __post_init__(self):
-    _check_size(self.height, self.width)
+    check_size(self.height, self.width)
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """See base class."""
@@ -202,75 +221,6 @@ class RandomScale(Op):
     """See base class."""
     del size
     return None
-
-
-@dataclasses.dataclass(frozen=True)
-class RandomCrop(Op):
-  """Crops at a uniformly random position.
-
-  A smaller example is padded at the bottom and on the right: the image with `PAD_COLOR`, the label
-  with `IGNORED`.
-
-  Attributes:
-    height: of the crop, in pixels.
-    width: of the crop, in pixels.
-    cat_max_ratio: if below 1, the position is redrawn, at most 10 times, until the crop has more
-      than one class and each has less than this share of the pixels that are not ignored.
-  """
-
-  height: int
-  width: int
-  cat_max_ratio: float = 1.0
-
-  needs_array = False
-
-  def __post_init__(self):
-    _check_size(self.height, self.width)
-    if not 0 < self.cat_max_ratio <= 1:
-      raise ValueError(f"cat_max_ratio must be in (0, 1], not {self.cat_max_ratio}")
-
-  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
-    """See base class."""
-    place = self.draw(example["label"], rng)
-    return {
-      **example,
-      "image": self.cut(images.decoded(example["image"], place[0].stop), place, PAD_COLOR),
-      "label": self.cut(example["label"], place, IGNORED),
-      **on_weights(example, lambda weights: self.cut(weights, place, 0)),
-    }
-
-  def draw(self, label: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Draws the rows and columns of the crop for an example with this label."""
-    place = self._draw_once(label, rng)
-    if self.cat_max_ratio < 1:
-      for _ in range(10):
-        if self._is_balanced(label[place]):
-          break
-        place = self._draw_once(label, rng)
-    return place
-
-  def cut(self, pixels: np.ndarray, place: tuple[slice, slice], padding: Any) -> np.ndarray:
-    """Cuts out rows and columns, and pads what is missing at their end."""
-    crop = pixels[place]
-    below, right = self.height - crop.shape[0], self.width - crop.shape[1]
-    if below or right:
-      return cv2.copyMakeBorder(crop, 0, below, 0, right, cv2.BORDER_CONSTANT, value=padding)
-    return crop.copy()  # a view would keep the whole image in memory as long as its crop
-
-  def _draw_once(self, label: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:
-    top = rng.integers(max(0, label.shape[0] - self.height), endpoint=True)
-    left = rng.integers(max(0, label.shape[1] - self.width), endpoint=True)
-    return slice(top, top + self.height), slice(left, left + self.width)
-
-  def _is_balanced(self, label: np.ndarray) -> bool:
-    counts = count_values(label)
-    counts[IGNORED] = 0
-    return np.count_nonzero(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum()
-
-  def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
-    """See base class."""
-    del size
-    return self.height, self.width
 
 
 @dataclasses.dataclass(frozen=True)

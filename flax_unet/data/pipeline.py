@@ -71,8 +71,30 @@ class Stack:
 
 
 @dataclasses.dataclass(frozen=True)
+class Focus:
+  """Chooses classes for some of the examples to show, see `crops.BalancedCrop`.
+
+  A class is drawn uniformly from those in the split, then one of the examples that have it.
+
+  Attributes:
+    pixels: int64 `[examples, classes]`, see `class_pixels.count`.
+    share: of the examples that are chosen for a class.
+  """
+
+  pixels: np.ndarray
+  share: float
+
+  def draw(self, rng: np.random.Generator) -> tuple[int, int] | None:
+    """Draws the index of an example and the class to show in it; None: show what is next."""
+    if rng.random() >= self.share:
+      return None
+    focus = rng.choice(np.flatnonzero(self.pixels.any(0)))
+    return int(rng.choice(np.flatnonzero(self.pixels[:, focus]))), int(focus)
+
+
+@dataclasses.dataclass(frozen=True)
 class _LoadOrNext:
-  """Loads and preprocesses the example at an index of the source.
+  """Loads and preprocesses the example at an index of the source, or one that `focus` chooses.
 
   With `skip`, the next usable example of the source replaces a bad one, and its `skipped` has the
   errors, one per line.
@@ -81,12 +103,17 @@ class _LoadOrNext:
   source: Source
   op: Callable[[Example, np.random.Generator], Example]
   skip: bool
+  focus: Focus | None
 
   def __call__(self, place: int, rng: np.random.Generator) -> Example:
-    skipped = []
+    skipped, wanted = [], {}
+    if self.focus and (drawn := self.focus.draw(rng)):
+      place, wanted["focus"] = drawn
     for offset in range(len(self.source)):
       try:
-        example = self.op(self.source[(place + offset) % len(self.source)], rng)
+        example = self.source[(place + offset) % len(self.source)]
+        example = dict(self.op({**example, **wanted}, rng))
+        example.pop("focus", None)
         return {**example, "mask": np.True_, "skipped": "\n".join(skipped)}
       except UserError as error:
         if not self.skip:
@@ -103,6 +130,7 @@ def train_batches(
   seed: int,
   start: int = 0,
   skip_bad_examples: bool = False,
+  focus: Focus | None = None,
   workers: int = 0,
   prefetch: int = 2,
 ) -> grain.DatasetIterator[Batch]:
@@ -116,6 +144,7 @@ def train_batches(
     start: the number of the first batch; a resumed run starts at its step.
     skip_bad_examples: whether the next example replaces one that cannot be used; if not, its error
       ends the iteration.
+    focus: chooses some of the examples by the classes in them.
     workers: processes that prepare batches; 0: threads of this process.
     prefetch: number of batches to prepare ahead (for each worker).
 
@@ -123,7 +152,7 @@ def train_batches(
     An iterator over `Batch`es of this process.
   """
   places = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(_EPOCHS)
-  examples = places.random_map(_LoadOrNext(source, op, skip_bad_examples))
+  examples = places.random_map(_LoadOrNext(source, op, skip_bad_examples, focus))
   share = examples[jax.process_index() :: jax.process_count()]
   stack = Stack(jax.local_device_count())
   # Each batch is made in one worker, so that its content does not depend on the number of workers.

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from flax_unet.data import images, ops
+from flax_unet.data import crops, images, ops
 from flax_unet.data.label_space import IGNORED
 from flax_unet.data.ops import Example, Op
 
 
 @dataclasses.dataclass(frozen=True)
 class ScaleCrop(Op):
-  """`RandomScale` followed by `RandomCrop`: the same draws and the same pixels, bit for bit.
+  """`RandomScale` followed by a `Crop`: the same draws and the same pixels, bit for bit.
 
   Pixels below the crop are neither decoded (a third of a Cityscapes image) nor scaled; pixels to
   its right are not scaled. Pixels above and to the left have to be: OpenCV samples from the top
@@ -22,7 +22,7 @@ class ScaleCrop(Op):
   """
 
   scale: ops.RandomScale
-  crop: ops.RandomCrop
+  crop: crops.Crop
 
   needs_array = False
 
@@ -31,7 +31,7 @@ class ScaleCrop(Op):
     height, width = self.scale.draw(example["label"], rng)
     # The whole label: the crop depends on it, and OpenCV's INTER_NEAREST_EXACT cannot stop early.
     label = ops.resize_label(example["label"], height, width)
-    place = self.crop.draw(label, rng)
+    place = self.crop.draw(example, label, rng)
     image = _resize_corner(example["image"], height, width, place[0].stop, place[1].stop)
     return {
       **example,
@@ -42,6 +42,11 @@ class ScaleCrop(Op):
         lambda weights: self.crop.cut(ops.resize_image(weights, height, width), place, 0),
       ),
     }
+
+  @property
+  def focused_share(self) -> float:
+    """See base class."""
+    return self.crop.focused_share
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
     """See base class."""
@@ -62,10 +67,10 @@ def _resize_corner(
 
 
 def fuse(chain: Sequence[Op]) -> tuple[Op, ...]:
-  """Returns equivalent ops, with a `ScaleCrop` for each random scale before a random crop."""
+  """Returns equivalent ops, with a `ScaleCrop` for each random scale before a crop."""
   fused = []
   for op in chain:
-    if isinstance(op, ops.RandomCrop) and fused and isinstance(fused[-1], ops.RandomScale):
+    if isinstance(op, crops.Crop) and fused and isinstance(fused[-1], ops.RandomScale):
       op = ScaleCrop(fused.pop(), op)
     fused.append(op)
   return tuple(fused)

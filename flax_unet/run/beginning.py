@@ -81,6 +81,10 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
     parameters=num_params(state),
   )
   info.update(total_steps=run.total_steps, finished=False)
+  if run.class_weights:
+    info.update(
+      class_weights=dict(zip(run.label_space.class_names, run.class_weights, strict=True))
+    )
   place: dict[str, Any] = {"skipped": [], "unwritten_metrics": []}
   due: list[str] = []
   since_best = 0

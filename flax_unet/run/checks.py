@@ -7,6 +7,7 @@ import ml_collections
 
 from flax_unet import base_config, errors, nested
 from flax_unet.data.label_space import LabelSpace
+from flax_unet.losses import class_weights
 
 _MAY_BE_NONE = (
   "total_steps",
@@ -156,6 +157,15 @@ def _check_class_weights(config: ml_collections.ConfigDict, label_space: LabelSp
   weights = config.class_weights
   if not weights:
     return
+  if isinstance(weights, str):
+    if weights not in class_weights.RULES:
+      raise errors.unknown("rule in config.class_weights", weights, class_weights.RULES)
+    return
+  if not isinstance(weights, tuple | list):
+    raise errors.UserError(
+      f"config.class_weights = {weights}: give one number per class, such as (1.0, 5.0), or one of "
+      f"{', '.join(class_weights.RULES)}"
+    )
   if len(weights) != label_space.num_classes:
     raise errors.UserError(
       f"config.class_weights has {len(weights)} values; '{label_space.name}' has "

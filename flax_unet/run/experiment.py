@@ -5,6 +5,7 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import ml_collections
@@ -12,9 +13,10 @@ import optax
 from absl import logging
 
 from flax_unet import caches, errors, terminal
-from flax_unet.data import cache, datasets
+from flax_unet.data import cache, class_pixels, datasets, pipeline
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.evaluation import Evaluation
+from flax_unet.losses import class_weights
 from flax_unet.run import rehearsal
 from flax_unet.run.parts import Parts
 from flax_unet.training import flops, schedules, state
@@ -32,6 +34,8 @@ class Experiment:
     evaluations: by name, in the order of `parts.evals`; prediction uses the options of the first.
     total_steps: the length of the run.
     schedule: the learning rate by step.
+    class_weights: the weights that the rule in `config.class_weights` gives, or None.
+    focus: chooses examples by the classes in them, if `config.input.pp` has a `balanced_crop`.
   """
 
   parts: Parts
@@ -41,6 +45,8 @@ class Experiment:
   evaluations: Mapping[str, Evaluation]
   total_steps: int
   schedule: optax.Schedule
+  class_weights: tuple[float, ...] | None = None
+  focus: pipeline.Focus | None = None
 
   @property
   def config(self) -> ml_collections.ConfigDict:
@@ -65,21 +71,14 @@ class Experiment:
     config, label_space = self.config.input, self.label_space
     if config.cache == "none":
       return self.source
-    data = self.dataset.fingerprint()
     folder = config.cache_dir or caches.folder("flax_unet_decoded")
     if folder is None:
       raise errors.UserError(
         "config.input.cache = 'disk': no cache folder is writable; choose one with "
         "--config.input.cache_dir=DIR"
       )
-    facts = {
-      "name": data["name"],
-      "split": config.data.split,  # may be part of a split, or several splits
-      "splits": {
-        name: data["splits"][name] for name in data["splits"] if name in config.data.split
-      },
-      "label_space": [label_space.name, sorted(label_space.color_to_id.items())],
-    }
+    facts = _identity(self.dataset, config.data.split)
+    facts["label_space"] = [label_space.name, sorted(label_space.color_to_id.items())]
     return cache.on_disk(self.source, pathlib.Path(folder), facts)
 
   def summary(self, train_state: state.TrainState) -> dict[str, str]:
@@ -87,6 +86,10 @@ class Experiment:
     config, devices, label_space = self.config, jax.devices(), self.label_space
     batch_size, (height, width) = config.input.batch_size, self.image_size
     epochs = self.total_steps * batch_size / len(self.source)
+    weights = {}
+    if self.class_weights:
+      pairs = zip(label_space.class_names, self.class_weights, strict=True)
+      weights["class weights"] = ", ".join(f"{name} {weight:.3g}" for name, weight in pairs)
     return {
       "data": f"{config.input.data.name}, "
       f"{terminal.counted(len(self.source), 'image')} to train on",
@@ -97,6 +100,7 @@ class Experiment:
       "batch": f"{batch_size} of {height} x {width} pixels, "
       f"{batch_size // len(devices)} per device",
       "steps": f"{self.total_steps:,}, {epochs:.3g} epochs",
+      **weights,
     }
 
   def steps_of(self, epochs: int) -> int:
@@ -162,6 +166,15 @@ def open_data(parts: Parts) -> Experiment:
       config.schedule.warmup_steps,
       warmup_steps,
     )
+  rule = config.class_weights if isinstance(config.class_weights, str) else None
+  weights = focus = None
+  if rule or parts.train_op.focused_share:
+    facts = _identity(dataset, config.input.data.split)
+    pixels = class_pixels.counted_once(source, label_space, facts, skip_bad_examples)
+    focus = pipeline.Focus(pixels, parts.train_op.focused_share)
+    if rule:
+      weights = class_weights.compute(rule, pixels, label_space.class_names)
+      parts = parts.with_class_weights(weights)
   return Experiment(
     parts=parts,
     dataset=dataset,
@@ -186,7 +199,19 @@ def open_data(parts: Parts) -> Experiment:
     },
     total_steps=total_steps,
     schedule=schedules.make(config, total_steps),
+    class_weights=weights,
+    focus=focus if parts.train_op.focused_share else None,
   )
+
+
+def _identity(dataset: datasets.Dataset, split: str) -> dict[str, Any]:
+  """What the examples of a split depend on."""
+  data = dataset.fingerprint()
+  return {
+    "name": data["name"],
+    "split": split,  # may be part of a split, or several splits
+    "splits": {name: facts for name, facts in data["splits"].items() if name in split},
+  }
 
 
 def _steps_of(epochs: int, num_examples: int, batch_size: int) -> int:

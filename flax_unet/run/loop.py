@@ -191,6 +191,7 @@ def _train_batches(run: Experiment, start: int) -> Iterator[pipeline.Batch]:
       seed=config.seed,
       start=start,
       skip_bad_examples=config.input.on_bad_example == "skip",
+      focus=run.focus,
       workers=config.input.workers,
       prefetch=config.input.prefetch,
     ),

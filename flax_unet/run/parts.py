@@ -73,6 +73,10 @@ class Parts:
   loss: Loss
   evals: Mapping[str, EvalParts]
 
+  def with_class_weights(self, weights: tuple[float, ...]) -> "Parts":
+    """Returns the parts with the weights that a rule in `config.class_weights` gives."""
+    return dataclasses.replace(self, loss=_make_loss(self.config, weights))
+
   @property
   def best(self) -> tuple[str, Score]:
     """`config.best`: the evaluation and its score that decide which checkpoint is the best.
@@ -143,7 +147,7 @@ def build(
     label_space=label_space,
     train_op=make_op("input", config.input.pp, label_space),
     model=model,
-    loss=_make_loss(config),
+    loss=_make_loss(config, _class_weights(config, label_space)),
     evals={name: make_eval(config, name, model, label_space) for name in ordered_evals(config)},
   )
   _ = parts.best
@@ -225,8 +229,17 @@ def _make_options(
   return options
 
 
-def _make_loss(config: ml_collections.ConfigDict) -> Loss:
-  loss = loss_spec.parse(config.loss, tuple(config.class_weights or ()) or None)
+def _class_weights(
+  config: ml_collections.ConfigDict, label_space: LabelSpace
+) -> tuple[float, ...] | None:
+  """The weights of the classes; 1 each where a rule will compute them from the data."""
+  if isinstance(config.class_weights, str):
+    return (1.0,) * label_space.num_classes
+  return tuple(config.class_weights or ()) or None
+
+
+def _make_loss(config: ml_collections.ConfigDict, weights: tuple[float, ...] | None) -> Loss:
+  loss = loss_spec.parse(config.loss, weights)
   if loss.gathers and config.accumulate_steps > 1:
     raise errors.UserError(
       f"config.accumulate_steps = {config.accumulate_steps} with config.loss = '{config.loss}': "

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from flax_unet.data import images, op_spec, ops
+from flax_unet.data import crops, images, op_spec, ops
 from flax_unet.data.elastic import Elastic
 from flax_unet.data.label_spaces import CITYSCAPES_19
 from flax_unet.data.photometric import Photometric
@@ -31,13 +31,13 @@ def make_example():
 
 def test_ops_and_arguments():
   assert parse(" random_crop( 3,4 ,cat_max_ratio = 0.75)| flip_lr() |photometric(hue=0)").ops == (
-    ops.RandomCrop(3, 4, cat_max_ratio=0.75),
+    crops.RandomCrop(3, 4, cat_max_ratio=0.75),
     ops.FlipLR(),
     Photometric(hue=0),
   )
   assert parse(SPEC).ops == (
     ops.LabelMap(CITYSCAPES_19),
-    ScaleCrop(ops.RandomScale(0.5, 2.0), ops.RandomCrop(16, 32)),
+    ScaleCrop(ops.RandomScale(0.5, 2.0), crops.RandomCrop(16, 32)),
     ops.FlipLR(),
     Photometric(),
     Elastic(sigma=3, grid=3),
@@ -77,7 +77,7 @@ def test_an_image_is_decoded_no_further_than_its_crop(spec, monkeypatch):
   monkeypatch.setattr(
     images.EncodedImage, "decode", lambda self, rows=None: asked.append(rows) or decode(self, rows)
   )
-  monkeypatch.setattr(ops.RandomCrop, "draw", lambda *_: (slice(8, 12), slice(0, 8)))
+  monkeypatch.setattr(crops.RandomCrop, "draw", lambda *_: (slice(8, 12), slice(0, 8)))
   example = make_example()
   encoded = cv2.imencode(".png", example["image"])[1].tobytes()
   waiting = {**example, "image": images.decode_later(encoded, "a")}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flax_unet.data import label_spaces, op_spec, ops
+from flax_unet.data import crops, label_spaces, op_spec, ops
 from flax_unet.data.elastic import Elastic
 from flax_unet.errors import UserError
 
@@ -72,7 +72,7 @@ def test_scaled_image_and_label_stay_aligned(ratio):
 
 def test_random_crop_cuts_the_same_rectangle_from_both():
   example = make_example(np.arange(63).reshape(7, 9))
-  op, rng = ops.RandomCrop(3, 4), np.random.default_rng(0)
+  op, rng = crops.RandomCrop(3, 4), np.random.default_rng(0)
   corners = set()
   for _ in range(400):
     out = op(example, rng)
@@ -85,7 +85,7 @@ def test_random_crop_cuts_the_same_rectangle_from_both():
 
 def test_random_crop_pads_below_and_on_the_right():
   example = make_example([[1, 2, 3], [4, 5, 6]])
-  out = ops.RandomCrop(3, 5)(example, np.random.default_rng(0))
+  out = crops.RandomCrop(3, 5)(example, np.random.default_rng(0))
   expected = [[1, 2, 3, 255, 255], [4, 5, 6, 255, 255], [255] * 5]
   np.testing.assert_array_equal(out["label"], expected)
   np.testing.assert_array_equal(out["image"][:2, :3], example["image"])
@@ -94,7 +94,7 @@ def test_random_crop_pads_below_and_on_the_right():
 
 def test_crop_of_the_whole_picture_is_the_picture():
   example = make_example(np.arange(12).reshape(3, 4))
-  out = ops.RandomCrop(3, 4)(example, np.random.default_rng(0))
+  out = crops.RandomCrop(3, 4)(example, np.random.default_rng(0))
   np.testing.assert_array_equal(out["label"], example["label"])
   np.testing.assert_array_equal(out["image"], example["image"])
 
@@ -105,9 +105,9 @@ def test_cat_max_ratio_avoids_crops_of_one_class():
   label[:, :16] = IGNORED  # does not count
   shares = {}
   for ratio in (1.0, 0.75):
-    op, rng = ops.RandomCrop(8, 8, cat_max_ratio=ratio), np.random.default_rng(0)
-    crops = [op(make_example(label), rng)["label"] for _ in range(400)]
-    shares[ratio] = np.mean([(crop == 1).mean() > 0.25 for crop in crops])
+    op, rng = crops.RandomCrop(8, 8, cat_max_ratio=ratio), np.random.default_rng(0)
+    cut = [op(make_example(label), rng)["label"] for _ in range(400)]
+    shares[ratio] = np.mean([(crop == 1).mean() > 0.25 for crop in cut])
   np.testing.assert_allclose(shares[1.0], 7 / 57, atol=0.05)
   # Eleven draws instead of one: 1 - (1 - 7 / 57) ** 11 = 0.76.
   np.testing.assert_allclose(shares[0.75], 0.76, atol=0.06)
@@ -167,7 +167,7 @@ def test_elastic_without_displacement_changes_nothing():
 
 @pytest.mark.parametrize(
   "op",
-  [ops.RandomScale(0.5, 2.0), ops.RandomCrop(9, 9, 0.6), ops.FlipLR(), Elastic()],
+  [ops.RandomScale(0.5, 2.0), crops.RandomCrop(9, 9, 0.6), ops.FlipLR(), Elastic()],
   ids=lambda op: type(op).__name__,
 )
 def test_the_generator_alone_decides(op):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flax_unet.data import label_spaces, op_spec, ops, scale_crop
+from flax_unet.data import crops, label_spaces, op_spec, ops, scale_crop
 
 
 def _example(height, width, seed):
@@ -18,7 +18,7 @@ def _example(height, width, seed):
 @pytest.mark.parametrize("size", [(64, 128), (61, 47), (33, 200), (20, 20), (256, 512)])
 @pytest.mark.parametrize("cat_max_ratio", [1.0, 0.334])
 def test_equals_the_two_ops_to_the_bit(size, cat_max_ratio):
-  scale, crop = ops.RandomScale(0.5, 2.0), ops.RandomCrop(32, 48, cat_max_ratio)
+  scale, crop = ops.RandomScale(0.5, 2.0), crops.RandomCrop(32, 48, cat_max_ratio)
   op = scale_crop.ScaleCrop(scale, crop)
   for seed in range(30):
     example = _example(*size, seed)
@@ -38,8 +38,8 @@ def test_what_lies_below_and_to_the_right_is_not_scaled(monkeypatch):
     "resize",
     lambda x, *args, **kw: scaled.append(x.shape) or resize(x, *args, **kw),
   )
-  op = scale_crop.ScaleCrop(ops.RandomScale(2.0, 2.0), ops.RandomCrop(8, 8))
-  monkeypatch.setattr(ops.RandomCrop, "draw", lambda *_: (slice(16, 24), slice(4, 12)))
+  op = scale_crop.ScaleCrop(ops.RandomScale(2.0, 2.0), crops.RandomCrop(8, 8))
+  monkeypatch.setattr(crops.RandomCrop, "draw", lambda *_: (slice(16, 24), slice(4, 12)))
   op(_example(100, 100, 0), np.random.default_rng(0))
   assert scaled == [(100, 100), (13, 7, 3)]  # the label; 24 / 2 rows, and 12 / 2 columns plus one
 

@@ -1,0 +1,82 @@
+"""Counts the pixels of each class in each example of a split.
+
+Class weights and class-balanced crops need these counts. They are counted once and kept in the
+user's cache folder.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from flax_unet import caches, errors, files, terminal
+from flax_unet.data.datasets import Source
+from flax_unet.data.label_space import LabelSpace, count_values
+
+
+def count(source: Source, label_space: LabelSpace, skip_bad_examples: bool = False) -> np.ndarray:
+  """Reads every label of a split, on all cores.
+
+  Args:
+    source: the split.
+    label_space: the classes.
+    skip_bad_examples: whether an example that cannot be used counts as one without pixels.
+
+  Returns:
+    int64 `[examples, classes]`.
+
+  Raises:
+    UserError: an example cannot be used.
+  """
+
+  def read(index: int) -> np.ndarray:
+    try:
+      example = source[index]
+      return label_space.count_classes(count_values(example["label"]))
+    except errors.UserError:
+      if skip_bad_examples:
+        return np.zeros(label_space.num_classes, np.int64)
+      raise
+
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    return np.stack(list(pool.map(read, range(len(source)))))
+
+
+def counted_once(
+  source: Source,
+  label_space: LabelSpace,
+  facts: Mapping[str, Any],
+  skip_bad_examples: bool = False,
+) -> np.ndarray:
+  """Like `count`, but takes the counts from the cache folder if they are there.
+
+  Args:
+    source: see `count`.
+    label_space: see `count`.
+    facts: determine the examples, see `cache.on_disk`.
+    skip_bad_examples: see `count`.
+  """
+  ids = {str(label_id): int(index) for label_id, index in label_space.id_to_index.items()}
+  identity = {**facts, "ids": ids, "skip": skip_bad_examples}
+  digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+  folder = caches.folder("flax_unet_class_pixels")
+  path = folder / f"{digest[:32]}.npy" if folder else None
+  shape = (len(source), label_space.num_classes)
+  if path and path.exists():
+    try:
+      pixels = np.load(path)
+    except (OSError, EOFError, ValueError):  # damaged
+      pixels = np.zeros(0)
+    if pixels.shape == shape:
+      return pixels
+  logging.info("Counting the classes of %s", terminal.counted(len(source), "label"))
+  pixels = count(source, label_space, skip_bad_examples)
+  if path:
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+      np.save(file, pixels)
+  return pixels
