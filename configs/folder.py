@@ -34,6 +34,8 @@ Arguments after the colon:
     val_dir=val         `labels/train/7.png`, or `train/images/7.jpg` and `train/labels/7.png`.
     test_dir=test       If masks are elsewhere, train_dir=train:trainannot names both.
     val_share=0.2       Without lists and folders, the share drawn for validation.
+    touching=True       Weights the gaps between touching objects, such as cells, more (the border
+                        weights of the original U-Net); class 0 is the background.
     res=256x256         Height and width of the training crops; multiples of 16.
     model=unet          The network, see docs/networks.md.
     width=32            Channels at its first level.
@@ -60,6 +62,7 @@ def get_config(arg=None):
     val_dir="",
     test_dir="",
     val_share=0.2,
+    touching=False,
     res="256x256",
     model="unet",
     width=32,
@@ -96,7 +99,8 @@ def get_config(arg=None):
   }
   config.input.data.validation_share = arg.val_share
   config.input.pp = (
-    f"label_map|random_scale(0.5, 2.0)|random_crop({arg.res.replace('x', ', ')})"
+    f"label_map{'|border_weights' * arg.touching}|random_scale(0.5, 2.0)"
+    f"|random_crop({arg.res.replace('x', ', ')})"
     "|flip_lr|photometric"
   )
   base_config.set_network(config, arg.model, width=arg.width)

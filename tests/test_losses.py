@@ -11,6 +11,7 @@ from jax.test_util import check_grads
 from flax_unet.errors import UserError
 from flax_unet.losses import base, spec
 from flax_unet.losses.lovasz import Lovasz
+from flax_unet.losses.ohem import OHEM
 from flax_unet.losses.overlap import Dice, Tversky
 from flax_unet.losses.pixelwise import CrossEntropy, Focal
 
@@ -107,6 +108,42 @@ def test_focal_by_hand():
   assert float(Focal()(logits, labels)) == pytest.approx(expected, rel=1e-5)
   _, flat = _value_and_grad(Focal(0.0), logits, labels)
   np.testing.assert_allclose(flat, _value_and_grad(CrossEntropy(), logits, labels)[1], atol=1e-7)
+
+
+def _mmsegmentation_ohem(logits, labels, threshold, min_kept, weights):
+  """`OHEMPixelSampler.sample` and the loss of mmsegmentation 1.2.2, which divides by all pixels."""
+  valid = labels != IGNORED
+  classes = torch.where(valid, labels, 0)
+  probability = torch.softmax(logits.detach(), 1).gather(1, classes[:, None])[:, 0][valid]
+  ordered = probability.sort()[0]
+  kept = min_kept * len(labels)
+  smallest = ordered[min(kept, ordered.numel() - 1)] if ordered.numel() else 0.0
+  chosen = torch.zeros(labels.shape)
+  chosen[valid] = (probability < max(float(smallest), threshold)).float()
+  losses = torch.nn.functional.cross_entropy(
+    logits,
+    labels,
+    None if weights is None else torch.tensor(weights),
+    ignore_index=IGNORED,
+    reduction="none",
+  )
+  return (losses * chosen).mean()
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize(("threshold", "min_kept"), [(0.7, 0), (0.01, 10), (0.3, 1000)])
+def test_ohem_equals_mmsegmentation(threshold, min_kept, weights):
+  def peer(logits, labels):
+    return _mmsegmentation_ohem(logits, labels, threshold, min_kept, weights)
+
+  _assert_equals_torch(OHEM(threshold, min_kept, weights), peer, _batch())
+
+
+def test_ohem_of_nothing_is_zero():
+  logits, labels = _batch(num_classes=3)
+  value, gradient = _value_and_grad(OHEM(), logits, np.full_like(labels, IGNORED))
+  assert float(value) == 0
+  assert not np.asarray(gradient).any()
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])

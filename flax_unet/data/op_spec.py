@@ -15,6 +15,7 @@ import numpy as np
 
 from flax_unet import plugins
 from flax_unet.data import affine, crops, degrade, images, ops, scale_crop
+from flax_unet.data.border_weights import BorderWeights
 from flax_unet.data.elastic import Elastic
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.ops import Example, Op, check_example
@@ -27,6 +28,7 @@ def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
   """Returns the factory of each op by its name in configurations."""
   return {
     "label_map": functools.partial(ops.LabelMap, label_space),
+    "border_weights": BorderWeights,
     "resize": ops.Resize,
     "resize_image": ops.ResizeImage,
     "random_scale": ops.RandomScale,

@@ -35,17 +35,17 @@ class CrossEntropy(MeanLoss):
   def sums(self, logits: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
     """See base class."""
     classes = classes_of(labels)
-    of_class = _of_class(self.class_weights, classes)
+    by_class = of_class(self.class_weights, classes)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
     if not self.label_smoothing:
-      weights = weights * of_class if self.class_weights else weights
+      weights = weights * by_class if self.class_weights else weights
       return {"sum": (losses * weights).sum(), "weight": self._divisor(labels, weights)}
     log_probabilities = jax.nn.log_softmax(logits)
     if self.class_weights is not None:
       log_probabilities *= jnp.array(self.class_weights, jnp.float32).reshape(1, 1, 1, -1)
     spread = -log_probabilities.mean(-1)
-    smoothed = (1 - self.label_smoothing) * losses * of_class + self.label_smoothing * spread
-    divisor = self._divisor(labels, weights * of_class)
+    smoothed = (1 - self.label_smoothing) * losses * by_class + self.label_smoothing * spread
+    divisor = self._divisor(labels, weights * by_class)
     return {"sum": (smoothed * weights).sum(), "weight": divisor}
 
   def _divisor(self, labels: jax.Array, weights: jax.Array) -> jax.Array:
@@ -75,7 +75,7 @@ class Focal(MeanLoss):
   def sums(self, logits: jax.Array, labels: jax.Array, weights: jax.Array) -> Sums:
     """See base class."""
     classes = classes_of(labels)
-    weights = weights * _of_class(self.class_weights, classes)
+    weights = weights * of_class(self.class_weights, classes)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
     # 1 - p as -expm1(log p), which keeps its digits where p is near 1; its power has no gradient at
     # 0, where gamma is below 1.
@@ -83,6 +83,6 @@ class Focal(MeanLoss):
     return {"sum": (missing**self.gamma * losses * weights).sum(), "weight": weights.sum()}
 
 
-def _of_class(class_weights: tuple[float, ...] | None, classes: jax.Array) -> jax.Array | float:
+def of_class(class_weights: tuple[float, ...] | None, classes: jax.Array) -> jax.Array | float:
   """The weight of each pixel's class."""
   return 1.0 if class_weights is None else jnp.array(class_weights, jnp.float32)[classes]

@@ -14,6 +14,7 @@ from flax_unet.losses.base import Loss, WeightedSum
 
 LOSSES = {
   "cross_entropy": "flax_unet.losses.pixelwise.CrossEntropy",
+  "ohem": "flax_unet.losses.ohem.OHEM",
   "focal": "flax_unet.losses.pixelwise.Focal",
   "dice": "flax_unet.losses.overlap.Dice",
   "tversky": "flax_unet.losses.overlap.Tversky",

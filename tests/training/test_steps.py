@@ -9,6 +9,7 @@ import pytest
 
 from flax_unet.losses import spec
 from flax_unet.losses.base import Loss
+from flax_unet.losses.ohem import OHEM
 from flax_unet.losses.pixelwise import CrossEntropy
 from flax_unet.models import base
 from flax_unet.models.unet import UNet
@@ -49,20 +50,6 @@ class Total(Loss):
 
   def value(self, sums):
     return sums
-
-
-@dataclasses.dataclass(frozen=True)
-class HardestHalf(CrossEntropy):
-  """The mean over the pixels whose loss is at least the median of the whole batch."""
-
-  is_mean = False
-  gathers = True
-
-  def sums(self, logits, labels, weights):
-    classes = jnp.where(labels == 255, 0, labels).astype(jnp.int32)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
-    hard = losses >= jnp.median(losses)
-    return {"sum": (losses * weights * hard).sum(), "weight": (weights * hard).sum()}
 
 
 def _state_of(apply_fn, params, tx, seed=0):
@@ -297,9 +284,10 @@ def test_devices_and_parts_give_the_gradient_of_the_whole(loss):
 
 
 def test_a_loss_may_gather_the_whole_batch():
-  expected = _after_a_step(HardestHalf(), 1)
+  loss = OHEM(threshold=0.3, min_kept=5)
+  expected = _after_a_step(loss, 1)
   assert abs(expected[1]["loss"] - _after_a_step(CrossEntropy(), 1)[1]["loss"]) > 0.1
-  _assert_close(_after_a_step(HardestHalf(), 4), expected, 1e-6)
+  _assert_close(_after_a_step(loss, 4), expected, 1e-6)
 
 
 def test_what_is_frozen_stays_to_the_bit():
