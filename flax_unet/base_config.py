@@ -86,7 +86,7 @@ def get_config() -> ml_collections.ConfigDict:
   }
   config.accumulate_steps = 1  # process a batch in this many parts, one by one, to save memory
   config.skip_nonfinite = 0  # consecutive steps that may be skipped if the loss is not finite
-  config.ema_decay = placeholder(float)  # of the parameters' moving average, such as 0.999
+  config.ema_decay = placeholder(float)  # of the moving average to evaluate, such as 0.999
 
   config.evals = {"val": evaluation()}
   config.best = "val/mean_iou"  # the score that selects the best checkpoint

@@ -133,7 +133,8 @@ def make_run() -> Callable[..., state.TrainState]:
       ema=config.ema_decay is not None,
     )
     if made.ema_params is not None:
-      made = made.replace(ema_params=jax.tree.map(lambda x: x + 0.5, made.params))
+      averages = jax.tree.map(lambda x: x + 0.5, (made.params, made.batch_stats))
+      made = made.replace(ema_params=averages[0], ema_batch_stats=averages[1])
     checkpoints = checkpoint.Checkpoints(folder)
     checkpoints.save(made, 10, place={})
     checkpoints.wait_until_finished()

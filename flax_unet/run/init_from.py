@@ -154,12 +154,11 @@ def put(variables: Mapping[str, Any], state: TrainState) -> TrainState:
     new = traverse_util.flatten_dict(variables.get(collection, {}))
     return traverse_util.unflatten_dict(traverse_util.flatten_dict(tree) | _copy(new))
 
-  return state.replace(
-    params=replace("params", state.params),
-    batch_stats=replace("batch_stats", state.batch_stats),
-    # A separate copy: the train step donates its state, and no buffer may be donated twice.
-    ema_params=None if state.ema_params is None else replace("params", state.ema_params),
-  )
+  # The averages get copies of their own: the train step donates its state, and no buffer may be
+  # donated twice.
+  prefixes = [""] if state.ema_params is None else ["", "ema_"]
+  names = {f"{prefix}{name}": name for prefix in prefixes for name in ("params", "batch_stats")}
+  return state.replace(**{key: replace(name, getattr(state, key)) for key, name in names.items()})
 
 
 def _copy(tree: Any) -> Any:

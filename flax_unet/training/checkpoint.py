@@ -128,13 +128,7 @@ class Checkpoints:
       if checkpoint.exists():
         logging.warning("Checkpoint %s is damaged (%s): skipped", checkpoint, damage)
 
-  def save(
-    self,
-    state: TrainState,
-    step: int,
-    *,
-    place: dict[str, Any],
-  ) -> None:
+  def save(self, state: TrainState, step: int, *, place: dict[str, Any]) -> None:
     """Copies the state and writes it in the background.
 
     Args:
@@ -204,10 +198,11 @@ class Checkpoints:
     folder = self._directory / str(step) / "state"
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
       saved = checkpointer.metadata(folder).item_metadata.tree
-      params = "params" if saved["ema_params"] is None else "ema_params"
+      names = ("params", "batch_stats")  # or their averages; earlier versions only had params'
+      params, batch_stats = (x if saved.get(f"ema_{x}") is None else f"ema_{x}" for x in names)
       template = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=devices.replicated()),
-        {params: saved[params], "batch_stats": saved["batch_stats"]},
+        {params: saved[params], batch_stats: saved[batch_stats]},
       )
       restored = checkpointer.restore(
         folder,
@@ -218,7 +213,7 @@ class Checkpoints:
         ),
       )
     restored = jax.tree.map(np.asarray, restored)
-    return {"params": restored[params], "batch_stats": restored["batch_stats"]}
+    return {"params": restored[params], "batch_stats": restored[batch_stats]}
 
   def wait_until_finished(self) -> None:
     """Waits until everything is written.

@@ -21,11 +21,14 @@ class TrainState(train_state.TrainState):
   Attributes:
     batch_stats: the running means and variances of BatchNorm; empty without it.
     ema_params: exponential moving average of the parameters, or None.
+    ema_batch_stats: the same of `batch_stats`: averaged parameters need the statistics of their
+      own activations, not those of the latest parameters.
     key_data: uint32, the run's random key; the key of a step is `fold_in(key, step)`.
   """
 
   batch_stats: Mapping[str, Any]
   ema_params: Any
+  ema_batch_stats: Any
   key_data: jax.Array
 
   @property
@@ -36,8 +39,9 @@ class TrainState(train_state.TrainState):
   @property
   def eval_variables(self) -> dict[str, Any]:
     """The variables to predict with: the averaged parameters if there are any."""
-    params = self.params if self.ema_params is None else self.ema_params
-    return {"params": params, "batch_stats": self.batch_stats}
+    if self.ema_params is None:
+      return {"params": self.params, "batch_stats": self.batch_stats}
+    return {"params": self.ema_params, "batch_stats": self.ema_batch_stats}
 
 
 def create(
@@ -62,12 +66,14 @@ def create(
   def init() -> TrainState:
     params_key, key = jax.random.split(jax.random.key(seed))
     variables = model.init(params_key, jnp.zeros((1, *image_size, model.channels)), train=False)
+    batch_stats = variables.get("batch_stats", {})
     return TrainState.create(
       apply_fn=base.OnImages(model),
       params=variables["params"],
       tx=tx,
-      batch_stats=variables.get("batch_stats", {}),
+      batch_stats=batch_stats,
       ema_params=variables["params"] if ema else None,
+      ema_batch_stats=batch_stats if ema else None,
       key_data=jax.random.key_data(key),
     )
 

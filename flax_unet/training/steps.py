@@ -41,7 +41,7 @@ def train_step(
     accumulate_steps: how many parts to split the batch into, which are processed one after the
       other. Loss and gradient are those of the whole batch; BatchNorm takes its statistics over
       one part (on all devices).
-    ema_decay: decay of the moving average of the parameters, or None.
+    ema_decay: decay of the moving average of parameters and statistics, or None.
     skip_nonfinite: whether a step whose loss or gradient is not finite changes nothing except the
       step number.
     keep_frozen: takes the new and the old statistics of BatchNorm, and returns the old ones for
@@ -69,8 +69,12 @@ def train_step(
   if ema_decay is not None:
     # A smaller decay at first, so that the initial parameters fade quickly.
     decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
-    ema_params = optax.incremental_update(next_state.params, state.ema_params, 1 - decay)
-    next_state = next_state.replace(ema_params=ema_params)
+    ema_params, ema_batch_stats = optax.incremental_update(
+      (next_state.params, next_state.batch_stats),
+      (state.ema_params, state.ema_batch_stats),
+      1 - decay,
+    )
+    next_state = next_state.replace(ema_params=ema_params, ema_batch_stats=ema_batch_stats)
   metrics = {"loss": loss_value, "grad_norm": optax.tree.norm(grads)}
   if skip_nonfinite:
     finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(metrics["grad_norm"])

@@ -86,4 +86,4 @@ def test_predictions_take_the_average_where_there_is_one():
   assert plain.eval_variables["params"] is plain.params
   averaged = averaged.replace(params=jax.tree.map(jnp.zeros_like, averaged.params))
   jax.tree.map(np.testing.assert_array_equal, averaged.eval_variables["params"], dict(plain.params))
-  assert averaged.eval_variables["batch_stats"] is averaged.batch_stats
+  assert averaged.eval_variables["batch_stats"] is averaged.ema_batch_stats

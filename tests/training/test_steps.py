@@ -62,6 +62,7 @@ def _state_of(apply_fn, params, tx, seed=0):
     tx=tx,
     batch_stats={},
     ema_params=None,
+    ema_batch_stats=None,
     key_data=jax.random.key_data(jax.random.key(seed)),
   )
 
@@ -110,7 +111,7 @@ def test_all_devices_hold_the_same():
   outputs = _unet_state(devices=4), None
   for batch in _batches(3, devices=4):
     outputs = _unet_step(devices=4)(outputs[0], batch)
-  outputs = _trees(outputs[0]), outputs[0].ema_params, outputs[1]
+  outputs = _trees(outputs[0]), outputs[0].ema_params, outputs[0].ema_batch_stats, outputs[1]
   for path, leaf in jax.tree.leaves_with_path(outputs):
     shards = [np.asarray(shard.data) for shard in leaf.addressable_shards]
     assert len(shards) == 4
@@ -120,16 +121,16 @@ def test_all_devices_hold_the_same():
 
 def test_moving_average_follows_its_formula():
   train_state = _unet_state()
-  expected = jax.tree.map(np.array, train_state.params)
+  expected = jax.tree.map(np.array, (train_state.params, train_state.batch_stats))
   # The decay is smaller at first: 1/10 in the first step; 2/11 and 3/12 would exceed the decay.
   for decay, batch in zip((1 / 10, EMA_DECAY, EMA_DECAY), _batches(3), strict=True):
     train_state, _ = _unet_step()(train_state, batch)
     expected = jax.tree.map(
       lambda average, x, decay=decay: decay * average + (1 - decay) * np.asarray(x),
       expected,
-      train_state.params,
+      (train_state.params, train_state.batch_stats),
     )
-  _assert_close(train_state.ema_params, expected, 1e-6)
+  _assert_close((train_state.ema_params, train_state.ema_batch_stats), expected, 1e-6)
 
 
 def test_bfloat16_computes_narrow_and_keeps_float32():
