@@ -17,6 +17,10 @@ Arguments after the colon:
     mmseg, fcn8s, segnet, ma_unet, resnet34
                    A published recipe, see flax_unet/recipes.py. `mmseg` is the one above without a
                    change, and evaluates its published weights, see docs/weights.md.
+    coarse         Trains on the 19,998 images with coarse labels, which need
+                   leftImg8bit_trainextra.zip and gtCoarse.zip in DIR too. Then fine-tune:
+                   --config=configs/cityscapes.py --config.init_from=RUN
+    mixed          Half of each batch has coarse labels, half fine ones.
     runlocal       A few steps of a tiny network, for debugging.
     res=256x512    Height and width of the training crops (with `paper`: of the whole images).
     model=unet     The network, see docs/networks.md.
@@ -34,6 +38,8 @@ def get_config(arg=None):
     arg,
     paper=False,
     **recipes.SWITCHES,
+    coarse=False,
+    mixed=False,
     runlocal=False,
     res="512x1024",
     model="unet",
@@ -85,6 +91,12 @@ def get_config(arg=None):
   recipes.apply(config, arg)
   if arg.segnet:  # a quarter of the resolution, as published; scored at 1024 x 2048 all the same
     config.evals.val.pp = "label_map|resize_image(256, 512)"
+
+  if arg.coarse or arg.mixed:
+    coarse = config.input.data.copy_and_resolve_references()
+    coarse.name, coarse.split = "cityscapes/semantic_segmentation_extra", "train_extra"
+    base_config.add_data(config, "coarse", coarse, share=1.0 if arg.coarse else 0.5)
+    config.input.on_bad_example = "skip"  # troisdorf_000000_000073 is damaged
 
   if arg.runlocal:
     config.total_steps, config.total_epochs = 10, placeholder(int)

@@ -40,6 +40,7 @@ def get_config() -> ml_collections.ConfigDict:
       "data_dir": placeholder(str),  # folder of prepared data; None: ~/tensorflow_datasets
       "manual_dir": placeholder(str),  # folder of archives; None: downloads/manual in data_dir
     },
+    "extra_data": {},  # further data sets by name, each with a share of the batch
     "pp": "label_map|random_scale(0.5, 2.0)|random_crop(256, 256)|flip_lr|photometric",
     "batch_size": 8,  # over all devices
     "on_bad_example": "raise",  # or "skip": use the next example instead
@@ -96,9 +97,24 @@ def get_config() -> ml_collections.ConfigDict:
   config.ckpt_steps = 500
   config.profile_steps = 0  # number of steps to profile for TensorBoard, soon after the start
   config.lock()
+  config.input.extra_data.unlock()
   config.evals.unlock()  # further evaluations may be added: config.evals.test = evaluation("test")
   config.evals.val.lock()
   return config
+
+
+def add_data(
+  config: ml_collections.ConfigDict, name: str, data: ml_collections.ConfigDict, share: float
+) -> None:
+  """Adds a data set to train on beside `config.input.data`.
+
+  Args:
+    config: the configuration to change.
+    name: what messages call the data set.
+    data: like `config.input.data`.
+    share: of each batch that comes from it; the main data set gets the rest.
+  """
+  config.input.extra_data[name] = {**data.copy_and_resolve_references(), "share": share}
 
 
 def set_network(config: ml_collections.ConfigDict, name: str, **attributes: Any) -> None:
@@ -162,5 +178,6 @@ def folder_data(images: str, labels: str) -> ml_collections.ConfigDict:
   config.lists = {"train": "", "validation": "", "test": ""}  # files, one image per line
   config.folders = {"train": "", "validation": "", "test": ""}  # or a folder per split
   config.validation_share = 0.2  # if there are neither lists nor folders
+  config.fold = ""  # or, for cross-validation, "2/5": the second of five folds validates
   config.validation_seed = 0  # the draw depends only on it and on the image names
   return config

@@ -22,7 +22,8 @@ def check_cityscapes(
   Args:
     folder: contains the archives.
     roots: archive, and folder in it, of each kind of file, as in TFDS's `CityscapesConfig`:
-      `images_left`, and `segmentation_labels` if there are any.
+      `images_left`, and `segmentation_labels` if there are any; the same with `/extra` for the
+      split train_extra.
     label_suffix: what follows the id in label names, `gtFine_labelIds`; None without labels.
     splits: their folders.
 
@@ -39,12 +40,14 @@ def check_cityscapes(
       "python main.py --config=configs/street_scenes.py"
     )
   members = {name: read_names(folder / name) for name in archives}
-  archive, root = roots["images_left"]
-  for split in splits:
+  places = [(split, "") for split in splits]
+  places += [("train_extra", "/extra")] if "images_left/extra" in roots else []
+  for split, which in places:
+    archive, root = roots[f"images_left{which}"]
     images = _images_of(folder / archive, members[archive], f"{root}/{split}/")
     if label_suffix is None:
       continue
-    label_archive, label_root = roots["segmentation_labels"]
+    label_archive, label_root = roots[f"segmentation_labels{which}"]
     for city, image_id in images:
       label = f"{label_root}/{split}/{city}/{image_id}_{label_suffix}.png"
       if label not in members[label_archive]:

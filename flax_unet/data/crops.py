@@ -119,7 +119,7 @@ class BalancedCrop(Crop):
   """Shows rare classes more often: centres some of the crops on pixels of a class drawn uniformly.
 
   For a share of the examples, the pipeline draws one of the classes of the training split, and one
-  of the images that hold it (`pipeline.Focus`). The crop's centre is a random pixel of that class,
+  of the images that hold it (`order.Focus`). The crop's centre is a random pixel of that class,
   as far as the border of the image allows. Other crops are anywhere in the image whose turn it is.
   As in NVIDIA's semantic-segmentation (Zhu et al. 2019, arXiv 1812.01593, section 3.3).
 

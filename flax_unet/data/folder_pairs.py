@@ -8,11 +8,13 @@ may have suffixes: `a_sat.jpg` and `a_mask.png`, with `image_suffix="_sat"` and
 `label_suffix="_mask"`. Images and masks can then share a folder.
 
 A split is a subfolder of these two, or a list (see `split_lists.py`). Without either, a share of
-all pairs is drawn for validation, and the rest is for training.
+all pairs is drawn for validation, and the rest is for training; or, for cross-validation, one of
+several folds validates.
 """
 
 import hashlib
 import pathlib
+import re
 from collections.abc import Sequence
 
 import ml_collections
@@ -30,8 +32,9 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
     data: `images` and `labels`, the folders; `label_suffix` and optionally `image_suffix`, what
       follows the id in the names of masks and images; `lists`, one per split, or None for all of
       them; optionally `folders`, the subfolder of each split, or `images:labels` if the two differ;
-      `validation_share` and `validation_seed`, for the draw without lists and folders; `data_dir`,
-      which these paths are relative to (None: the current folder).
+      `validation_share` and `validation_seed`, for the draw without lists and folders; `fold`, such
+      as "2/5" for the second of five folds, instead of a share; `data_dir`, which these paths are
+      relative to (None: the current folder).
 
   Raises:
     UserError: an image or mask has no partner, or a list cannot be used.
@@ -41,6 +44,12 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
   lists = {split: root / _expand(name) for split, name in data.lists.items() if name}
   if folders and lists:
     raise errors.UserError("config.input.data has both lists and folders of splits: give one kind")
+  fold = data.get("fold") or ""
+  if fold and (folders or set(lists) - {"test"}):
+    raise errors.UserError(
+      f"config.input.data.fold = '{fold}': the lists or folders of these data say what validates; "
+      "folds need data without them"
+    )
   if folders:
     return {
       split: all_pairs(*_files(data, root, name), prefix=f"{name.partition(':')[0]}/")
@@ -53,8 +62,8 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
       return splits
     listed = {pair.id for pair in splits["test"]}
     others = [pair for pair in all_pairs(images, labels) if pair.id not in listed]
-    return splits | _draw(others, data.validation_share, data.validation_seed)
-  return _draw(all_pairs(images, labels), data.validation_share, data.validation_seed)
+    return splits | _draw(others, data.validation_share, data.validation_seed, fold)
+  return _draw(all_pairs(images, labels), data.validation_share, data.validation_seed, fold)
 
 
 def _expand(name: str) -> pathlib.Path:
@@ -101,26 +110,52 @@ def _below(root: pathlib.Path, folder: str, split: str) -> pathlib.Path:
   return above if not (root / below).is_dir() and (root / above).is_dir() else below
 
 
-def _draw(pairs: Sequence[Pair], share: float, seed: int) -> dict[str, list[Pair]]:
-  """Draws a share for validation, by ids only: adding pairs moves few others between splits."""
-  number = round(share * len(pairs))
-  if not 0 < number < len(pairs):
+def _draw(pairs: Sequence[Pair], share: float, seed: int, fold: str) -> dict[str, list[Pair]]:
+  """Draws a share or a fold for validation, by ids only: more pairs move few between splits."""
+
+  def by_hash(pair: Pair) -> bytes:
+    return hashlib.sha256(f"{seed}/{pair.id}".encode()).digest()
+
+  ordered = sorted(pairs, key=by_hash)
+  if fold:
+    drawn = {pair.id for pair in _fold(ordered, fold)}
+  else:
+    drawn = {pair.id for pair in ordered[: _number(len(pairs), share)]}
+  return {
+    "train": [pair for pair in pairs if pair.id not in drawn],
+    "validation": [pair for pair in pairs if pair.id in drawn],
+  }
+
+
+def _fold(ordered: Sequence[Pair], fold: str) -> Sequence[Pair]:
+  """The pairs of one of several folds, which differ in size by one at most."""
+  match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", fold)
+  index, number = map(int, match.groups()) if match else (0, 0)
+  if not 1 <= index <= number or number < 2:
     raise errors.UserError(
-      f"config.input.data.validation_share = {share} of {len(pairs)} images is {number}: "
+      f"config.input.data.fold = '{fold}': give the fold that validates and how many there are, "
+      "such as 2/5"
+    )
+  if number > len(ordered):
+    raise errors.UserError(
+      f"config.input.data.fold = '{fold}': of {number} folds of "
+      f"{terminal.counted(len(ordered), 'image')} some are empty; use {len(ordered)} at most"
+    )
+  return ordered[index - 1 :: number]
+
+
+def _number(pairs: int, share: float) -> int:
+  """How many pairs a share is."""
+  number = round(share * pairs)
+  if not 0 < number < pairs:
+    raise errors.UserError(
+      f"config.input.data.validation_share = {share} of {pairs} images is {number}: "
       "training and validation need at least one each"
     )
   logging.info(
     "Drew %s of %s for validation (config.input.data.validation_share and validation_seed, or "
     "lists)",
     f"{number:,}",
-    terminal.counted(len(pairs), "image"),
+    terminal.counted(pairs, "image"),
   )
-
-  def by_hash(pair: Pair) -> bytes:
-    return hashlib.sha256(f"{seed}/{pair.id}".encode()).digest()
-
-  drawn = {pair.id for pair in sorted(pairs, key=by_hash)[:number]}
-  return {
-    "train": [pair for pair in pairs if pair.id not in drawn],
-    "validation": [pair for pair in pairs if pair.id in drawn],
-  }
+  return number

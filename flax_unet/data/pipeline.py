@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 from flax_unet import devices
+from flax_unet.data import order
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_space import IGNORED
 from flax_unet.data.ops import Example
@@ -31,7 +32,6 @@ from flax_unet.errors import UserError
 
 Batch = dict[str, Any]
 _LEAKED = "ignore:resource_tracker:UserWarning"
-_EPOCHS = 10**9  # endless in practice; grain's own endless repetition cannot be cut into batches
 _HOST_ONLY = ("id", "index", "size", "skipped")  # bookkeeping, not used on devices
 
 
@@ -71,28 +71,6 @@ class Stack:
 
 
 @dataclasses.dataclass(frozen=True)
-class Focus:
-  """Chooses classes for some of the examples to show, see `crops.BalancedCrop`.
-
-  A class is drawn uniformly from those in the split, then one of the examples that have it.
-
-  Attributes:
-    pixels: int64 `[examples, classes]`, see `class_pixels.count`.
-    share: of the examples that are chosen for a class.
-  """
-
-  pixels: np.ndarray
-  share: float
-
-  def draw(self, rng: np.random.Generator) -> tuple[int, int] | None:
-    """Draws the index of an example and the class to show in it; None: show what is next."""
-    if rng.random() >= self.share:
-      return None
-    focus = rng.choice(np.flatnonzero(self.pixels.any(0)))
-    return int(rng.choice(np.flatnonzero(self.pixels[:, focus]))), int(focus)
-
-
-@dataclasses.dataclass(frozen=True)
 class _LoadOrNext:
   """Loads and preprocesses the example at an index of the source, or one that `focus` chooses.
 
@@ -103,11 +81,12 @@ class _LoadOrNext:
   source: Source
   op: Callable[[Example, np.random.Generator], Example]
   skip: bool
-  focus: Focus | None
+  focus: order.Focus | None
 
   def __call__(self, place: int, rng: np.random.Generator) -> Example:
     skipped, wanted = [], {}
-    if self.focus and (drawn := self.focus.draw(rng)):
+    in_focus = self.focus and place < len(self.focus.pixels)
+    if in_focus and (drawn := self.focus.draw(rng)):
       place, wanted["focus"] = drawn
     for offset in range(len(self.source)):
       try:
@@ -130,7 +109,8 @@ def train_batches(
   seed: int,
   start: int = 0,
   skip_bad_examples: bool = False,
-  focus: Focus | None = None,
+  focus: order.Focus | None = None,
+  shares: Sequence[tuple[int, int]] | None = None,
   workers: int = 0,
   prefetch: int = 2,
 ) -> grain.DatasetIterator[Batch]:
@@ -144,14 +124,16 @@ def train_batches(
     start: the number of the first batch; a resumed run starts at its step.
     skip_bad_examples: whether the next example replaces one that cannot be used; if not, its error
       ends the iteration.
-    focus: chooses some of the examples by the classes in them.
+    focus: chooses some of the examples by the classes in them, in the first part of the source.
+    shares: the length of each part of the source, and how many examples of a batch are from it;
+      None: it has one part.
     workers: processes that prepare batches; 0: threads of this process.
     prefetch: number of batches to prepare ahead (for each worker).
 
   Returns:
     An iterator over `Batch`es of this process.
   """
-  places = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(_EPOCHS)
+  places = order.endless(shares or [(len(source), batch_size)], seed)
   examples = places.random_map(_LoadOrNext(source, op, skip_bad_examples, focus))
   share = examples[jax.process_index() :: jax.process_count()]
   stack = Stack(jax.local_device_count())

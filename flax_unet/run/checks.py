@@ -6,9 +6,11 @@ from typing import NamedTuple
 import ml_collections
 
 from flax_unet import base_config, errors, nested
+from flax_unet.data import mixture
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.losses import class_weights
 
+_DATA = ("input.data.", "input.extra_data.")
 _MAY_BE_NONE = (
   "total_steps",
   "total_epochs",
@@ -39,6 +41,11 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
     if config.input[key] not in choices:
       raise errors.unknown(f"choice in config.input.{key}", config.input[key], choices)
   _check_batch_size("input", config.input.batch_size, num_devices)
+  if config.total_epochs and not mixture.batch_numbers(config.input)[mixture.MAIN]:
+    raise errors.UserError(
+      f"config.total_epochs = {config.total_epochs}: epochs are those of config.input.data, which "
+      "has no share of a batch; give config.total_steps"
+    )
   _check_accumulation(config, num_devices)
   for name, eval_config in config.evals.items():
     _check_batch_size(f"evals.{name}", eval_config.batch_size, num_devices)
@@ -85,7 +92,7 @@ def _check_keys(config: ml_collections.ConfigDict) -> None:
 
 def _check_present(config: ml_collections.ConfigDict) -> None:
   for key, value in nested.flatten(config.to_dict()).items():
-    if value is None and key not in _MAY_BE_NONE and not key.startswith("input.data."):
+    if value is None and key not in _MAY_BE_NONE and not key.startswith(_DATA):
       raise errors.UserError(f"config.{key} = None: it needs a value")
 
 

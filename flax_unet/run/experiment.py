@@ -13,7 +13,7 @@ import optax
 from absl import logging
 
 from flax_unet import caches, errors, terminal
-from flax_unet.data import cache, class_pixels, datasets, pipeline
+from flax_unet.data import cache, class_pixels, datasets, mixture, order
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.evaluation import Evaluation
 from flax_unet.losses import class_weights
@@ -29,7 +29,8 @@ class Experiment:
   Attributes:
     parts: the parts built from the configuration.
     dataset: the data set.
-    source: the training split.
+    sources: the training split of each data set by name, the main one first.
+    shares: how many examples of a batch come from each, by name.
     image_size: height and width of a training image, in pixels.
     evaluations: by name, in the order of `parts.evals`; prediction uses the options of the first.
     total_steps: the length of the run.
@@ -40,13 +41,14 @@ class Experiment:
 
   parts: Parts
   dataset: datasets.Dataset
-  source: datasets.Source
+  sources: Mapping[str, datasets.Source]
+  shares: Mapping[str, int]
   image_size: tuple[int, int]
   evaluations: Mapping[str, Evaluation]
   total_steps: int
   schedule: optax.Schedule
   class_weights: tuple[float, ...] | None = None
-  focus: pipeline.Focus | None = None
+  focus: order.Focus | None = None
 
   @property
   def config(self) -> ml_collections.ConfigDict:
@@ -62,37 +64,58 @@ class Experiment:
     """The state before the first step."""
     return self.parts.init_state(self.image_size, self.total_steps)
 
+  @property
+  def source(self) -> datasets.Source:
+    """The training split of the main data set."""
+    return self.sources[mixture.MAIN]
+
+  @property
+  def parts_of_source(self) -> list[tuple[int, int]]:
+    """The length of each training split, and how many examples of a batch come from it."""
+    return [(len(source), self.shares[name]) for name, source in self.sources.items()]
+
   def train_source(self) -> datasets.Source:
-    """The training split; decoded only once if `config.input.cache` is "disk".
+    """The training splits; decoded only once if `config.input.cache` is "disk".
 
     Raises:
       UserError: the disk does not have enough room.
     """
+    sources = [self._cached(name) for name in self.sources]
+    return sources[0] if len(sources) == 1 else mixture.Concatenated(sources)
+
+  def _cached(self, name: str) -> datasets.Source:
+    """The training split of a data set."""
     config, label_space = self.config.input, self.label_space
     if config.cache == "none":
-      return self.source
+      return self.sources[name]
     folder = config.cache_dir or caches.folder("flax_unet_decoded")
     if folder is None:
       raise errors.UserError(
         "config.input.cache = 'disk': no cache folder is writable; choose one with "
         "--config.input.cache_dir=DIR"
       )
-    facts = _identity(self.dataset, config.data.split)
+    data = config.data if name == mixture.MAIN else config.extra_data[name]
+    facts = _identity(_facts_of(self.dataset, name), data.split)
     facts["label_space"] = [label_space.name, sorted(label_space.color_to_id.items())]
-    return cache.on_disk(self.source, pathlib.Path(folder), facts)
+    return cache.on_disk(self.sources[name], pathlib.Path(folder), facts)
 
   def summary(self, train_state: state.TrainState) -> dict[str, str]:
     """A summary of the run for the terminal, before it starts."""
     config, devices, label_space = self.config, jax.devices(), self.label_space
     batch_size, (height, width) = config.input.batch_size, self.image_size
-    epochs = self.total_steps * batch_size / len(self.source)
+    epochs = self.total_steps * self.shares[mixture.MAIN] / len(self.source)
+    more = "".join(
+      f" ({self.shares[mixture.MAIN]} of a batch), {terminal.counted(len(source), 'image')} of "
+      f"{name} ({self.shares[name]})"
+      for name, source in list(self.sources.items())[1:]
+    )
     weights = {}
     if self.class_weights:
       pairs = zip(label_space.class_names, self.class_weights, strict=True)
       weights["class weights"] = ", ".join(f"{name} {weight:.3g}" for name, weight in pairs)
     return {
       "data": f"{config.input.data.name}, "
-      f"{terminal.counted(len(self.source), 'image')} to train on",
+      f"{terminal.counted(len(self.source), 'image')} to train on{more}",
       "label space": f"{label_space.name}, {label_space.num_classes} classes",
       "model": f"{config.model_name}, {state.num_params(train_state):,} parameters, "
       f"computes in {config.model.get('dtype', 'float32')}",
@@ -105,7 +128,7 @@ class Experiment:
 
   def steps_of(self, epochs: int) -> int:
     """Converts epochs to steps."""
-    return _steps_of(epochs, len(self.source), self.config.input.batch_size)
+    return _steps_of(epochs, len(self.source), self.shares[mixture.MAIN])
 
   def due_evals(self, step: int) -> list[str]:
     """The names of the evaluations due after a step; none at step 0."""
@@ -150,15 +173,16 @@ def open_data(parts: Parts) -> Experiment:
   config, label_space = parts.config, parts.label_space
   logging.info("Opening %s", config.input.data.name)
   skip_bad_examples = config.input.on_bad_example == "skip"
-  dataset = datasets.open_dataset(config.input.data, label_space, skip_bad_examples)
-  source = dataset.split(config.input.data.split)
+  shares = mixture.batch_numbers(config.input)
+  dataset, sources = mixture.open_dataset(config.input, label_space, skip_bad_examples)
+  source = sources[mixture.MAIN]
   image_size = parts.train_op.output_size(None)
   if image_size is None:
     image_size = source[0]["image"].shape[:2]
     rehearsal.network(parts.model, image_size)
   total_steps = config.total_steps
   if total_steps is None:
-    total_steps = _steps_of(config.total_epochs, len(source), config.input.batch_size)
+    total_steps = _steps_of(config.total_epochs, len(source), shares[mixture.MAIN])
   warmup_steps = schedules.warmup_length(config.schedule.warmup_steps, total_steps)
   if warmup_steps != config.schedule.warmup_steps:
     logging.info(
@@ -169,16 +193,17 @@ def open_data(parts: Parts) -> Experiment:
   rule = config.class_weights if isinstance(config.class_weights, str) else None
   weights = focus = None
   if rule or parts.train_op.focused_share:
-    facts = _identity(dataset, config.input.data.split)
+    facts = _identity(_facts_of(dataset, mixture.MAIN), config.input.data.split)
     pixels = class_pixels.counted_once(source, label_space, facts, skip_bad_examples)
-    focus = pipeline.Focus(pixels, parts.train_op.focused_share)
+    focus = order.Focus(pixels, parts.train_op.focused_share)
     if rule:
       weights = class_weights.compute(rule, pixels, label_space.class_names)
       parts = parts.with_class_weights(weights)
   return Experiment(
     parts=parts,
     dataset=dataset,
-    source=source,
+    sources=sources,
+    shares=shares,
     image_size=image_size,
     evaluations={
       name: Evaluation(
@@ -204,9 +229,14 @@ def open_data(parts: Parts) -> Experiment:
   )
 
 
-def _identity(dataset: datasets.Dataset, split: str) -> dict[str, Any]:
-  """What the examples of a split depend on."""
+def _facts_of(dataset: datasets.Dataset, name: str) -> dict[str, Any]:
+  """The fingerprint of one of the data sets."""
   data = dataset.fingerprint()
+  return data if name == mixture.MAIN else data["extra"][name]
+
+
+def _identity(data: Mapping[str, Any], split: str) -> dict[str, Any]:
+  """What the examples of a split depend on."""
   return {
     "name": data["name"],
     "split": split,  # may be part of a split, or several splits

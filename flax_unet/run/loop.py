@@ -192,6 +192,7 @@ def _train_batches(run: Experiment, start: int) -> Iterator[pipeline.Batch]:
       start=start,
       skip_bad_examples=config.input.on_bad_example == "skip",
       focus=run.focus,
+      shares=run.parts_of_source,
       workers=config.input.workers,
       prefetch=config.input.prefetch,
     ),

@@ -37,9 +37,9 @@ def main(argv: Sequence[str]):
   names = [_EVAL.value] if _EVAL.value else comparison.shared_evaluations(folders)
   compared = {name: _compare(folders, name) for name in names}
   first, *others = names
-  _print(run_tables(compared[first]))
+  print_tables(run_tables(compared[first]))
   for name in names:
-    _print(score_tables(compared[name], f", {name}" if others else ""))
+    print_tables(score_tables(compared[name], f", {name}" if others else ""))
   if _JSON.value:
     content = compared[first] | {"others": {name: compared[name] for name in others}}
     files.write_output(_JSON.value, content)
@@ -52,7 +52,8 @@ def _compare(folders: Sequence[pathlib.Path], name: str) -> dict[str, Any]:
   return comparison.compare(comparison.group(runs))
 
 
-def _print(tables: Sequence[Table]) -> None:
+def print_tables(tables: Sequence[Table]) -> None:
+  """Prints title and content of each table that has rows."""
   for title, header, rows in tables:
     if rows:
       table = markdown_table if _MARKDOWN.value else text_table
@@ -81,9 +82,17 @@ def run_tables(compared: Mapping[str, Any]) -> list[Table]:
   ]
 
 
-def score_tables(compared: Mapping[str, Any], suffix: str) -> list[Table]:
-  """Returns title (with a suffix), header and rows of the tables of an evaluation."""
-  names, titles = _columns(compared), compared["titles"]
+def score_tables(
+  compared: Mapping[str, Any], suffix: str, names: Sequence[str] | None = None
+) -> list[Table]:
+  """Returns title, header and rows of the tables of an evaluation.
+
+  Args:
+    compared: from `comparison.compare`.
+    suffix: ends each title.
+    names: the names of the columns; None: #1, #2 and so on.
+  """
+  names, titles = names or _columns(compared), compared["titles"]
   others = [f"{name} - {names[0]}" for name in names[1:]]
   differences = compared["scores"].get("mean_iou", ())[1:]
   intervals = [

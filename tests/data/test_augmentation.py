@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from flax_unet.data import class_pixels, crops, label_spaces, op_spec, ops, pipeline
+from flax_unet.data import class_pixels, crops, label_spaces, op_spec, ops, order, pipeline
 from flax_unet.data.affine import Affine, Rotate
 from flax_unet.data.border_weights import BorderWeights
 from flax_unet.data.degrade import Blur, Cutout, Jpeg
@@ -202,7 +202,7 @@ def test_balanced_crops_show_every_class_equally_often():
   assert pixels[:, 2].tolist() == [0] * 19 + [1]
   chain = op_spec.parse("label_map|balanced_crop(9, 9, share=0.6)", THREE)
   assert chain.focused_share == 0.6
-  focus = pipeline.Focus(pixels, chain.focused_share)
+  focus = order.Focus(pixels, chain.focused_share)
   batches = pipeline.train_batches(source, chain, batch_size=4, seed=0, focus=focus)
   centres, has_rare = 0, 0
   for _ in range(150):
@@ -219,7 +219,7 @@ def test_balanced_crops_show_every_class_equally_often():
 def test_balanced_crops_resume_with_any_number_of_workers(workers):
   source, spec = _rare(), "label_map|random_scale(0.5, 2.0)|balanced_crop(8, 8)"
   chain = op_spec.parse(spec, THREE)
-  focus = pipeline.Focus(class_pixels.count(source, THREE), chain.focused_share)
+  focus = order.Focus(class_pixels.count(source, THREE), chain.focused_share)
 
   def take(start, number, workers):
     batches = pipeline.train_batches(

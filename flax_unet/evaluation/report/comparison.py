@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from flax_unet import files, nested
+from flax_unet.data import label_space_file
 from flax_unet.errors import UserError
-from flax_unet.evaluation.metrics import bootstrap
+from flax_unet.evaluation.metrics import bootstrap, segmentation
 
 # The parts of run.json that may explain a difference; the rest differs in every run.
 _FACTS = ("git_commit", "versions", "devices", "parameters", "seconds", "changes")
@@ -129,6 +130,38 @@ def check_same_pictures(runs: Sequence[Run]) -> None:
         f"{pair} labels: in {run.ids[index]}, {labels[index].sum()} and "
         f"{other_labels[index].sum()} pixels count; compare runs at the same resolution"
       )
+
+
+def pool(runs: Sequence[Run], name: str) -> Run:
+  """Puts the folds of a cross-validation together, as if one run had scored all their images.
+
+  Args:
+    runs: the runs of the folds.
+    name: of the evaluation.
+
+  Raises:
+    UserError: two of them scored the same image, or the scores do not follow from confusion
+      matrices.
+  """
+  kind = runs[0].config[f"evals.{name}.type"]
+  if kind != "segmentation":
+    raise UserError(
+      f"{runs[0].folder}: folds can only be put together for evaluations of type 'segmentation', "
+      f"not config.evals.{name}.type = '{kind}'"
+    )
+  ids = np.concatenate([run.ids for run in runs])
+  order = np.argsort(ids)
+  if len(set(ids.tolist())) < len(ids):
+    raise UserError(f"{runs[0].folder} and {runs[1].folder}: have images in common")
+  confusions = np.concatenate([run.confusions for run in runs])[order]
+  label_space = label_space_file.read(runs[0].folder / label_space_file.NAME)
+  scores = segmentation.scores(confusions.sum(axis=0), label_space)
+  return dataclasses.replace(
+    runs[0],
+    scores={"definitions": runs[0].scores.get("definitions", {}), **scores},
+    ids=ids[order],
+    confusions=confusions,
+  )
 
 
 def _some(ids: set[str]) -> str:

@@ -1,0 +1,162 @@
+"""Trains the same configuration with several seeds, or on several folds, and reports the spread.
+
+    python -m flax_unet.tools.repeat --config=configs/camvid.py:quick --seeds=3 --workdir=runs/study
+    python -m flax_unet.tools.repeat --config=configs/folder.py:... --folds=5 --workdir=runs/study
+    python -m flax_unet.tools.repeat ... --against=runs/other_study
+
+The runs are folders of the study's folder, `seed_0`, `seed_0_fold_1` and so on. The same command
+goes on where it was interrupted. At the end it prints mean and standard deviation of all scores,
+the scores of each class, and the difference in mean IoU from another study with its paired
+interval, and writes them to `study.json` and to a page that links the pages of the runs,
+`index.html`. Folds are pooled: each image is scored by the run that did not train on it.
+"""
+
+import pathlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from flax_unet import config_flag, errors, files, terminal
+from flax_unet.evaluation.report import comparison, study_page
+from flax_unet.run import workdir
+from flax_unet.tools import compare
+
+_CONFIG = config_flag.define()
+_WORKDIR = flags.DEFINE_string(
+  "workdir", None, "The folder of the study, such as runs/study (default: runs/CONFIG_study)."
+)
+_SEEDS = flags.DEFINE_integer(
+  "seeds", None, "The number of seeds, from config.seed on (default: 3; with --folds, 1).", 1
+)
+_FOLDS = flags.DEFINE_integer(
+  "folds", None, "The number of folds; for folder data without lists and folders.", 2
+)
+_AGAINST = flags.DEFINE_string("against", None, "The folder of another study to compare with.")
+
+_OWN_FLAGS = ("workdir", "seeds", "folds", "against")
+_STUDY = "study.json"
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs the program; see above."""
+  if argv[1:]:
+    raise errors.UserError(f"unexpected argument '{argv[1]}': settings begin with --config.")
+  config_flag.settle_length()
+  config = _CONFIG.value
+  folder = _folder()
+  if _FOLDS.value and config.input.data.name != "folder":
+    raise errors.UserError(
+      f"--folds={_FOLDS.value}: config.input.data.name = '{config.input.data.name}' has splits of "
+      "its own; folds need folder data without lists and folders"
+    )
+  other = _read(pathlib.Path(_AGAINST.value).expanduser()) if _AGAINST.value else None
+  seeds = _SEEDS.value or (1 if _FOLDS.value else 3)
+  by_seed = {}
+  for seed in range(config.seed, config.seed + seeds):
+    by_seed[f"seed_{seed}"] = _runs_of_seed(seed)
+  for name, settings in ((name, s) for runs in by_seed.values() for name, s in runs.items()):
+    if code := _train(folder / name, settings):
+      logging.info("%s ended with exit code %d; the same command goes on", folder / name, code)
+      return code
+  study = {
+    "command": terminal.command_line(),
+    "evaluation": config.best.partition("/")[0],
+    "runs": [list(runs) for runs in by_seed.values()],
+  }
+  files.write_json(folder / _STUDY, study)
+  _report(folder, study, other)
+  return 0
+
+
+def _folder() -> pathlib.Path:
+  if _WORKDIR.value:
+    return pathlib.Path(_WORKDIR.value).expanduser()
+  default = workdir.choose(None, config_flags.get_config_filename(flags.FLAGS["config"]))
+  return default.with_name(f"{default.name}_study")
+
+
+def _runs_of_seed(seed: int) -> dict[str, dict[str, Any]]:
+  """The settings of each run with a seed, by its name: one, or one for each fold."""
+  if not _FOLDS.value:
+    return {f"seed_{seed}": {"seed": seed}}
+  return {
+    f"seed_{seed}_fold_{fold}": {"seed": seed, "input.data.fold": f"{fold}/{_FOLDS.value}"}
+    for fold in range(1, _FOLDS.value + 1)
+  }
+
+
+def _train(folder: pathlib.Path, settings: dict[str, Any]) -> int:
+  """Trains in a process of its own, which frees all memory; returns its exit code.
+
+  A Ctrl-C reaches that process too, which saves a checkpoint and ends; this one waits for it.
+  """
+  given = [argument for argument in sys.argv[1:] if not _is_own(argument)]
+  changed = [f"--config.{key}={value}" for key, value in settings.items()]
+  command = [sys.executable, "-m", "flax_unet.tools.train", *given, *changed]
+  with subprocess.Popen([*command, f"--workdir={folder}"]) as process:
+    while True:
+      try:
+        code = process.wait()
+        return code if code >= 0 else 128 - code
+      except KeyboardInterrupt:
+        continue
+
+
+def _is_own(argument: str) -> bool:
+  return argument.lstrip("-").partition("=")[0] in _OWN_FLAGS
+
+
+def _read(folder: pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
+  """Reads what `main` wrote about a study."""
+  if not (folder / _STUDY).exists():
+    raise errors.UserError(f"--against={folder}: holds no finished study, {_STUDY} is missing")
+  return folder, files.read_json(folder / _STUDY)
+
+
+def _load(folder: pathlib.Path, study: dict[str, Any]) -> list[comparison.Run]:
+  """Reads the runs of a study, one for each seed: folds are pooled."""
+  loaded = []
+  for names in study["runs"]:
+    runs = [comparison.load(folder / name, study["evaluation"]) for name in names]
+    loaded.append(comparison.pool(runs, study["evaluation"]) if len(runs) > 1 else runs[0])
+  return loaded
+
+
+def _report(
+  folder: pathlib.Path,
+  study: dict[str, Any],
+  other: tuple[pathlib.Path, dict[str, Any]] | None,
+) -> None:
+  """Prints the tables of a study, and writes its page."""
+  groups = [_load(folder, study)]
+  if other:
+    groups.insert(0, _load(*other))
+  comparison.check_same_pictures([run for runs in groups for run in runs])
+  compared = comparison.compare(groups)
+  names = [f"{_AGAINST.value}", str(folder)] if other else [str(folder)]
+  tables = compare.score_tables(compared, "", names)
+  compare.print_tables(tables)
+  runs = [
+    (name, comparison.load(folder / name, study["evaluation"]))
+    for names_of_seed in study["runs"]
+    for name in names_of_seed
+  ]
+  page = folder / "index.html"
+  study_page.write(page, folder.name, study["command"], runs, tables)
+  files.write_json(folder / _STUDY, {**study, **compared})
+  logging.info("The study: %s", page)
+
+
+def run() -> None:
+  """Runs the program with the arguments of the command line."""
+  flags.mark_flag_as_required("config")
+  terminal.set_up()
+  errors.run(main)
+
+
+if __name__ == "__main__":
+  run()
