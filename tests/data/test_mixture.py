@@ -163,7 +163,7 @@ def test_epochs_need_the_main_data_set():
   config = cityscapes.get_config("coarse")
   with config.unlocked():
     config.total_steps, config.total_epochs = None, 3
-  with pytest.raises(UserError, match="epochs are those of .*, which has no share"):
+  with pytest.raises(UserError, match=r"epochs are those of .*, which has no share"):
     parts.build(config, num_devices=8)
 
 

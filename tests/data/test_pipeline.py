@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from flax_unet.data import label_spaces, op_spec, ops, pipeline
+from flax_unet.data import label_spaces, op_spec, ops, order, pipeline
 from flax_unet.errors import UserError
 
 AUGMENTATION = "label_map|random_scale(0.5, 2.0)|random_crop(12, 16)|flip_lr|photometric"
@@ -313,5 +313,5 @@ def test_evaluation_leaves_out_bad_examples_and_reports_them():
 
 def test_batches_of_one():
   with_one_device = pipeline.Stack(1)
-  places = pipeline.grain.MapDataset.range(5).repeat(1000)
-  assert len(places.batch(1, batch_fn=with_one_device)[3:]) == 5 * 1000 - 3
+  places = pipeline.grain.MapDataset.range(5).repeat(order._EPOCHS)
+  assert len(places.batch(1, batch_fn=with_one_device)[3:]) == 5 * order._EPOCHS - 3
