@@ -95,7 +95,7 @@ class Experiment:
         "--config.input.cache_dir=DIR"
       )
     data = config.data if name == mixture.MAIN else config.extra_data[name]
-    facts = _identity(_facts_of(self.dataset, name), data.split)
+    facts = identity(_facts_of(self.dataset, name), data.split)
     facts["label_space"] = [label_space.name, sorted(label_space.color_to_id.items())]
     return cache.on_disk(self.sources[name], pathlib.Path(folder), facts)
 
@@ -193,7 +193,7 @@ def open_data(parts: Parts) -> Experiment:
   rule = config.class_weights if isinstance(config.class_weights, str) else None
   weights = focus = None
   if rule or parts.train_op.focused_share:
-    facts = _identity(_facts_of(dataset, mixture.MAIN), config.input.data.split)
+    facts = identity(_facts_of(dataset, mixture.MAIN), config.input.data.split)
     pixels = class_pixels.counted_once(source, label_space, facts, skip_bad_examples)
     focus = order.Focus(pixels, parts.train_op.focused_share)
     if rule:
@@ -235,8 +235,13 @@ def _facts_of(dataset: datasets.Dataset, name: str) -> dict[str, Any]:
   return data if name == mixture.MAIN else data["extra"][name]
 
 
-def _identity(data: Mapping[str, Any], split: str) -> dict[str, Any]:
-  """What the examples of a split depend on."""
+def identity(data: Mapping[str, Any], split: str) -> dict[str, Any]:
+  """What the examples of a split depend on.
+
+  Args:
+    data: the fingerprint of the data set.
+    split: the name of the split.
+  """
   return {
     "name": data["name"],
     "split": split,  # may be part of a split, or several splits

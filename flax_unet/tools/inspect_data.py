@@ -2,10 +2,10 @@
 
     python -m flax_unet.tools.inspect_data --config=configs/cityscapes.py
 
-Reads every example of every split and prints the number of examples, image sizes, class shares, and
-unusable examples. Draws the first training examples as training sees them, after preprocessing and
-with the run's seed: image | label over image | label. Exits with code 1 if an example cannot be
-used.
+Reads every example of every split and prints the number of examples, image sizes, class shares,
+unusable examples, and the class weights that each rule of `config.class_weights` would give. Draws
+the first training examples as training sees them, after preprocessing and with the run's seed:
+image | label over image | label. Exits with code 1 if an example cannot be used.
 """
 
 import functools
@@ -20,9 +20,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from flax_unet import config_flag, errors, files, terminal
-from flax_unet.data import datasets, inspection, label_spaces, op_spec, pipeline
+from flax_unet.data import class_pixels, datasets, inspection, label_spaces, op_spec, pipeline
 from flax_unet.evaluation.report import contact_sheet, data_report
-from flax_unet.run import parts, workdir
+from flax_unet.run import experiment, parts, workdir
 
 _CONFIG = config_flag.define()
 _OUTPUT = flags.DEFINE_string(
@@ -52,6 +52,9 @@ def main(_):
       "config.label_space to the label space of the data"
     )
   source = dataset.split(config.input.data.split)
+  facts = experiment.identity(dataset.fingerprint(), config.input.data.split)
+  pixels = class_pixels.counted_once(source, label_space, facts)
+  print(f"\n{data_report.class_weight_table(pixels, label_space)}")
   examples = _training_examples(source, train_op, config.seed, _EXAMPLES.value)
   path = _write(contact_sheet.draw(examples, label_space))
   print(f"\nThe first training examples, as training sees them: {path}")

@@ -6,6 +6,7 @@ import numpy as np
 
 from flax_unet.data.inspection import SplitFacts
 from flax_unet.data.label_space import LabelSpace
+from flax_unet.losses import class_weights
 from flax_unet.tables import text_table
 
 _OFFICIAL_COUNTS = {"cityscapes": {"train": 2975, "validation": 500, "test": 1525}}
@@ -38,6 +39,30 @@ def paragraphs(
   )
   if remarks := list(_remarks(splits, data_name, label_space)):
     yield "\n".join(remarks)
+
+
+def class_weight_table(pixels: np.ndarray, label_space: LabelSpace) -> str:
+  """Describes how many training images hold each class, and the weights that rules would give.
+
+  Args:
+    pixels: int64 `[images, classes]`, see `class_pixels.count`.
+    label_space: the classes.
+  """
+  present = pixels.any(0)
+  weights = {}
+  for rule, function in class_weights.RULES.items():
+    weights[rule] = np.full(len(present), np.nan)
+    if present.any():
+      weights[rule][present] = function(pixels[:, present].astype(np.float64))
+  rows = [
+    (
+      name,
+      f"{np.count_nonzero(pixels[:, index])}",
+      *(f"{values[index]:.3f}" if present[index] else "-" for values in weights.values()),
+    )
+    for index, name in enumerate(label_space.class_names)
+  ]
+  return text_table(("class", "training images", *weights), rows)
 
 
 def _sizes(facts: SplitFacts) -> str:
