@@ -98,8 +98,9 @@ class MAUNet(AttentionUNet):
         f"MAUNet has no attention_grid={self.attention_grid}: it must divide {2**self.depth}, 2 to "
         "the power of its depth"
       )
-    fused = 0
-    for index, x in enumerate(self.levels(images, train)):
+    fused, outputs = 0, self.levels(images, train)
+    self.supervise(outputs, train)
+    for index, x in enumerate(outputs):
       # The 1x1 convolution of a concatenation is a sum, and commutes with the interpolation.
       level = self.depth - index
       x = self.layers.conv(self.width, 1, use_bias=level == 0, name=f"fusion_{level}")(x)

@@ -6,6 +6,8 @@ https://github.com/milesial/Pytorch-UNet: padded convolutions, so that the logit
 the image, and batch normalisation.
 """
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -83,6 +85,9 @@ class UNet(ConvNetwork):
       the block before it, as in the authors' network. Needs an rng named "dropout" in training; the
       masks follow from the images' places in the global batch, int `[batch]`, which the variable
       `places` in the collection `batch` holds (without it: `0, 1, ...`).
+    aux_weight: deep supervision (Lee et al. 2015, https://arxiv.org/abs/1409.5185): what the loss
+      of each coarser level of the decoder counts in training, beside the 1 of the full resolution.
+      A 1x1 convolution gives each its logits, which cost nothing outside of training. 0: none.
   """
 
   width: int = 64
@@ -91,6 +96,7 @@ class UNet(ConvNetwork):
   padding: str = "same"
   upsample: str = "transpose"
   dropout: float = 0.0
+  aux_weight: float = 0.0
 
   @property
   def geometry(self) -> Geometry:
@@ -176,6 +182,21 @@ class UNet(ConvNetwork):
       outputs.append(x)
     return outputs
 
+  def supervise(self, outputs: Sequence[jax.Array], train: bool) -> None:
+    """In training, sows logits of the decoder's coarser levels (see `Network`).
+
+    Args:
+      outputs: from `levels`.
+      train: see `__call__`.
+    """
+    if self.aux_weight < 0:
+      raise ValueError(f"needs aux_weight of at least 0, not {self.aux_weight}")
+    if self.aux_weight and (train or self.is_initializing()):
+      for index, x in enumerate(outputs[1:-1]):
+        logits = self.layers.logits(self.num_classes, f"auxiliary_{self.depth - 1 - index}")(x)
+        if train:
+          self.sow("auxiliary", "levels", logits)
+
   @nn.compact
   def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
     """Computes the logits.
@@ -192,4 +213,6 @@ class UNet(ConvNetwork):
       ValueError: an attribute has no such value, or images of this size do not fit (with the
         nearest sizes that do).
     """
-    return self.layers.logits(self.num_classes)(self.levels(images, train)[-1])
+    outputs = self.levels(images, train)
+    self.supervise(outputs, train)
+    return self.layers.logits(self.num_classes)(outputs[-1])

@@ -49,7 +49,7 @@ class FCNHead(nn.Module):
 class UNetS5(UNet):
   """U-Net with a main head and, in training, an auxiliary one.
 
-  Takes all attributes of `UNet`, of which `upsample` has another default.
+  Takes all attributes of `UNet`, of which `upsample` and `aux_weight` have other defaults.
 
   Attributes:
     head_dropout: rate at which both heads drop channels.

@@ -11,6 +11,7 @@ import pytest
 
 from flax_unet.losses import spec
 from flax_unet.models import base
+from flax_unet.models.unet import UNet
 from flax_unet.models.unet_s5 import UNetS5
 from flax_unet.training import state, steps
 
@@ -119,3 +120,30 @@ def test_the_auxiliary_head_costs_nothing_outside_of_training():
     return run.lower(variables, images).compile().cost_analysis()["flops"]
 
   assert flops(MODEL) == flops(MODEL.clone(aux_weight=0.0))
+
+
+def test_deep_supervision_adds_the_losses_of_the_coarser_levels():
+  plain = UNet(3, width=2, depth=3)
+  model = plain.clone(aux_weight=0.5)
+  train_state = state.create(model, optax.sgd(0.1), image_size=(16, 24), seed=0, ema=False)
+  batch = {name: x[0] for name, x in _batch(1).items()}
+  variables = {"params": train_state.params, "batch_stats": train_state.batch_stats}
+  images = base.normalize(batch["image"], model)
+  logits, updates = model.apply(variables, images, train=True, mutable=["batch_stats", "auxiliary"])
+  auxiliary = jax.tree.leaves(updates["auxiliary"])
+  assert [x.shape[1:3] for x in auxiliary] == [(4, 6), (8, 12)]
+  loss = spec.parse("cross_entropy")
+  expected = loss(logits, batch["label"])
+  for x in auxiliary:
+    enlarged = jax.image.resize(x, logits.shape, "bilinear")
+    expected += 0.5 * loss(enlarged, batch["label"])
+  # Outside of training the heads change nothing.
+  params = {name: x for name, x in train_state.params.items() if "auxiliary" not in name}
+  np.testing.assert_array_equal(
+    plain.apply({**variables, "params": params}, images, train=False),
+    model.apply(variables, images, train=False),
+  )
+  one_device = jax.device_put(train_state, jax.devices()[0])
+  step = steps.map_train_step(loss, aux_weight=0.5, devices=jax.devices()[:1])
+  _, metrics = step(one_device, _batch(1))
+  np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
