@@ -5,13 +5,12 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import ml_collections
 import numpy as np
 from absl import logging
-from clu import metric_writers
 
 from flax_unet.evaluation.evaluation import Result
 from flax_unet.evaluation.report import curves, report
@@ -22,13 +21,16 @@ from flax_unet.training.checkpoint_scores import DecisiveScore
 from flax_unet.training.state import TrainState
 from flax_unet.weights import fit
 
+if TYPE_CHECKING:  # importing it takes seconds, as it loads TensorFlow
+  from clu import metric_writers
+
 
 def score_checkpoint(
   run: Experiment,
   names: Iterable[str],
   state: TrainState,
   step: int,
-  writer: metric_writers.MetricWriter,
+  writer: "metric_writers.MetricWriter",
   checkpoints: checkpoint.Checkpoints,
 ) -> dict[str, Result]:
   """Evaluates the state saved last; writes its curves to disk before its score."""
@@ -55,7 +57,7 @@ def evaluate_all(
 
 
 def _write_results(
-  writer: metric_writers.MetricWriter, run: Experiment, step: int, results: dict[str, Result]
+  writer: "metric_writers.MetricWriter", run: Experiment, step: int, results: dict[str, Result]
 ) -> None:
   """Writes scores and images for TensorBoard."""
   for name, result in results.items():

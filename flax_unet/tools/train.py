@@ -63,8 +63,7 @@ def main(arguments):
   terminal.set_up()  # first, as libraries log while they are imported
   config_flag.settle_length()
   logging.info("Loading libraries")
-  from flax_unet.run import loop, processes, reporting, workdir
-  from flax_unet.tools import predict
+  from flax_unet.run import processes, workdir
 
   processes.keep_compiled_programs()
   if _CONFIG.value.deterministic:
@@ -80,9 +79,14 @@ def main(arguments):
   processes.check_devices()
   filename = config_flags.get_config_filename(flags.FLAGS["config"])
   folder = workdir.choose(_WORKDIR.value, filename)
+  # Each mode imports what it needs: TensorFlow alone, which only training uses, takes seconds.
   if _MODE.value == "train":
+    from flax_unet.run import loop
+
     return loop.train(_CONFIG.value, folder)
   if _MODE.value == "predict":
+    from flax_unet.tools import predict
+
     return predict.predict(
       _CONFIG.value,
       folder,
@@ -93,6 +97,8 @@ def main(arguments):
       make_zip=_ZIP.value,
       overwrite=_OVERWRITE.value,
     )
+  from flax_unet.run import reporting
+
   output = pathlib.Path(_OUTPUT.value).expanduser() if _OUTPUT.value else None
   reporting.evaluate(_CONFIG.value, folder, _CHECKPOINT.value, output)
   return 0
