@@ -113,7 +113,12 @@ def add_data(
     name: what messages call the data set.
     data: like `config.input.data`.
     share: of each batch that comes from it; the main data set gets the rest.
+
+  Raises:
+    ValueError: there is a data set of that name already.
   """
+  if name in config.input.extra_data:
+    raise ValueError(f"config.input.extra_data.{name} is there already: give it another name")
   config.input.extra_data[name] = {**data.copy_and_resolve_references(), "share": share}
 
 

@@ -43,7 +43,8 @@ def parse(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
       value = text
     if type(value) is not type(default):
       raise errors.UserError(
-        f"argument {item} of the configuration: give a value like {name}={default}"
+        f"argument {item} of the configuration: give "
+        + ("True or False" if default is False else f"a value like {name}={default}")
       )
     values[name] = value
   return ml_collections.ConfigDict(values)

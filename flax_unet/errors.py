@@ -135,10 +135,12 @@ def _parse_flags(program: str, arguments: list[str]) -> list[str]:
       "the folder that contains it"
     ) from error
   except flags.Error as error:
-    context: BaseException | None = error
-    while context := context.__context__:  # absl and ml_collections each wrap what we raise
-      if isinstance(context, UserError):
-        raise context from None
+    # absl and ml_collections each wrap what we raise, the latter in an error of the same type.
+    ours, context = None, error
+    while context := context.__context__:
+      ours = context if isinstance(context, UserError) else ours
+    if ours:
+      raise ours from None
     if "Error whilst parsing config file" in str(error):
       # What `get_config` raised; ml_collections and absl each wrapped it once.
       raise error.__context__.__context__ from None

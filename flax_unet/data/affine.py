@@ -35,11 +35,10 @@ class Affine(Op):
 
   def __post_init__(self):
     check_probability(self.probability)
-    if not (0 <= self.max_degrees <= 180 and 0 <= self.max_shear < 90):
-      raise ValueError(
-        "max_degrees must be in [0, 180] and max_shear in [0, 90), "
-        f"not max_degrees={self.max_degrees} and max_shear={self.max_shear}"
-      )
+    if not 0 <= self.max_degrees <= 180:
+      raise ValueError(f"max_degrees must be in [0, 180], not {self.max_degrees}")
+    if not 0 <= self.max_shear < 90:
+      raise ValueError(f"max_shear must be in [0, 90), not {self.max_shear}")
     if not 0 < self.low <= self.high < math.inf:
       raise ValueError(f"factors must be 0 < low <= high, not low={self.low} and high={self.high}")
     if not 0 <= self.max_shift <= 1:

@@ -1,12 +1,13 @@
 """Ops that take detail from the image and leave the label as it is: cutout, blur, JPEG."""
 
 import dataclasses
-import math
 
 import cv2
 import numpy as np
 
 from flax_unet.data.ops import PAD_COLOR, Example, Op, check_probability, check_size
+
+_MOST_SIGMA = 100  # of a blur, in pixels: its time grows with it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +61,8 @@ class Blur(Op):
 
   def __post_init__(self):
     check_probability(self.probability)
-    if not 0 < self.max_sigma < math.inf:
-      raise ValueError(f"max_sigma must be above 0, not {self.max_sigma}")
+    if not 0 < self.max_sigma <= _MOST_SIGMA:
+      raise ValueError(f"max_sigma must be above 0 and at most {_MOST_SIGMA}, not {self.max_sigma}")
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """See base class."""

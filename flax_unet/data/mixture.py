@@ -81,6 +81,10 @@ def batch_numbers(config: ml_collections.ConfigDict) -> dict[str, int]:
   """
   batch_size, numbers = config.batch_size, {}
   for name, data in config.extra_data.items():
+    if isinstance(data.share, bool) or not isinstance(data.share, int | float):
+      raise errors.UserError(
+        f"config.input.extra_data.{name}.share = {data.share!r}: give a number up to 1"
+      )
     number = data.share * batch_size
     if not data.share > 0 or abs(number - round(number)) > 1e-6:
       raise errors.UserError(

@@ -55,8 +55,9 @@ def compute(rule: str, pixels: np.ndarray, class_names: Sequence[str]) -> tuple[
   """
   missing = [name for name, there in zip(class_names, pixels.any(0), strict=True) if not there]
   if missing:
+    quoted = ", ".join(f"'{name}'" for name in missing)
     raise errors.UserError(
-      f"config.class_weights = '{rule}': no training image holds {', '.join(missing)}; give the "
+      f"config.class_weights = '{rule}': no training image holds {quoted}; give the "
       "weights as numbers, one per class, or leave the class out of the label space"
     )
   weights = RULES[rule](pixels.astype(np.float64))

@@ -65,6 +65,8 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
   checkpoints = checkpoint.Checkpoints(folder)
   step = checkpoints.newest or 0
   processes.in_first(lambda: extension.check(folder, run, changes, step))
+  if step == run.total_steps:
+    processes.in_first(lambda: workdir.check_ended(folder, changes))
   processes.in_first(lambda: workdir.write_config(folder, config))
   ended = step == run.total_steps or info.content.get("steps") == step  # or it stopped early
   if processes.broadcast(ended and not changes) and _is_complete(folder, info):

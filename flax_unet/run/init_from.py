@@ -28,6 +28,7 @@ class Fit:
   Attributes:
     variables: the weights that fit, `params` and `batch_stats`.
     dropped: the layers that the network does not have, or has in another shape.
+    foreign: those of them that it does not have.
     new: the layers of the network without matching weights.
     adapted: the first convolution, if it was for another number of channels.
   """
@@ -36,6 +37,7 @@ class Fit:
   dropped: tuple[str, ...]
   new: tuple[str, ...]
   adapted: tuple[str, ...] = ()
+  foreign: tuple[str, ...] = ()
 
 
 def read(where: str) -> dict[str, Any]:
@@ -101,6 +103,7 @@ def fit(variables: Mapping[str, Any], model: base.Network) -> Fit:
     dropped=_layers(path for path in given if path not in taken),
     new=_layers(path for path in wanted if path not in taken),
     adapted=_layers(adapted),
+    foreign=_layers(path for path in given if path not in wanted),
   )
 
 
@@ -135,7 +138,10 @@ def initial(where: str, model: base.Network) -> dict[str, Any]:
     raise errors.UserError(f"config.init_from = {error}") from error
   found = fit(variables, model)
   if not found.variables:
-    raise errors.UserError(f"config.init_from = {where}: none of its weights fit config.model")
+    raise errors.UserError(
+      f"config.init_from = {where}: none of its weights fit config.model; set --config.model_name "
+      "and config.model.width to those that it was trained with"
+    )
   words = [f"Starting from {where}: took {len(_flatten(found.variables))} arrays"]
   if found.adapted:
     words.append(f"adapted to {model.channels} channels: {', '.join(found.adapted)}")
@@ -144,6 +150,14 @@ def initial(where: str, model: base.Network) -> dict[str, Any]:
   if found.new:
     words.append(f"starts at random: {', '.join(found.new)}")
   logging.info("%s", "; ".join(words))
+  taken = {path[1] for path in _flatten(found.variables)}
+  if deeper := [name for name in found.foreign if name.partition("/")[0] in taken]:
+    logging.warning(
+      "%s has layers that %s does not, such as %s: its weights are of a deeper network",
+      where,
+      type(model).__name__,
+      deeper[0],
+    )
   return found.variables
 
 

@@ -46,6 +46,8 @@ _RECORDED = (
   "total_epochs",  # see `extension`
   "total_steps",
 )
+# Of these, the settings that only matter in steps to come.
+_OF_STEPS = ("accumulate_steps", "grad_clip_norm", "lr", "skip_nonfinite")
 
 
 def choose(workdir: str | None, config_file: str) -> pathlib.Path:
@@ -107,6 +109,24 @@ def check_config(
       f"--config.init_from={workdir})"
     )
   return changes
+
+
+def check_ended(workdir: pathlib.Path, changes: list[dict[str, Any]]) -> None:
+  """Refuses changed settings of a run that has taken all its steps without them.
+
+  Args:
+    workdir: the run folder.
+    changes: from `check_config`.
+
+  Raises:
+    UserError: a setting that only matters in training has changed.
+  """
+  if late := [item for item in changes if item["key"] in _OF_STEPS]:
+    differences = ", ".join(f"{item['key']}={item['from']}" for item in late)
+    raise errors.UserError(
+      f"{workdir} has taken all its steps with {differences}: to train with other values, start a "
+      "new run with --workdir=DIR, or raise config.total_steps"
+    )
 
 
 def write_config(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:

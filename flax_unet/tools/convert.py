@@ -1,4 +1,4 @@
-"""Converts a run's weights to a PyTorch state dict of milesial/Pytorch-UNet, or back to a run.
+"""Converts a run's weights to a PyTorch state dict of the program it comes from, or back to a run.
 
     python -m flax_unet.tools.convert --workdir=RUN --output=unet.pth [--checkpoint=best]
     python -m flax_unet.tools.convert --input=unet.pth --config=FILE --workdir=NEW_RUN
@@ -8,9 +8,10 @@ run of zero steps that `main.py` can evaluate, predict with or continue to train
 `--config` and `--workdir`. Just to start training from a file, `--config.init_from=unet.pth` is
 enough.
 
-The logits are equal for equal inputs. Here, inputs are normalised by ImageNet's mean and standard
-deviation (`base.normalize`); the public program only divides images by 255. So normalise inputs in
-PyTorch for a network from here, and note that a network from there was trained on other inputs.
+Weights of mmsegmentation, segmentation_models.pytorch and milesial/Pytorch-UNet can be read and
+written; docs/weights.md has the details. The logits are equal for equal inputs. Here, inputs are
+normalised by the mean and deviation in `config.model`, ImageNet's by default; milesial's program
+only divides images by 255, so normalise inputs there for a network from here.
 """
 
 import pathlib

@@ -12,6 +12,7 @@ interval, and writes them to `study.json` and to a page that links the pages of 
 """
 
 import pathlib
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,10 +21,9 @@ from typing import Any
 from absl import flags, logging
 from ml_collections import config_flags
 
-from flax_unet import config_flag, errors, files, terminal
-from flax_unet.evaluation.report import comparison, study_page
+from flax_unet import config_flag, errors, files, tables, terminal
+from flax_unet.evaluation.report import comparison, comparison_tables, study_page
 from flax_unet.run import workdir
-from flax_unet.tools import compare
 
 _CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string(
@@ -60,7 +60,8 @@ def main(argv: Sequence[str]) -> int:
     by_seed[f"seed_{seed}"] = _runs_of_seed(seed)
   for name, settings in ((name, s) for runs in by_seed.values() for name, s in runs.items()):
     if code := _train(folder / name, settings):
-      logging.info("%s ended with exit code %d; the same command goes on", folder / name, code)
+      if code > 128:
+        logging.info("Stopped in %s. To go on: %s", folder / name, terminal.command_line())
       return code
   study = {
     "command": terminal.command_line(),
@@ -92,18 +93,23 @@ def _runs_of_seed(seed: int) -> dict[str, dict[str, Any]]:
 def _train(folder: pathlib.Path, settings: dict[str, Any]) -> int:
   """Trains in a process of its own, which frees all memory; returns its exit code.
 
-  A Ctrl-C reaches that process too, which saves a checkpoint and ends; this one waits for it.
+  Signals are passed on to it: it saves a checkpoint and ends.
   """
   given = [argument for argument in sys.argv[1:] if not _is_own(argument)]
   changed = [f"--config.{key}={value}" for key, value in settings.items()]
   command = [sys.executable, "-m", "flax_unet.tools.train", *given, *changed]
-  with subprocess.Popen([*command, f"--workdir={folder}"]) as process:
-    while True:
-      try:
-        code = process.wait()
-        return code if code >= 0 else 128 - code
-      except KeyboardInterrupt:
-        continue
+  # In a session of its own, a Ctrl-C does not reach it a second time from the terminal.
+  process = subprocess.Popen([*command, f"--workdir={folder}"], start_new_session=True)
+  signals = (signal.SIGINT, signal.SIGTERM)
+  before = [
+    signal.signal(number, lambda number, _: process.send_signal(number)) for number in signals
+  ]
+  try:
+    code = process.wait()
+  finally:
+    for number, handler in zip(signals, before, strict=True):
+      signal.signal(number, handler)
+  return code if code >= 0 else 128 - code
 
 
 def _is_own(argument: str) -> bool:
@@ -138,15 +144,17 @@ def _report(
   comparison.check_same_pictures([run for runs in groups for run in runs])
   compared = comparison.compare(groups)
   names = [f"{_AGAINST.value}", str(folder)] if other else [str(folder)]
-  tables = compare.score_tables(compared, "", names)
-  compare.print_tables(tables)
+  shown = comparison_tables.score_tables(compared, "", names)
+  for title, header, rows in shown:
+    if rows:
+      print(f"{title}\n\n{tables.text_table(header, rows)}\n")
   runs = [
     (name, comparison.load(folder / name, study["evaluation"]))
     for names_of_seed in study["runs"]
     for name in names_of_seed
   ]
   page = folder / "index.html"
-  study_page.write(page, folder.name, study["command"], runs, tables)
+  study_page.write(page, folder.name, study["command"], runs, shown)
   files.write_json(folder / _STUDY, {**study, **compared})
   logging.info("The study: %s", page)
 

@@ -60,7 +60,13 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
       "torch.save(model.state_dict(), FILE)"
     ) from error
   _check_hash(path)
-  return {name: np.asarray(array, np.float32) for name, array in state_dict.items()}
+  arrays = {name: np.asarray(array, np.float32) for name, array in state_dict.items()}
+  for name, array in arrays.items():
+    if not np.isfinite(array).all():
+      raise errors.UserError(
+        f"{path}: tensor '{name}' has values that are not finite: its training had failed"
+      )
+  return arrays
 
 
 def _load_pickle(path: pathlib.Path, torch: ModuleType) -> dict[str, np.ndarray]:
@@ -68,6 +74,8 @@ def _load_pickle(path: pathlib.Path, torch: ModuleType) -> dict[str, np.ndarray]
     with zipfile.ZipFile(path) as archive:
       if any(name.endswith("constants.pkl") for name in archive.namelist()):
         raise ValueError("it is a TorchScript program")
+      if damaged := archive.testzip():  # PyTorch does not compare the checksums
+        raise ValueError(f"its part {damaged} is damaged")
   content = torch.load(path, map_location="cpu", pickle_module=safe_pickle, weights_only=False)
   state_dict = _find_state_dict(content, torch)
   return {

@@ -137,11 +137,14 @@ def test_repeats_with_the_same_generator_and_leaves_the_input(op):
   ("op", "complaint"),
   [
     ("rotate(200)", "max_degrees must be in"),
+    ("affine(max_shear=90.0)", "max_shear must be in"),
     ("affine(low=2.0, high=1.0)", "0 < low <= high"),
     ("affine(max_shift=2.0)", "max_shift must be in"),
     ("cutout(0, 3)", "at least 1"),
     ("cutout(3, 3, holes=0)", "holes must be at least 1"),
     ("blur(0)", "max_sigma must be above 0"),
+    ("blur(1e6)", "at most 100"),
+    ("rotate(-10)", r"max_degrees must be in \[0, 180\], not -10"),
     ("jpeg(0, 50)", "qualities must be"),
     ("jpeg(probability=1.5)", "probability must be in"),
     ("balanced_crop(8, 8, share=2)", "share must be in"),
@@ -270,5 +273,7 @@ def test_weights_by_hand():
 
 def test_a_class_that_no_image_holds_is_named():
   pixels = PIXELS * [1, 0, 1]
-  with pytest.raises(UserError, match="no training image holds pole; give the weights as numbers"):
+  with pytest.raises(
+    UserError, match="no training image holds 'pole'; give the weights as numbers"
+  ):
     class_weights.compute("median_frequency", pixels, ["sky", "pole", "road"])

@@ -76,6 +76,7 @@ def test_shares_are_counted():
   ("shares", "message"),
   [
     ({"b": 0.3}, r"extra_data.b.share = 0.3 of a batch of 8 is 2.4 examples: give a whole number"),
+    ({"b": "half"}, r"extra_data.b.share = 'half': give a number up to 1"),
     ({"b": 0.0}, r"extra_data.b.share = 0.0 of a batch of 8 is 0 examples"),
     ({"b": 0.75, "c": 0.5}, r"the shares 0.75 \+ 0.5 are more than the whole batch of 8"),
   ],

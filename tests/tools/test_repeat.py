@@ -2,8 +2,10 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -25,7 +27,7 @@ def _draw(folder, number):
     cv2.imwrite(str(folder / f"masks/{index}.png"), mask)
 
 
-def _repeat(folder, *flags):
+def _start(folder, *flags):
   settings = {
     "total_steps": 4,
     "input.pp": "'label_map|random_crop(16, 16)'",
@@ -38,10 +40,17 @@ def _repeat(folder, *flags):
     "evals.val.num_pictures": 1,
   }
   data = f"images={folder}/images,labels={folder}/masks,num_classes=2,width=2"
-  command = [sys.executable, "-m", "flax_unet.tools.repeat", *flags]
-  command.append(f"--config=configs/folder.py:{data}")
+  command = [sys.executable, "-m", "flax_unet.tools.repeat", f"--config=configs/folder.py:{data}"]
   command += [f"--config.{key}={value}".replace("'", "") for key, value in settings.items()]
-  return subprocess.run(command, capture_output=True, text=True, check=False)
+  return subprocess.Popen(
+    [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+  )
+
+
+def _repeat(folder, *flags):
+  process = _start(folder, *flags)
+  stdout, stderr = process.communicate()
+  return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def test_folds_score_every_image_once_and_seeds_pair_with_another_study(tmp_path):
@@ -85,3 +94,17 @@ def test_failures_are_one_line(tmp_path):
   result = _repeat(tmp_path, "--folds=5", f"--workdir={tmp_path}/study")
   assert result.returncode == 1
   assert "of 5 folds of 3 images some are empty; use 3 at most" in result.stderr
+
+
+def test_a_signal_to_it_alone_stops_its_run_and_the_same_command_goes_on(tmp_path):
+  _draw(tmp_path, 7)
+  study = tmp_path / "study"
+  process = _start(tmp_path, "--seeds=1", f"--workdir={study}", "--config.total_steps=2000")
+  deadline = time.monotonic() + 120
+  while not (study / "seed_0/run.json").exists() and time.monotonic() < deadline:
+    time.sleep(0.1)
+  process.send_signal(signal.SIGTERM)
+  _, stderr = process.communicate(timeout=100)
+  assert process.returncode == 128 + signal.SIGTERM, stderr
+  assert "To go on: python" in stderr.splitlines()[-1]
+  assert not (study / "study.json").exists()

@@ -243,3 +243,22 @@ def test_images_keep_their_normalization():
   mean, stddev = np.array(dialect.normalization) * 255
   np.testing.assert_allclose(mean, (123.675, 116.28, 103.53), rtol=1e-12)
   np.testing.assert_allclose(stddev, (58.395, 57.12, 57.375), rtol=1e-12)
+
+
+def test_a_damaged_tensor_is_noticed(tmp_path):
+  path = tmp_path / "unet.pth"
+  torch.save({"weight": torch.arange(1000.0)}, path)
+  content = bytearray(path.read_bytes())
+  content[content.find(np.float32(500).tobytes() + np.float32(501).tobytes())] ^= 1
+  path.write_bytes(content)
+  with pytest.raises(errors.UserError, match=r"unet.pth: cannot be read .*its part .* is damaged"):
+    torch_files.read(path)
+
+
+def test_values_that_are_not_finite_are_named(tmp_path):
+  torch.save(
+    {"a.weight": torch.ones(3), "b.weight": torch.tensor([1.0, np.nan])}, tmp_path / "x.pt"
+  )
+  message = r"x.pt: tensor 'b.weight' has values that are not finite"
+  with pytest.raises(errors.UserError, match=message):
+    torch_files.read(tmp_path / "x.pt")

@@ -62,7 +62,10 @@ def shared_evaluations(folders: Sequence[pathlib.Path]) -> list[str]:
 def _read_report(folder: pathlib.Path) -> dict[str, Any]:
   file = folder / "report" / "metrics.json"
   if not file.exists():
-    raise UserError(f"{file}: does not exist; is {folder} the workdir of a finished run?")
+    hint = f"is {folder} the workdir of a finished run?"
+    if (folder / "study.json").exists():
+      hint = f"{folder} is a study; name its runs, {folder}/*"
+    raise UserError(f"{file}: does not exist; {hint}")
   report = files.read_json(file)
   evals = report.get("evals")
   if not evals:
