@@ -19,7 +19,7 @@ def test_switches_and_values():
     ("width", "argument 'width' of the configuration needs a value, for example width=64"),
     ("width=wide", "argument width=wide of the configuration: give a value like width=64"),
     ("width=0.5", "argument width=0.5 of the configuration: give a value like width=64"),
-    ("paper=3", "argument paper=3 of the configuration: give a value like paper=False"),
+    ("paper=3", "argument paper=3 of the configuration: give True or False"),
   ],
 )
 def test_what_is_not_understood_is_refused(arg, message):

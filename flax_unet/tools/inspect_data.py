@@ -37,7 +37,7 @@ def main(_):
   config = _CONFIG.value
   label_space = label_spaces.get(config.label_space)
   train_op = parts.make_op("input", config.input.pp, label_space)
-  dataset = datasets.open_dataset(config.input.data, label_space)
+  dataset = datasets.open_dataset(config.input.data, label_space, skip_bad_examples=True)
   splits = {}
   for name in _split_names(config, dataset):
     progress = functools.partial(tqdm.tqdm, desc=name, unit="images", leave=False, disable=None)
