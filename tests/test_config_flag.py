@@ -137,6 +137,7 @@ def test_the_configuration_of_a_run_is_one(tmp_path, monkeypatch):
   config = _parse_json(path, monkeypatch, *settings)
   expected = {"tile": (64, 128), "steps": 7, "input": {"name": "y", "ops": (("a", 1),)}}
   defaults = base_config.get_config().to_dict()  # settings that an earlier version did not have
+  expected["input"] = {**defaults["input"], **expected["input"]}
   assert config.to_dict() == {**defaults, **expected}
   with pytest.raises(errors.UserError, match="has no setting 'tiel'"):
     _parse_json(path, monkeypatch, "--config.tiel=3")

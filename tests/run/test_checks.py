@@ -66,8 +66,8 @@ def test_configurations_pass(module, arg):
     ({"ema_decay": 1.0}, "config.ema_decay = 1.0: it must be a number, at least 0 and below 1"),
     ({"skip_nonfinite": -1}, "config.skip_nonfinite = -1: it must be a whole number, at least 0"),
     (
-      {"accumulate_steps": 2, "loss": "tests.training.test_steps.HardestHalf"},
-      "config.accumulate_steps = 2 .*HardestHalf': this loss needs the logits of the whole",
+      {"accumulate_steps": 2, "loss": "ohem"},
+      "config.accumulate_steps = 2 .*ohem': this loss needs the logits of the whole",
     ),
     (
       {"input.batch_size": 6},

@@ -83,7 +83,7 @@ def test_the_step_lowers_for_gpus():
 
 def test_flops_of_a_run_are_those_of_all_devices():
   built = _plan().parts
-  run = experiment.Experiment(built, None, None, (32, 64), {}, built.config.total_steps, None)
+  run = experiment.Experiment(built, None, {}, {}, (32, 64), {}, built.config.total_steps, None)
   all_devices = run.flops_per_step(run.init_state())
   np.testing.assert_allclose(all_devices, _plan(devices=1).cost(4).flops, rtol=0.05)
 

@@ -176,8 +176,11 @@ def test_the_average_of_the_parameters_is_what_is_scored(uninterrupted, tiny_con
   checkpoints.close()
   assert place["examples_seen"] == 30 * 4
   averaged, last = (
-    run.evaluations["val"]({"params": params, "batch_stats": state.batch_stats})
-    for params in (state.ema_params, state.params)
+    run.evaluations["val"]({"params": params, "batch_stats": batch_stats})
+    for params, batch_stats in (
+      (state.ema_params, state.ema_batch_stats),
+      (state.params, state.batch_stats),
+    )
   )
   with np.load(uninterrupted / "report" / "confusions.npz") as arrays:
     np.testing.assert_array_equal(arrays["val/confusions"], averaged.confusions)

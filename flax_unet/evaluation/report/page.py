@@ -10,7 +10,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from flax_unet import files, tables
@@ -18,7 +17,7 @@ from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.evaluation import Result
 from flax_unet.evaluation.metrics import audit
 from flax_unet.evaluation.metrics.score import Score
-from flax_unet.evaluation.report import curves, page_charts, page_facts
+from flax_unet.evaluation.report import curves, page_charts, page_facts, templates
 from flax_unet.evaluation.report.curves import Curve, Panel
 from flax_unet.evaluation.report.page_pictures import Shown
 
@@ -65,13 +64,7 @@ def write(
   """
   name, scores = next(iter(evals.items()))
   shown = [_EvalTables.of(evals[key], result, label_space) for key, result in results.items()]
-  environment = jinja2.Environment(
-    loader=jinja2.PackageLoader("flax_unet.evaluation.report", "page_template"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
+  environment = templates.environment()
   environment.filters |= {"score": tables.cell, "percent": _percent, "title": curves.upper_first}
   html = environment.get_template("page.html.j2").render(
     run=run,

@@ -3,10 +3,8 @@
 import pathlib
 from collections.abc import Sequence
 
-import jinja2
-
 from flax_unet import files, tables
-from flax_unet.evaluation.report import report
+from flax_unet.evaluation.report import report, templates
 from flax_unet.evaluation.report.comparison import Run
 
 
@@ -26,21 +24,18 @@ def write(
     runs: the runs by the names of their folders.
     shown: title, header and rows of each table.
   """
-  environment = jinja2.Environment(
-    loader=jinja2.PackageLoader("flax_unet.evaluation.report", "page_template"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  html = environment.get_template("study.html.j2").render(
-    name=name,
-    command=command,
-    runs=[
-      (folder, f"{folder}/{report.FOLDER}/{report.PAGE}", tables.cell(run.scores["mean_iou"]))
-      for folder, run in runs
-    ],
-    tables=[table for table in shown if table[2]],
+  html = (
+    templates.environment()
+    .get_template("study.html.j2")
+    .render(
+      name=name,
+      command=command,
+      runs=[
+        (folder, f"{folder}/{report.FOLDER}/{report.PAGE}", tables.cell(run.scores["mean_iou"]))
+        for folder, run in runs
+      ],
+      tables=[table for table in shown if table[2]],
+    )
   )
   with files.replacing(path) as temporary:
     temporary.write_text(html)
