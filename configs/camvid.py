@@ -13,8 +13,8 @@ was tried and what it reached.
 Arguments after the colon:
 
     data=CamVid    The folder.
-    quick          A plain U-Net, in a tenth of the FLOPs.
-    model=ma_unet  The network, see docs/networks.md.
+    quick          A plain U-Net, in a seventh of the FLOPs.
+    model=ma_unet  The network, see docs/networks.md; `unet` with `quick`.
     width=16       Channels at its first level.
 """
 
@@ -25,7 +25,7 @@ from flax_unet import base_config, config_arg
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
-  arg = config_arg.parse(arg, data="CamVid", quick=False, model="ma_unet", width=16)
+  arg = config_arg.parse(arg, data="CamVid", quick=False, model="", width=16)
   config = base_config.get_config()
   has_test = (pathlib.Path(arg.data).expanduser() / "test").is_dir()
 
@@ -41,7 +41,8 @@ def get_config(arg=None):
   config.input.pp = "label_map|random_scale(0.4, 0.8)|random_crop(192, 256)|flip_lr|photometric"
   config.input.batch_size = 4
   config.input.workers = 1
-  base_config.set_network(config, arg.model, width=arg.width)
+  model = arg.model or ("unet" if arg.quick else "ma_unet")
+  base_config.set_network(config, model, width=arg.width)
 
   config.lr = 2e-3
   config.ema_decay = 0.999
@@ -49,7 +50,6 @@ def get_config(arg=None):
   config.evals.val.log_steps = 1500
 
   if arg.quick:
-    base_config.set_network(config, "unet", width=arg.width)
     config.total_steps = 1400
     config.ema_decay = 0.99
     config.evals.val.log_steps = 700

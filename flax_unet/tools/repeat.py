@@ -55,10 +55,8 @@ def main(argv: Sequence[str]) -> int:
     )
   other = _read(pathlib.Path(_AGAINST.value).expanduser()) if _AGAINST.value else None
   seeds = _SEEDS.value or (1 if _FOLDS.value else 3)
-  by_seed = {}
-  for seed in range(config.seed, config.seed + seeds):
-    by_seed[f"seed_{seed}"] = _runs_of_seed(seed)
-  for name, settings in ((name, s) for runs in by_seed.values() for name, s in runs.items()):
+  by_seed = [_runs_of_seed(seed) for seed in range(config.seed, config.seed + seeds)]
+  for name, settings in ((name, s) for runs in by_seed for name, s in runs.items()):
     if code := _train(folder / name, settings):
       if code > 128:
         logging.info("Stopped in %s. To go on: %s", folder / name, terminal.command_line())
@@ -66,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
   study = {
     "command": terminal.command_line(),
     "evaluation": config.best.partition("/")[0],
-    "runs": [list(runs) for runs in by_seed.values()],
+    "runs": [list(runs) for runs in by_seed],
   }
   files.write_json(folder / _STUDY, study)
   _report(folder, study, other)
@@ -95,7 +93,7 @@ def _train(folder: pathlib.Path, settings: dict[str, Any]) -> int:
 
   Signals are passed on to it: it saves a checkpoint and ends.
   """
-  given = [argument for argument in sys.argv[1:] if not _is_own(argument)]
+  given = _others_flags(sys.argv[1:])
   changed = [f"--config.{key}={value}" for key, value in settings.items()]
   command = [sys.executable, "-m", "flax_unet.tools.train", *given, *changed]
   # In a session of its own, a Ctrl-C does not reach it a second time from the terminal.
@@ -112,8 +110,16 @@ def _train(folder: pathlib.Path, settings: dict[str, Any]) -> int:
   return code if code >= 0 else 128 - code
 
 
-def _is_own(argument: str) -> bool:
-  return argument.lstrip("-").partition("=")[0] in _OWN_FLAGS
+def _others_flags(arguments: Sequence[str]) -> list[str]:
+  """The command line without this program's own flags, `--seeds=3` or `--seeds 3`."""
+  others, skip = [], False
+  for argument in arguments:
+    name, has_value, _ = argument.partition("=")
+    is_own = name.startswith("-") and name.lstrip("-") in _OWN_FLAGS
+    if not is_own and not skip:
+      others.append(argument)
+    skip = is_own and not has_value
+  return others
 
 
 def _read(folder: pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:

@@ -78,7 +78,7 @@ def test_folds_score_every_image_once_and_seeds_pair_with_another_study(tmp_path
   assert all((study / link).exists() for link in links)
 
   # Finished runs are not repeated; another study is compared image by image.
-  again = _repeat(tmp_path, "--folds=2", "--seeds=1", f"--workdir={study}", f"--against={study}")
+  again = _repeat(tmp_path, "--folds", "2", "--seeds=1", "--workdir", study, f"--against={study}")
   assert again.returncode == 0, again.stderr
   assert again.stderr.count("is finished") == 2
   assert "95 % interval over images, paired" in again.stdout
