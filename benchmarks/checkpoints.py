@@ -34,7 +34,7 @@ def main(_) -> None:
   height, width = map(int, _IMAGE_SIZE.value.split("x"))
   state = built.init_state((height, width), total_steps=10**6)
   shapes = flops.batch_shapes(
-    config.input.batch_size, (height, width), jax.device_count(), built.model.channels
+    config.input.batch_size, (height, width), jax.device_count(), built.image_format
   )
   random = np.random.default_rng(0)
   batch = {

@@ -67,8 +67,8 @@ def _compile(work: _Work) -> tuple[Callable[[], None], dict[str, float]]:
   # Moved to the host, because it is on all devices.
   state = jax.device_get(built.init_state(work.image_size, config.total_steps))
   random = np.random.default_rng(0)
-  channels = built.model.channels
-  shapes = flops.batch_shapes(work.batch_size, work.image_size, work.devices, channels)
+  image_format = built.image_format
+  shapes = flops.batch_shapes(work.batch_size, work.image_size, work.devices, image_format)
   batch = {
     key: random.integers(built.model.num_classes, size=leaf.shape, dtype=np.uint8)
     for key, leaf in shapes.items()
@@ -77,7 +77,7 @@ def _compile(work: _Work) -> tuple[Callable[[], None], dict[str, float]]:
   step = built.map_train_step(devices).lower(state, batch).compile()
   per_device = work.batch_size // work.devices
   one = built.map_train_step(devices[:1])
-  part = flops.batch_shapes(per_device, work.image_size, 1, channels)
+  part = flops.batch_shapes(per_device, work.image_size, 1, image_format)
   told = {
     "parameters": num_params(state),
     "flops": flops.count(one, state, part, config.accumulate_steps) * work.devices,

@@ -4,7 +4,9 @@ r"""Your own images: a folder of images and a folder of masks, without writing a
     python main.py --config=configs/folder.py:images=DIR,labels=DIR,classes=FILE.csv
 
 An image and its mask have the same name except for the extension: `images/day/7.jpg`,
-`labels/day/7.png`. Images are JPEG, PNG, TIFF, BMP or WebP with 8 bits per channel, gray or RGB.
+`labels/day/7.png`. Images are JPEG, PNG, TIFF, BMP or WebP with 8 bits per channel, gray or RGB;
+or, with `channels` and `dtype`, any images of 1 to 32 channels, also TIFF and NPY with 16 bits or
+floating-point numbers.
 Masks are PNG, TIFF or BMP files with class indices (0 to `num_classes - 1`, and 255 for pixels to
 ignore), or with the colours of a classes file:
 
@@ -36,6 +38,10 @@ Arguments after the colon:
     val_share=0.2       Without lists and folders, the share drawn for validation.
     touching=True       Weights the gaps between touching objects, such as cells, more (the border
                         weights of the original U-Net); class 0 is the background.
+    channels=4          Channels of each image, 1 to 32; 3 is RGB.
+    dtype=uint16        Type of their values: uint8, uint16, or float32 for numbers of any type.
+    range=0..4095       The lowest and highest value, if not all that the type holds.
+    view=3/2/1          Channels that reports show as red, green and blue, counted from 0.
     res=256x256         Height and width of the training crops; multiples of 16.
     model=unet          The network, see docs/networks.md.
     width=32            Channels at its first level.
@@ -63,6 +69,10 @@ def get_config(arg=None):
     test_dir="",
     val_share=0.2,
     touching=False,
+    channels=3,
+    dtype="uint8",
+    range="",
+    view="",
     res="256x256",
     model="unet",
     width=32,
@@ -98,12 +108,31 @@ def get_config(arg=None):
     "test": arg.test_dir,
   }
   config.input.data.validation_share = arg.val_share
+  is_color = arg.channels == 3 and arg.dtype != "float32"
   config.input.pp = (
     f"label_map{'|border_weights' * arg.touching}|random_scale(0.5, 2.0)"
     f"|random_crop({arg.res.replace('x', ', ')})"
-    "|flip_lr|photometric"
+    f"|flip_lr|{'photometric' if is_color else 'intensity'}"
   )
   base_config.set_network(config, arg.model, width=arg.width)
+  base_config.set_images(
+    config,
+    channels=arg.channels,
+    dtype=arg.dtype,
+    range=_numbers("range", arg.range, "..", float),
+    view=_numbers("view", arg.view, "/", int),
+  )
   if arg.test_list or arg.test_dir:
     config.evals = {"val": config.evals.val, "test": base_config.test_evaluation(config.evals.val)}
   return config
+
+
+def _numbers(name, text, separator, kind):
+  """Splits an argument into numbers."""
+  try:
+    return tuple(map(kind, text.split(separator))) if text else ()
+  except ValueError:
+    example = {"range": "0..4095", "view": "3/2/1"}[name]
+    raise errors.UserError(
+      f"configs/folder.py, {name}={text}: give numbers, such as {name}={example}"
+    ) from None

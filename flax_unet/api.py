@@ -17,6 +17,7 @@ from absl import flags
 
 from flax_unet import errors, terminal
 from flax_unet.data import label_spaces
+from flax_unet.data.image_format import resize
 from flax_unet.data.label_space import IGNORED, LabelSpace
 from flax_unet.evaluation.inference import fitting
 from flax_unet.evaluation.inference.prediction import Predictor
@@ -56,8 +57,9 @@ class Model:
     """Predicts the class of each pixel, as evaluation and `--mode=predict` do.
 
     Args:
-      images: one RGB image of any size, uint8 `[height, width, channels]`; several of equal size,
-        `[images, height, width, channels]`; or a sequence of images of any sizes.
+      images: one image of any size, `[height, width, channels]`: uint8 RGB, or what
+        `config.images` of the run says; several of equal size, `[images, height, width, channels]`;
+        or a sequence of images of any sizes.
 
     Returns:
       uint8 class indices: `[height, width]`, `[images, height, width]`, or a list of
@@ -77,7 +79,7 @@ class Model:
     """Predicts the probability of each class; `predict` returns the most probable one.
 
     Args:
-      image: uint8 `[height, width, channels]`, RGB.
+      image: as in `predict`.
 
     Returns:
       float32 `[height, width, classes]`.
@@ -88,7 +90,7 @@ class Model:
     image = self._check(image)
     size = image.shape[:2]
     if self._found.resize:
-      image = cv2.resize(image, self._found.resize[::-1], interpolation=cv2.INTER_LINEAR)
+      image = resize(image, *self._found.resize)
     (scores,) = self._scores(self.variables, image[None], size=size)
     found = np.asarray(scores if self._found.options.averages else jax.nn.softmax(scores))
     if found.shape[:2] != size:  # a large image that was resampled
@@ -97,9 +99,13 @@ class Model:
 
   def _check(self, image: Any) -> np.ndarray:
     """Returns the image as an array; refuses types and shapes that the network does not take."""
-    image, channels = np.asarray(image), self.model.channels
-    wanted = f"give uint8 [height, width, {channels}] with values 0 to 255"
-    if image.ndim == 2:
+    image, image_format = np.asarray(image), self.model.image_format
+    channels, dtype = image_format.channels, image_format.dtype
+    low, high = image_format.value_range or image_format.array_range
+    wanted = f"give {dtype} [height, width, {channels}] with values {low:g} to {high:g}"
+    if image.ndim == 2 and channels == 1:
+      image = image[..., None]
+    elif image.ndim == 2:
       hint = f" (for a gray image, np.dstack([image] * {channels}))"
       raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
     if image.ndim == 3 and image.shape[0] == channels != image.shape[2]:
@@ -107,10 +113,12 @@ class Model:
       raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
     if image.ndim != 3 or image.shape[2] != channels or not image.size:
       raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}")
-    if image.dtype != np.uint8:
-      hint = " (for floats in 0..1, np.rint(255 * image).astype(np.uint8))"
+    if dtype == "float32" and np.issubdtype(image.dtype, np.number):
+      return image_format.convert(image, "an image")
+    if image.dtype != dtype:
+      hint = f" (for floats in 0..1, np.rint({high:g} * image).astype(np.{dtype}))"
       raise errors.UserError(f"an image of {image.dtype}: {wanted}{hint}")
-    return image
+    return image if image_format.is_rgb8 else image_format.convert(image, "an image")
 
 
 def load(workdir: Path, checkpoint: str = "newest") -> Model:

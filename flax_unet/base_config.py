@@ -52,6 +52,13 @@ def get_config() -> ml_collections.ConfigDict:
     "prefetch_to_device": 1,  # batches sent to the devices ahead
   }
 
+  config.images = {
+    "channels": 3,  # 1 to 32
+    "dtype": "uint8",  # of the values in files; or uint16, or float32 for numbers of any type
+    "range": (),  # the lowest and highest value, such as (0, 4095); (): all that the type holds
+    "view": (),  # channels to show as red, green, blue, such as (3, 2, 1); (): the first three
+  }
+
   config.model_name = "unet"  # see models/registry.py, or package.module.Network
   config.model = {
     "width": 32,  # channels of the first level
@@ -63,7 +70,8 @@ def get_config() -> ml_collections.ConfigDict:
     "dtype": "float32",  # or bfloat16; parameters are float32 in any case
     "conv": "auto",  # our own, faster convolutions on CPUs; or "xla"
     "remat": False,  # True: less memory, about a third more computation
-    "mean": (0.485, 0.456, 0.406),  # of each image channel, in units of 0..1: ImageNet's
+    # Of each image channel, in units of 0..1: ImageNet's; (): counted on the training images.
+    "mean": (0.485, 0.456, 0.406),
     "stddev": (0.229, 0.224, 0.225),
   }
   config.init_from = ""  # weights to start from: a run, a checkpoint, .pth or .safetensors
@@ -132,6 +140,18 @@ def set_network(config: ml_collections.ConfigDict, name: str, **attributes: Any)
   """
   config.model_name = name
   config.model = {**registry.attributes(name), **attributes}
+
+
+def set_images(config: ml_collections.ConfigDict, **images: Any) -> None:
+  """Sets `config.images`; unless they are 8-bit RGB, mean and deviation are counted on the data.
+
+  Args:
+    config: the configuration to change.
+    **images: those settings of `config.images` that differ from the defaults.
+  """
+  config.images.update(images)
+  if (config.images.channels, config.images.dtype) != (3, "uint8"):
+    config.model.mean = config.model.stddev = ()
 
 
 def evaluation(split: str = "validation") -> ml_collections.ConfigDict:

@@ -53,7 +53,8 @@ def from_json(content: Any) -> Any:
 def complete(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """Adds settings that a run's configuration lacks because an earlier version wrote it."""
   defaults = base_config.get_config()
-  groups = [(config, defaults), (config.get("input", defaults.input), defaults.input)]
+  groups = [(config, defaults)]
+  groups += [(config.get(name, defaults[name]), defaults[name]) for name in ("input", "images")]
   groups += [(group, base_config.evaluation()) for group in config.get("evals", {}).values()]
   for group, defaults in groups:
     for key in defaults:

@@ -1,13 +1,15 @@
 """Rotation, scale and shear: preprocessing ops that warp image and label together."""
 
 import dataclasses
+import functools
 import math
 
 import cv2
 import numpy as np
 
+from flax_unet.data.image_format import by_group
 from flax_unet.data.label_space import IGNORED
-from flax_unet.data.ops import PAD_COLOR, Example, Op, check_probability, on_weights
+from flax_unet.data.ops import Example, Op, check_probability, on_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +17,8 @@ class Affine(Op):
   """Rotates, scales, shears and shifts by random amounts, about the centre of the image.
 
   All are uniform and drawn independently. The image is resampled bilinearly, the label by nearest
-  neighbour. What comes from outside is `PAD_COLOR` in the image and `IGNORED` in the label.
+  neighbour. What comes from outside has the colour of padding in the image, and is `IGNORED` in
+  the label.
 
   Attributes:
     max_degrees: the largest rotation either way.
@@ -51,7 +54,7 @@ class Affine(Op):
     height, width = example["label"].shape
     matrix = self._draw(height, width, rng)
 
-    def warp(pixels: np.ndarray, interpolation: int, outside: object) -> np.ndarray:
+    def warp(pixels: np.ndarray, outside: object, interpolation: int) -> np.ndarray:
       return cv2.warpAffine(
         pixels,
         matrix,
@@ -63,9 +66,13 @@ class Affine(Op):
 
     return {
       **example,
-      "image": warp(example["image"], cv2.INTER_LINEAR, PAD_COLOR),
-      "label": warp(example["label"], cv2.INTER_NEAREST, IGNORED),
-      **on_weights(example, lambda weights: warp(weights, cv2.INTER_LINEAR, 0)),
+      "image": by_group(
+        functools.partial(warp, interpolation=cv2.INTER_LINEAR),
+        example["image"],
+        self.image_format.pad_color,
+      ),
+      "label": warp(example["label"], IGNORED, cv2.INTER_NEAREST),
+      **on_weights(example, lambda weights: warp(weights, 0, cv2.INTER_LINEAR)),
     }
 
   def _draw(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -96,7 +103,7 @@ class Rotate(Op):
     self._affine()  # refuses values out of range
 
   def _affine(self) -> Affine:
-    return Affine(self.max_degrees, probability=self.probability)
+    return Affine(self.max_degrees, probability=self.probability, image_format=self.image_format)
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """See base class."""

@@ -110,5 +110,6 @@ def _size(source: Source) -> int:
       example = source[index]
     except UserError:  # training reports or skips it
       continue
-    return math.prod(example["image"].shape) + example["label"].nbytes
+    image = example["image"]
+    return math.prod(image.shape) * image.dtype.itemsize + example["label"].nbytes
   return 0

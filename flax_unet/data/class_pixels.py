@@ -5,8 +5,6 @@ user's cache folder.
 """
 
 import concurrent.futures
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from flax_unet import caches, errors, files, terminal
+from flax_unet import caches, errors, terminal
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_space import LabelSpace, count_values
 
@@ -63,20 +61,10 @@ def counted_once(
   """
   ids = {str(label_id): int(index) for label_id, index in label_space.id_to_index.items()}
   identity = {**facts, "ids": ids, "skip": skip_bad_examples}
-  digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-  folder = caches.folder("flax_unet_class_pixels")
-  path = folder / f"{digest[:32]}.npy" if folder else None
+
+  def compute() -> np.ndarray:
+    logging.info("Counting the classes of %s", terminal.counted(len(source), "label"))
+    return count(source, label_space, skip_bad_examples)
+
   shape = (len(source), label_space.num_classes)
-  if path and path.exists():
-    try:
-      pixels = np.load(path)
-    except (OSError, EOFError, ValueError):  # damaged
-      pixels = np.zeros(0)
-    if pixels.shape == shape:
-      return pixels
-  logging.info("Counting the classes of %s", terminal.counted(len(source), "label"))
-  pixels = count(source, label_space, skip_bad_examples)
-  if path:
-    with files.replacing(path) as temporary, temporary.open("wb") as file:
-      np.save(file, pixels)
-  return pixels
+  return caches.array("flax_unet_class_pixels", identity, shape, compute)

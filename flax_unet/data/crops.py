@@ -7,17 +7,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from flax_unet.data import images
+from flax_unet.data import image_format, images
 from flax_unet.data.label_space import IGNORED, count_values
-from flax_unet.data.ops import PAD_COLOR, Example, Op, check_size, on_weights
+from flax_unet.data.ops import Example, Op, check_size, on_weights
 
 
 @dataclasses.dataclass(frozen=True)
 class Crop(Op):
   """Cuts out a window.
 
-  A smaller example is padded at the bottom and on the right: the image with `PAD_COLOR`, the label
-  with `IGNORED`.
+  A smaller example is padded at the bottom and on the right: the image with the colour of
+  padding, the label with `IGNORED`.
 
   Attributes:
     height: of the crop, in pixels.
@@ -37,7 +37,9 @@ class Crop(Op):
     place = self.draw(example, example["label"], rng)
     return {
       **example,
-      "image": self.cut(images.decoded(example["image"], place[0].stop), place, PAD_COLOR),
+      "image": self.cut(
+        images.decoded(example["image"], place[0].stop), place, self.image_format.pad_color
+      ),
       "label": self.cut(example["label"], place, IGNORED),
       **on_weights(example, lambda weights: self.cut(weights, place, 0)),
     }
@@ -59,7 +61,13 @@ class Crop(Op):
     crop = pixels[place]
     below, right = self.height - crop.shape[0], self.width - crop.shape[1]
     if below or right:
-      return cv2.copyMakeBorder(crop, 0, below, 0, right, cv2.BORDER_CONSTANT, value=padding)
+      return image_format.by_group(
+        lambda part, color: cv2.copyMakeBorder(
+          part, 0, below, 0, right, cv2.BORDER_CONSTANT, value=color
+        ),
+        crop,
+        padding,
+      )
     return crop.copy()  # a view would keep the whole image in memory as long as its crop
 
   def draw_anywhere(self, label: np.ndarray, rng: np.random.Generator) -> tuple[slice, slice]:

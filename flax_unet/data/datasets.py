@@ -5,9 +5,10 @@ from typing import Any, Protocol
 
 import ml_collections
 
-from flax_unet import plugins
+from flax_unet import errors, plugins
 from flax_unet.data import tfds_source
 from flax_unet.data.folder import FolderDataset
+from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.label_space import LabelSpace
 
 
@@ -20,7 +21,8 @@ class Source(Protocol):
     """Reads one example.
 
     Returns:
-      `image` uint8 `[height, width, 3]`, RGB, as an array or an `images.EncodedImage`; `label`
+      `image` uint8 `[height, width, 3]`, RGB, as an array or an `images.EncodedImage`, or an array
+      of the image format of the run; `label`
       `[height, width]`, label ids; `id` str. Image and label are returned as stored:
       `ops.check_example` checks whether they fit together.
 
@@ -50,7 +52,10 @@ class Dataset(Protocol):
 
 
 def open_dataset(
-  data: ml_collections.ConfigDict, label_space: LabelSpace, skip_bad_examples: bool = False
+  data: ml_collections.ConfigDict,
+  label_space: LabelSpace,
+  skip_bad_examples: bool = False,
+  image_format: ImageFormat = RGB,
 ) -> Dataset:
   """Opens a data set.
 
@@ -60,6 +65,7 @@ def open_dataset(
       `Dataset`, which is called with `data` and `label_space`.
     label_space: the classes of the labels.
     skip_bad_examples: whether a folder with some bad examples can be opened.
+    image_format: that of the images.
 
   Raises:
     UserError: there is no such data set, or its files cannot be used.
@@ -68,5 +74,10 @@ def open_dataset(
     dataset = plugins.resolve("data set in config.input.data.name", data.name, {})
     return dataset(data, label_space)
   if data.name == "folder":
-    return FolderDataset(data, label_space, skip_bad_examples)
+    return FolderDataset(data, label_space, skip_bad_examples, image_format)
+  if not image_format.is_rgb8:
+    raise errors.UserError(
+      f"config.input.data.name = '{data.name}' has 8-bit RGB images, but config.images asks for "
+      f"{image_format.describe()}: such images are read from folders (configs/folder.py)"
+    )
   return tfds_source.TfdsDataset(data)

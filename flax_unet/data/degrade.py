@@ -5,14 +5,17 @@ import dataclasses
 import cv2
 import numpy as np
 
-from flax_unet.data.ops import PAD_COLOR, Example, Op, check_probability, check_size
+from flax_unet.data.image_format import by_group
+from flax_unet.data.ops import Example, Op, check_probability, check_size
 
 _MOST_SIGMA = 100  # of a blur, in pixels: its time grows with it
 
 
 @dataclasses.dataclass(frozen=True)
 class Cutout(Op):
-  """Covers rectangles of the image with `PAD_COLOR` (DeVries and Taylor 2017, arXiv 1708.04552).
+  """Covers rectangles of the image (DeVries and Taylor 2017, arXiv 1708.04552).
+
+  They get the colour of padding, about 0 after normalisation.
 
   Their centres are uniform over the image, so parts of them may lie outside. The label stays: what
   is hidden has to be inferred from what is around it, as in mmsegmentation's RandomCutOut.
@@ -43,7 +46,8 @@ class Cutout(Op):
     for _ in range(self.holes):
       top = rng.integers(image.shape[0]) - self.height // 2
       left = rng.integers(image.shape[1]) - self.width // 2
-      image[max(0, top) : top + self.height, max(0, left) : left + self.width] = PAD_COLOR
+      covered = np.s_[max(0, top) : top + self.height, max(0, left) : left + self.width]
+      image[covered] = self.image_format.pad_color
     return {**example, "image": image}
 
 
@@ -69,7 +73,8 @@ class Blur(Op):
     if rng.random() >= self.probability:
       return dict(example)
     sigma = self.max_sigma * (1 - rng.random())
-    return {**example, "image": cv2.GaussianBlur(example["image"], (0, 0), sigma)}
+    blurred = by_group(lambda part: cv2.GaussianBlur(part, (0, 0), sigma), example["image"])
+    return {**example, "image": blurred}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +95,10 @@ class Jpeg(Op):
     check_probability(self.probability)
     if not 1 <= self.low <= self.high <= 100:
       raise ValueError(f"qualities must be 1 <= low <= high <= 100, not {self.low}, {self.high}")
+    if not self.image_format.is_rgb8:
+      raise ValueError(
+        f"JPEG holds three 8-bit channels, and images have {self.image_format.describe()}"
+      )
 
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """See base class."""

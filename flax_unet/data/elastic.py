@@ -6,6 +6,7 @@ import math
 import cv2
 import numpy as np
 
+from flax_unet.data.image_format import by_group
 from flax_unet.data.label_space import IGNORED
 from flax_unet.data.ops import Example, Op, on_weights
 
@@ -39,8 +40,9 @@ class Elastic(Op):
     y = displacement[..., 1] + np.arange(height, dtype=np.float32)[:, None]
     return {
       **example,
-      "image": cv2.remap(
-        example["image"], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+      "image": by_group(
+        lambda part: cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101),
+        example["image"],
       ),
       "label": cv2.remap(
         example["label"],

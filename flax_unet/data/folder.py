@@ -18,7 +18,8 @@ import numpy as np
 from absl import logging
 
 from flax_unet import errors, terminal
-from flax_unet.data import folder_pairs, image_headers, images, masks
+from flax_unet.data import folder_pairs, image_headers, images, masks, picture_files
+from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.label_space import IGNORED, LabelSpace
 from flax_unet.data.pair_files import Pair
 
@@ -39,6 +40,7 @@ class FolderSource:
 
   pairs: Sequence[Pair]
   label_space: LabelSpace
+  image_format: ImageFormat = RGB
 
   def __len__(self) -> int:
     return len(self.pairs)
@@ -54,7 +56,7 @@ class FolderSource:
 
   def _decode(self, pair: Pair, image: bytes, label: bytes) -> dict[str, Any]:
     return {
-      "image": images.decode(image, f"{pair.image}:"),
+      "image": images.decode(image, f"{pair.image}:", self.image_format),
       "label": masks.decode(label, self.label_space, str(pair.label)),
       "id": pair.id,
     }
@@ -118,6 +120,7 @@ class FolderDataset:
     data: ml_collections.ConfigDict,
     label_space: LabelSpace,
     skip_bad_examples: bool = False,
+    image_format: ImageFormat = RGB,
   ):
     """Finds the files.
 
@@ -125,11 +128,13 @@ class FolderDataset:
       data: `split`, the one to train on; for the rest see `folder_pairs.find`.
       label_space: the classes of the masks.
       skip_bad_examples: whether to only warn about examples that cannot be used.
+      image_format: what all images have to be.
 
     Raises:
       UserError: an image or mask has no partner, or a list cannot be used.
     """
-    self._pairs = folder_pairs.find(data)
+    self._pairs = folder_pairs.find(data, picture_files.endings(image_format))
+    self._image_format = image_format
     self._train_split = data.split
     self._label_space = label_space
     self._skip_bad_examples = skip_bad_examples
@@ -144,7 +149,7 @@ class FolderDataset:
     """
     if name not in self._pairs:
       raise errors.unknown("split of the folder", name, self._pairs)
-    source = FolderSource(self._pairs[name], self._label_space)
+    source = FolderSource(self._pairs[name], self._label_space, self._image_format)
     if name not in self._fingerprints:
       self._fingerprints[name] = self._check(name, source)
     return source

@@ -25,7 +25,9 @@ from flax_unet.data import masks, picture_files, split_lists
 from flax_unet.data.pair_files import Files, Pair, all_pairs
 
 
-def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
+def find(
+  data: ml_collections.ConfigDict, endings: Sequence[str] = picture_files.ENDINGS
+) -> dict[str, list[Pair]]:
   """Finds the pairs of each split.
 
   Args:
@@ -35,6 +37,7 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
       `validation_share` and `validation_seed`, for the draw without lists and folders; `fold`, such
       as "2/5" for the second of five folds, instead of a share; `data_dir`, which these paths are
       relative to (None: the current folder).
+    endings: of image files.
 
   Raises:
     UserError: an image or mask has no partner, or a list cannot be used.
@@ -52,10 +55,10 @@ def find(data: ml_collections.ConfigDict) -> dict[str, list[Pair]]:
     )
   if folders:
     return {
-      split: all_pairs(*_files(data, root, name), prefix=f"{name.partition(':')[0]}/")
+      split: all_pairs(*_files(data, root, endings, name), prefix=f"{name.partition(':')[0]}/")
       for split, name in folders.items()
     }
-  images, labels = _files(data, root)
+  images, labels = _files(data, root, endings)
   if lists:
     splits = split_lists.read(lists, images, labels, root)
     if set(splits) != {"test"}:
@@ -71,7 +74,7 @@ def _expand(name: str) -> pathlib.Path:
 
 
 def _files(
-  data: ml_collections.ConfigDict, root: pathlib.Path, split: str = ""
+  data: ml_collections.ConfigDict, root: pathlib.Path, endings: Sequence[str], split: str = ""
 ) -> tuple[Files, Files]:
   """Returns the images and the masks, of all splits or of one split that has a folder."""
   of_images, _, of_labels = split.partition(":")
@@ -88,7 +91,7 @@ def _files(
   return (
     Files(
       images,
-      picture_files.ENDINGS,
+      endings,
       suffix=data.get("image_suffix") or "",
       leave_out=leave_out,
       not_endings=masks_end if is_one and data.label_suffix else (),

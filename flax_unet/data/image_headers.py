@@ -6,6 +6,7 @@ import struct
 import warnings
 from typing import NamedTuple
 
+import numpy as np
 import simplejpeg
 import tifffile
 from PIL import ExifTags, Image
@@ -18,6 +19,7 @@ _TOO_LARGE = f"cut it into parts of at most {MAX_PIXELS // 10**6:,} million pixe
 
 PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
+_NPY = b"\x93NUMPY"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF
 
 _PNG_BANDS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type; 3 is a palette
@@ -33,7 +35,7 @@ class Header(NamedTuple):
   """The contents of a file according to its header.
 
   Attributes:
-    format: Pillow's name for it, for example "PNG".
+    format: Pillow's name for it, for example "PNG"; "NPY" for an array of NumPy.
     height: in pixels.
     width: in pixels.
     bands: values per pixel.
@@ -69,6 +71,8 @@ def read(content: bytes, where: str) -> Header:
     read_format = _read_jpeg
   elif content.startswith(_TIFF):
     read_format = _read_tiff
+  elif content.startswith(_NPY):
+    read_format = _read_npy
   else:
     read_format = _read_any
   try:
@@ -127,6 +131,16 @@ def _read_tiff(content: bytes) -> Header:
       has_alpha=alpha,
       pages=len(pages),
     )
+
+
+def _read_npy(content: bytes) -> Header:
+  file = io.BytesIO(content)
+  version = np.lib.format.read_magic(file)
+  read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+  shape, _, dtype = read_header[version[0]](file)
+  height, width, *bands = shape
+  is_float = np.issubdtype(dtype, np.floating)
+  return Header("NPY", height, width, bands[0] if bands else 1, 8 * dtype.itemsize, is_float)
 
 
 def _read_any(content: bytes) -> Header:

@@ -1,7 +1,7 @@
 """Decodes images: the one reader for training, evaluation, prediction, inspection and export.
 
-Networks take three 8-bit channels. Images that do not fit are refused rather than reduced;
-`_check_fits` has the rules.
+Unless a configuration says otherwise, networks take three 8-bit channels. Images that do not fit
+are refused rather than reduced; `_check_fits` has the rules. `bands.py` reads other formats.
 
 Three libraries decode to the same pixels. OpenCV reads every format. Decoding takes most of the
 time for a Cityscapes example, so plain PNG goes to imagecodecs, whose libpng uses vector
@@ -18,36 +18,39 @@ import zlib
 import cv2
 import imagecodecs
 import numpy as np
-import simplejpeg
 from absl import logging
 
 from flax_unet import errors
-from flax_unet.data import image_headers
+from flax_unet.data import bands, codecs, image_headers
+from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.image_headers import Header
 
 # In the header: bits per channel, colour type (0 grey, 2 RGB), compression, filters, interlacing.
 _RGB, _GREY = b"\x08\x02\0\0\0", b"\x08\0\0\0\0"
 
 
-_NETWORK_TAKES = "networks here take three 8-bit channels"
+_NETWORK_TAKES = "the network takes three 8-bit channels"
 # 16-bit values below this come from 14 bits or fewer: scaled to 8 bits, at most 64 levels remain.
 _SMALL_PART = 2**14
 
 
-def decode(encoded: bytes, where: str) -> np.ndarray:
+def decode(encoded: bytes, where: str, image_format: ImageFormat = RGB) -> np.ndarray:
   """Decodes an image.
 
   Args:
     encoded: the content of a file, of any format that OpenCV knows.
     where: what error messages call it.
+    image_format: what the image has to be, see `bands.decode`; by default 8-bit RGB.
 
   Returns:
     uint8 `[height, width, 3]`, RGB, rotated by its EXIF orientation. Gray becomes RGB, transparency
-    is dropped, and 16 bits become 8 by division by 256.
+    is dropped, and 16 bits become 8 by division by 256. See `bands.decode` for other formats.
 
   Raises:
     UserError: it is damaged or incomplete, too large, or does not fit into three 8-bit channels.
   """
+  if not image_format.is_rgb8:
+    return bands.decode(encoded, where, image_format)
   decoded = _decode_plain_png(encoded, _RGB)
   if decoded is not None:
     return decoded
@@ -58,10 +61,10 @@ def decode(encoded: bytes, where: str) -> np.ndarray:
     if decoded is not None:
       return decoded
   if header.format == "PNG":
-    check_png(encoded, where)
+    codecs.check_png(encoded, where)
   if header.bits == 16:
-    _check_range(_decode_with_opencv(encoded, cv2.IMREAD_UNCHANGED, where), where)
-  return _decode_with_opencv(encoded, cv2.IMREAD_COLOR_RGB, where)
+    _check_range(codecs.with_opencv(encoded, cv2.IMREAD_UNCHANGED, where), where)
+  return codecs.with_opencv(encoded, cv2.IMREAD_COLOR_RGB, where)
 
 
 def decode_ids(encoded: bytes, where: str) -> np.ndarray:
@@ -77,17 +80,7 @@ def decode_ids(encoded: bytes, where: str) -> np.ndarray:
   decoded = _decode_plain_png(encoded, _GREY)
   if decoded is not None:
     return decoded
-  return _decode_with_opencv(encoded, cv2.IMREAD_UNCHANGED, where)
-
-
-def _decode_with_opencv(encoded: bytes, flags: int, where: str) -> np.ndarray:
-  try:
-    decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
-  except cv2.error:
-    decoded = None
-  if decoded is None:
-    raise errors.UserError(f"{where} cannot be decoded ({len(encoded):,} bytes)")
-  return decoded
+  return codecs.with_opencv(encoded, cv2.IMREAD_UNCHANGED, where)
 
 
 def _check_fits(header: Header, where: str) -> None:
@@ -97,11 +90,20 @@ def _check_fits(header: Header, where: str) -> None:
   if header.pages > 1:
     reason = f"has {header.pages:,} pages or frames; save each as a file of its own"
   elif header.is_float:
-    reason = f"has floating-point values, but {_NETWORK_TAKES}; scale them to 0..255"
+    reason = (
+      f"has floating-point values, but {_NETWORK_TAKES}; scale them to 0..255, or set "
+      "config.images.dtype=float32 and config.images.range=(LOWEST, HIGHEST)"
+    )
   elif header.bits > 16:
-    reason = f"has {header.bits} bits per channel, but {_NETWORK_TAKES}; scale them to 0..255"
+    reason = (
+      f"has {header.bits} bits per channel, but {_NETWORK_TAKES}; scale them to 0..255, or set "
+      "config.images.dtype=float32 and config.images.range=(LOWEST, HIGHEST)"
+    )
   elif colors not in (1, 3) and not is_cmyk:
-    reason = f"has {colors} bands, but {_NETWORK_TAKES}; save three of them, or one"
+    reason = (
+      f"has {colors} bands, but {_NETWORK_TAKES}; save three of them, or one, or set "
+      f"config.images.channels={colors}"
+    )
   else:
     return
   raise errors.UserError(f"{where} {reason}")
@@ -112,44 +114,18 @@ def _check_range(pixels: np.ndarray, where: str) -> None:
   largest = int(pixels.max())
   if 0 < largest < _SMALL_PART:
     raise errors.UserError(
-      f"{where} has 16 bits per channel but no value above {largest:,}: in the 8 bits that "
-      f"networks here take, only {largest // 256 + 1} levels would be left; scale all images by "
-      "the same factor to 0..65,535 or 0..255"
+      f"{where} has 16 bits per channel but no value above {largest:,}: in 8 bits only "
+      f"{largest // 256 + 1} levels would be left; keep them with config.images.dtype=uint16 and "
+      "config.images.channels=3 (gray: 1), or scale all images by the same factor to 0..65,535"
     )
   logging.log_first_n(
     logging.INFO, "%s has 16 bits per channel: such images are scaled to 8 bits", 1, where
   )
 
 
-def check_png(encoded: bytes, where: str) -> None:
-  """Verifies a PNG's checksums, since decoders fill in missing data or write to the terminal.
-
-  Raises:
-    UserError: it is damaged or incomplete.
-  """
-  position, kind = len(image_headers.PNG), b""
-  content = memoryview(encoded)
-  while kind != b"IEND":
-    length = int.from_bytes(content[position : position + 4])
-    checked = content[position + 4 : position + 8 + length]
-    checksum = content[position + 8 + length : position + 12 + length]
-    if len(checksum) < 4 or zlib.crc32(checked) != int.from_bytes(checksum):
-      raise errors.UserError(
-        f"{where} cannot be decoded ({len(encoded):,} bytes): damaged or truncated"
-      )
-    position, kind = position + 12 + length, bytes(checked[:4])
-
-
 def _decode_jpeg(encoded: bytes, header: Header, where: str) -> np.ndarray | None:
   """Decodes a JPEG; None for an intact one that is CMYK or has to be rotated."""
-  try:
-    pixels = simplejpeg.decode_jpeg(encoded, "CMYK" if header.bands == 4 else "RGB")
-  except ValueError as error:
-    reason = str(error).removeprefix("Corrupt JPEG data: ")
-    raise errors.UserError(
-      f"{where} cannot be decoded ({len(encoded):,} bytes): {reason}, so part of the image is "
-      "missing"
-    ) from error
+  pixels = codecs.jpeg(encoded, "CMYK" if header.bands == 4 else "RGB", where)
   return None if header.bands == 4 or image_headers.orientation(encoded) > 1 else pixels
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from flax_unet import errors
 from flax_unet.data import images
 from flax_unet.data.datasets import Source
+from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.data.ops import check_example
 
@@ -69,6 +70,7 @@ def inspect_split(
   source: Source,
   label_space: LabelSpace,
   progress: Callable[[Iterable], Iterable] = iter,
+  image_format: ImageFormat = RGB,
 ) -> SplitFacts:
   """Reads every example of a split, on all cores.
 
@@ -76,6 +78,7 @@ def inspect_split(
     source: the split.
     label_space: the valid label ids.
     progress: wraps the iteration over examples, to show the progress.
+    image_format: what all images have to be.
   """
   facts = SplitFacts(examples=len(source))
   known = set(label_space.id_to_index)
@@ -84,7 +87,7 @@ def inspect_split(
     try:
       example = source[index]
       images.decoded(example["image"])
-      check_example(example)
+      check_example(example, image_format)
     except errors.UserError as error:
       return str(error)
     label = example["label"]

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from flax_unet import errors
-from flax_unet.data import image_headers, images
+from flax_unet.data import codecs, image_headers
 from flax_unet.data.label_space import LabelSpace
 
 ENDINGS = (".png", ".tif", ".tiff", ".bmp")
@@ -75,7 +75,7 @@ def _decode(encoded: bytes, where: str) -> tuple[np.ndarray, list[int] | None]:
   if header.format not in _FORMATS:
     raise errors.UserError(f"{where}: is {header.format}; masks must be {', '.join(_FORMATS)}")
   if header.format == "PNG":
-    images.check_png(encoded, f"{where}:")
+    codecs.check_png(encoded, f"{where}:")
   if header.pages > 1:
     raise errors.UserError(f"{where}: has {header.pages:,} pages or frames; a mask has one")
   try:

@@ -17,6 +17,7 @@ import ml_collections
 from flax_unet import errors
 from flax_unet.data import datasets
 from flax_unet.data.datasets import Dataset, Source
+from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.label_space import LabelSpace
 
 MAIN = "main"
@@ -102,7 +103,10 @@ def batch_numbers(config: ml_collections.ConfigDict) -> dict[str, int]:
 
 
 def open_dataset(
-  config: ml_collections.ConfigDict, label_space: LabelSpace, skip_bad_examples: bool
+  config: ml_collections.ConfigDict,
+  label_space: LabelSpace,
+  skip_bad_examples: bool,
+  image_format: ImageFormat = RGB,
 ) -> tuple[Dataset, dict[str, Source]]:
   """Opens the main data set and the others.
 
@@ -110,6 +114,7 @@ def open_dataset(
     config: `config.input`.
     label_space: the classes of all labels.
     skip_bad_examples: see `datasets.open_dataset`.
+    image_format: that of all images.
 
   Returns:
     The data set, and the training split of each by name; the main one is first.
@@ -117,12 +122,12 @@ def open_dataset(
   Raises:
     UserError: the data are missing or cannot be used.
   """
-  main = datasets.open_dataset(config.data, label_space, skip_bad_examples)
+  main = datasets.open_dataset(config.data, label_space, skip_bad_examples, image_format)
   sources = {MAIN: main.split(config.data.split)}
   others = {}
   for name, given in config.extra_data.items():
     data = _beside(given, config.data)
-    others[name] = datasets.open_dataset(data, label_space, skip_bad_examples)
+    others[name] = datasets.open_dataset(data, label_space, skip_bad_examples, image_format)
     sources[name] = others[name].split(data.split)
   return (Mixture(main, others) if others else main), sources
 

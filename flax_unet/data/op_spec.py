@@ -17,6 +17,8 @@ from flax_unet import plugins
 from flax_unet.data import affine, crops, degrade, images, ops, scale_crop
 from flax_unet.data.border_weights import BorderWeights
 from flax_unet.data.elastic import Elastic
+from flax_unet.data.image_format import RGB, ImageFormat
+from flax_unet.data.intensity import Intensity
 from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.data.ops import Example, Op, check_example
 from flax_unet.data.padding import PadToMultiple
@@ -36,6 +38,7 @@ def registry(label_space: LabelSpace) -> dict[str, Callable[..., Op]]:
     "balanced_crop": crops.BalancedCrop,
     "flip_lr": ops.FlipLR,
     "photometric": Photometric,
+    "intensity": Intensity,
     "rotate": affine.Rotate,
     "affine": affine.Affine,
     "elastic": Elastic,
@@ -58,7 +61,7 @@ class Chain(Op):
     Raises:
       UserError: the example is malformed, see `check_example`, or an op refuses it.
     """
-    check_example(example)
+    check_example(example, self.image_format)
     for op in self.ops:
       if op.needs_array:
         example = _decoded(example)
@@ -81,12 +84,13 @@ def _decoded(example: Example) -> Example:
   return {**example, "image": images.decoded(example["image"])}
 
 
-def parse(spec: str, label_space: LabelSpace) -> Chain:
+def parse(spec: str, label_space: LabelSpace, image_format: ImageFormat = RGB) -> Chain:
   """Turns a preprocessing string into one op.
 
   Args:
     spec: for example `"label_map|random_crop(512, 1024, cat_max_ratio=0.75)|flip_lr"`.
     label_space: what `label_map` maps to.
+    image_format: that of the images.
 
   Returns:
     A picklable callable `(example, rng) -> example` that applies the ops from left to right.
@@ -96,12 +100,13 @@ def parse(spec: str, label_space: LabelSpace) -> Chain:
       message is one line with the op and the arguments that it takes.
   """
   factories = registry(label_space)
-  return Chain(
-    scale_crop.fuse([_parse_op(text.strip(), spec, factories) for text in spec.split("|")])
-  )
+  parsed = [_parse_op(text.strip(), spec, factories, image_format) for text in spec.split("|")]
+  return Chain(scale_crop.fuse(parsed), image_format=image_format)
 
 
-def _parse_op(text: str, spec: str, factories: dict[str, Callable[..., Op]]) -> Op:
+def _parse_op(
+  text: str, spec: str, factories: dict[str, Callable[..., Op]], image_format: ImageFormat
+) -> Op:
   if not text:
     raise UserError(f"preprocessing '{spec}' has an empty op; ops are separated by one '|'")
   name, args, kwargs = _parse_call(text)
@@ -111,11 +116,13 @@ def _parse_op(text: str, spec: str, factories: dict[str, Callable[..., Op]]) -> 
       f"'{name}' is not a preprocessing op (a frozen dataclass that extends flax_unet.data.ops.Op)"
     )
   signature = inspect.signature(factory)
+  parameters = [p for name, p in signature.parameters.items() if name != "image_format"]
+  signature = signature.replace(parameters=parameters)
   try:
     bound = signature.bind(*args, **kwargs)
     for key, value in bound.arguments.items():
       _check_type(key, value, signature.parameters[key].annotation)
-    return factory(*args, **kwargs)
+    return factory(*args, **kwargs, image_format=image_format)
   except (TypeError, ValueError) as error:
     takes = ", ".join(str(parameter) for parameter in signature.parameters.values())
     raise UserError(f"bad arguments in '{text}': {error}; use {name}({takes})") from error

@@ -21,19 +21,19 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
+from flax_unet.data import image_format as formats
+from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.errors import UserError
 
-# `image`: uint8 [height, width, 3], RGB; `label`: uint8 [height, width]; `id`: str. An op may add
-# `weights`: float32 [height, width], the weight of each pixel in the loss; later ops transform them
-# together with the label. The pipeline may add `focus`: int, a class to show.
+# `image`: uint8 [height, width, 3], RGB, or as the image format of the run says; `label`: uint8
+# [height, width]; `id`: str. An op may add `weights`: float32 [height, width], the weight of each
+# pixel in the loss; later ops transform them together with the label. The pipeline may add `focus`:
+# int, a class to show.
 Example = Mapping[str, Any]
 
-# ImageNet's mean, RGB: about 0 after normalisation, which is what mmsegmentation pads with.
-PAD_COLOR = (124, 116, 104)
 
-
-def check_example(example: Example) -> None:
+def check_example(example: Example, image_format: ImageFormat = RGB) -> None:
   """Checks that image and label have the dtypes and shapes that ops rely on.
 
   Raises:
@@ -41,9 +41,11 @@ def check_example(example: Example) -> None:
   """
   image, label = example["image"], example["label"]
   where = f"example '{example['id']}'"
-  if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+  dtype, channels = image_format.array_dtype, image_format.channels
+  if image.dtype != dtype or image.ndim != 3 or image.shape[2] != channels:
     raise UserError(
-      f"{where}: image must be uint8 [height, width, 3], not {image.dtype} {list(image.shape)}"
+      f"{where}: image must be {dtype} [height, width, {channels}], not {image.dtype} "
+      f"{list(image.shape)}"
     )
   if label.dtype != np.uint8 or label.ndim != 2:
     raise UserError(
@@ -63,12 +65,16 @@ def on_weights(
   return {"weights": change(example["weights"])} if "weights" in example else {}
 
 
+@dataclasses.dataclass(frozen=True)
 class Op(abc.ABC):
   """One step of preprocessing.
 
   Attributes:
+    image_format: that of the images, which the program sets.
     needs_array: whether the image must be decoded first.
   """
+
+  image_format: ImageFormat = dataclasses.field(default=RGB, kw_only=True, repr=False)
 
   needs_array: ClassVar[bool] = True
 
@@ -108,11 +114,6 @@ class LabelMap(Op):
     return {**example, "label": label}
 
 
-def resize_image(image: np.ndarray, height: int, width: int) -> np.ndarray:
-  """Resamples an image to `height` x `width` pixels."""
-  return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
 def resize_label(label: np.ndarray, height: int, width: int) -> np.ndarray:
   """Resamples a label to `height` x `width` pixels."""
   # Not INTER_NEAREST, which puts pixel centres at integers, half a pixel off the image.
@@ -123,9 +124,9 @@ def _resize(example: Example, height: int, width: int) -> Example:
   """Resamples image and label to `height` x `width` pixels."""
   return {
     **example,
-    "image": resize_image(example["image"], height, width),
+    "image": formats.resize(example["image"], height, width),
     "label": resize_label(example["label"], height, width),
-    **on_weights(example, lambda weights: resize_image(weights, height, width)),
+    **on_weights(example, lambda weights: formats.resize(weights, height, width)),
   }
 
 
@@ -188,7 +189,7 @@ class ResizeImage(Op):
   def __call__(self, example: Example, rng: np.random.Generator) -> Example:
     """See base class."""
     del rng
-    return {**example, "image": resize_image(example["image"], self.height, self.width)}
+    return {**example, "image": formats.resize(example["image"], self.height, self.width)}
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
     """See base class."""
@@ -233,7 +234,7 @@ class FlipLR(Op):
       return dict(example)
     return {
       **example,
-      "image": cv2.flip(example["image"], 1),
+      "image": formats.by_group(lambda part: cv2.flip(part, 1), example["image"]),
       "label": cv2.flip(example["label"], 1),
       **on_weights(example, lambda weights: cv2.flip(weights, 1)),
     }

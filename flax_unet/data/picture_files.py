@@ -8,7 +8,7 @@ import os
 import pathlib
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from absl import logging
@@ -16,18 +16,25 @@ from PIL import Image
 
 from flax_unet import errors
 from flax_unet.data import file_search, image_headers, images
+from flax_unet.data.image_format import RGB, ImageFormat
 
 ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _READ_AHEAD = 2**25  # pixels
 
 
-def find(where: str) -> dict[pathlib.Path, pathlib.Path]:
+def endings(image_format: ImageFormat) -> tuple[str, ...]:
+  """The endings of image files; NumPy's arrays are images only where 8-bit RGB is not expected."""
+  return ENDINGS if image_format.is_rgb8 else (*ENDINGS, ".npy")
+
+
+def find(where: str, endings: Sequence[str] = ENDINGS) -> dict[pathlib.Path, pathlib.Path]:
   """Finds images.
 
   Args:
     where: a folder, which is searched recursively; a file; or a pattern with `*`, `?` and `**`,
       whose matches count as images whatever their extension. The part of a path that exists is
       taken literally, even with brackets.
+    endings: of image files.
 
   Returns:
     Each image with its path relative to the folder, or to the common parent of all matches; sorted.
@@ -38,18 +45,18 @@ def find(where: str) -> dict[pathlib.Path, pathlib.Path]:
   folder = pathlib.Path(where).expanduser()
   if folder.is_dir():
     files = dict(file_search.walk(folder))
-    paths = [path for name, path in files.items() if file_search.split_ending(name, ENDINGS)]
+    paths = [path for name, path in files.items() if file_search.split_ending(name, endings)]
     if paths and len(paths) < len(files):
-      endings = collections.Counter(
+      others = collections.Counter(
         path.suffix.lower() or "no extension" for path in set(files.values()) - set(paths)
       )
-      kinds = ", ".join(f"{number:,} {ending}" for ending, number in sorted(endings.items()))
+      kinds = ", ".join(f"{number:,} {ending}" for ending, number in sorted(others.items()))
       logging.info("%s: left out %s", folder, kinds)
   else:
     paths = [folder] if folder.is_file() else _match(folder)
     folder = pathlib.Path(os.path.commonpath([path.parent for path in paths])) if paths else folder
   if not paths:
-    kinds = f" that ends with {', '.join(ENDINGS)}" if folder.is_dir() else ""
+    kinds = f" that ends with {', '.join(endings)}" if folder.is_dir() else ""
     raise errors.UserError(f"--images={where}: there is no image{kinds}")
   return {path: path.relative_to(folder) for path in sorted(paths)}
 
@@ -82,13 +89,13 @@ def read_size(path: pathlib.Path) -> tuple[int, int]:
     return header.height, header.width
 
 
-def read(path: pathlib.Path) -> np.ndarray:
-  """Reads an image, rotated by its EXIF orientation: uint8 `[height, width, 3]`, RGB.
+def read(path: pathlib.Path, image_format: ImageFormat = RGB) -> np.ndarray:
+  """Reads an image, rotated by its EXIF orientation; see `images.decode`.
 
   Raises:
     UserError: it cannot be read or decoded.
   """
-  return images.decode(_content(path), f"{path}:")
+  return images.decode(_content(path), f"{path}:", image_format)
 
 
 def _content(path: pathlib.Path) -> bytes:
@@ -108,7 +115,8 @@ class Reader:
     waited: seconds that the iteration had to wait for images.
   """
 
-  def __init__(self, paths: Iterable[pathlib.Path]):
+  def __init__(self, paths: Iterable[pathlib.Path], image_format: ImageFormat = RGB):
+    self._image_format = image_format
     self.failures: list[str] = []
     self.waited = 0.0
     sizes = {}
@@ -120,7 +128,7 @@ class Reader:
     self._sizes = dict(sorted(sizes.items(), key=lambda item: item[1]))
 
   def __iter__(self) -> Iterator[tuple[tuple[pathlib.Path, np.ndarray], np.ndarray]]:
-    """Yields path and image uint8 `[height, width, 3]` as a key, and the image."""
+    """Yields path and image `[height, width, channels]` as a key, and the image."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
       for path, reading in self._read_ahead(pool):
         asked = time.monotonic()
@@ -138,7 +146,7 @@ class Reader:
     started = collections.deque()
     pixels = 0
     for path, size in self._sizes.items():
-      started.append((path, pool.submit(read, path)))
+      started.append((path, pool.submit(read, path, self._image_format)))
       pixels += math.prod(size)
       while pixels > _READ_AHEAD:
         pixels -= math.prod(self._sizes[started[0][0]])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from flax_unet.data import crops, images, ops
+from flax_unet.data import crops, image_format, images, ops
 from flax_unet.data.label_space import IGNORED
 from flax_unet.data.ops import Example, Op
 
@@ -35,11 +35,11 @@ class ScaleCrop(Op):
     image = _resize_corner(example["image"], height, width, place[0].stop, place[1].stop)
     return {
       **example,
-      "image": self.crop.cut(image, place, ops.PAD_COLOR),
+      "image": self.crop.cut(image, place, self.crop.image_format.pad_color),
       "label": self.crop.cut(label, place, IGNORED),
       **ops.on_weights(
         example,
-        lambda weights: self.crop.cut(ops.resize_image(weights, height, width), place, 0),
+        lambda weights: self.crop.cut(image_format.resize(weights, height, width), place, 0),
       ),
     }
 
@@ -60,10 +60,13 @@ def _resize_corner(
   rows = math.ceil(bottom * image.shape[0] / height) + 1  # one more for the interpolation
   columns = math.ceil(right * image.shape[1] / width) + 1
   if rows >= image.shape[0] and columns >= image.shape[1]:
-    return ops.resize_image(images.decoded(image), height, width)
+    return image_format.resize(images.decoded(image), height, width)
   ratios = {"fx": width / image.shape[1], "fy": height / image.shape[0]}
   image = images.decoded(image, rows)
-  return cv2.resize(image[:rows, :columns], None, **ratios, interpolation=cv2.INTER_LINEAR)
+  return image_format.by_group(
+    lambda part: cv2.resize(part, None, **ratios, interpolation=cv2.INTER_LINEAR),
+    image[:rows, :columns],
+  )
 
 
 def fuse(chain: Sequence[Op]) -> tuple[Op, ...]:

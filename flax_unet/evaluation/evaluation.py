@@ -150,7 +150,7 @@ class Evaluation:
       timeout: seconds to wait for a batch before the evaluation fails.
     """
     self._evaluator = evaluator or Segmentation()
-    self._channels = model.channels
+    self._image_format = model.image_format
     self._loss = loss
     self._skip_bad_examples = skip_bad_examples
     self._batches = functools.partial(pipeline.eval_batches, source, op, batch_size=batch_size)
@@ -233,7 +233,8 @@ class Evaluation:
   def _no_rows(self, variables: Mapping[str, Any]) -> dict[str, Any]:
     """The counts of zero images: a process without images must still report the same counts."""
     pixels = np.zeros((1, 16, 16), np.uint8)
-    image = np.zeros((1, 16, 16, self._channels), np.uint8)
+    image_format = self._image_format
+    image = np.zeros((1, 16, 16, image_format.channels), image_format.array_dtype)
     rows = jax.eval_shape(self._step, variables, {"image": image, "label": pixels})["counts"]
     rows["host"] = self._count([Picture("", image[0], pixels[0], pixels[0])])
     return jax.tree.map(lambda x: np.zeros((0, *x.shape[1:]), x.dtype), rows)
@@ -253,6 +254,8 @@ class Evaluation:
   def pictures(self, variables: Mapping[str, Any], places: Sequence[int]) -> list[Picture]:
     """Predicts some of the images, on this process's devices only and without worker processes.
 
+    Their `image` is for people to look at, see `ImageFormat.shown`.
+
     Args:
       variables: the model's parameters and statistics.
       places: indices of the images in the split, without duplicates.
@@ -260,7 +263,11 @@ class Evaluation:
     found = {}
     for batch, outputs in self._run(variables, places):
       found |= _pictures(batch, outputs)
-    return [found[place] for place in places if place in found]
+    return [
+      found[place]._replace(image=self._image_format.shown(found[place].image))
+      for place in places
+      if place in found
+    ]
 
   def _run(
     self,

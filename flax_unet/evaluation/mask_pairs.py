@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flax_unet.data import file_search, images, masks
+from flax_unet.data import codecs, file_search, images, masks
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.data.pair_files import Files
 from flax_unet.errors import UserError
@@ -154,7 +154,7 @@ def _plain_gray(file: pathlib.Path, content: bytes) -> np.ndarray | None:
   """The values of an 8-bit gray PNG, as nearly all masks are; None for other files."""
   if not images.is_plain_gray(content):
     return None
-  images.check_png(content, f"{file}:")
+  codecs.check_png(content, f"{file}:")
   return images.decode_ids(content, f"{file}:")
 
 

@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from flax_unet.data.image_format import RGB, ImageFormat
+
 # Mean and standard deviation of ImageNet's pixels, in units of 0..1: the field's convention.
 MEAN = (0.485, 0.456, 0.406)
 STDDEV = (0.229, 0.224, 0.225)
@@ -79,14 +81,16 @@ class Network(nn.Module):
   Attributes:
     num_classes: number of classes.
     axis_name: the mapped axis over which batch normalisation takes its statistics in training.
-    mean: of each channel of the images it is trained on, in units of 0..1.
+    mean: of each channel of the images it is trained on, in units of 0..1; (): not known yet.
     stddev: the standard deviation of each channel.
+    image_format: that of the images.
   """
 
   num_classes: int
   axis_name: str | None = None
   mean: tuple[float, ...] = MEAN
   stddev: tuple[float, ...] = STDDEV
+  image_format: ImageFormat = RGB
 
   @property
   def geometry(self) -> Geometry:
@@ -96,14 +100,15 @@ class Network(nn.Module):
   @property
   def channels(self) -> int:
     """How many channels its images have."""
-    return len(self.mean)
+    return self.image_format.channels
 
 
 def normalize(images: jax.Array, model: Network) -> jax.Array:
   """Normalises images for a network.
 
   Args:
-    images: uint8 `[..., channels]`, or floats in 0..255.
+    images: `[..., channels]` as the network's image format says: uint8, or uint16; or floats of
+      the same values.
     model: the network, whose mean and deviation they get about 0 and 1 by.
 
   Returns:
@@ -111,14 +116,18 @@ def normalize(images: jax.Array, model: Network) -> jax.Array:
   """
   mean, stddev = (
     jnp.array(value).reshape((1,) * (images.ndim - 1) + (-1,))
-    for value in (model.mean, model.stddev)
+    for value in (model.mean or (0.0,), model.stddev or (1.0,))
   )
-  return (images.astype(jnp.float32) / 255 - mean) / stddev
+  low, high = model.image_format.array_range
+  images = images.astype(jnp.float32)
+  if low:
+    images = images - low
+  return (images / (high - low) - mean) / stddev
 
 
 @dataclasses.dataclass(frozen=True)
 class OnImages:
-  """`model.apply` for images as data have them, uint8 `[batch, height, width, channels]`.
+  """`model.apply` for images as data have them, integers `[batch, height, width, channels]`.
 
   Equal for equal networks, as training states that hold it have to be.
   """

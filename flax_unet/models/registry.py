@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from flax_unet import errors, plugins
+from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.models import base
 
 NETWORKS = {
@@ -24,7 +25,7 @@ NETWORKS = {
   "unet_vgg16": "flax_unet.models.unet_vgg16.UNetVGG16",
 }
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-_SET_BY_PROGRAM = ("parent", "name", "num_classes", "axis_name")
+_SET_BY_PROGRAM = ("parent", "name", "num_classes", "axis_name", "image_format")
 
 
 def attributes(name: str) -> dict[str, Any]:
@@ -62,13 +63,16 @@ def _resolve(name: str) -> type[base.Network]:
   return network
 
 
-def build(name: str, arguments: Mapping[str, Any], num_classes: int) -> base.Network:
+def build(
+  name: str, arguments: Mapping[str, Any], num_classes: int, image_format: ImageFormat = RGB
+) -> base.Network:
   """Builds a network.
 
   Args:
     name: `config.model_name`: of the table above, or `package.module.Name` of a `base.Network`.
     arguments: `config.model`, its attributes.
     num_classes: how many logits a pixel has.
+    image_format: that of the images.
 
   Raises:
     UserError: there is no such network, or it does not take these arguments.
@@ -87,5 +91,13 @@ def build(name: str, arguments: Mapping[str, Any], num_classes: int) -> base.Net
     if dtype not in _DTYPES:
       raise errors.unknown("type in config.model.dtype", dtype, _DTYPES)
     arguments["dtype"] = _DTYPES[dtype]
-  arguments = {"axis_name": "batch", **arguments, "num_classes": num_classes}
+  for key in ("mean", "stddev"):
+    if len(arguments.get(key) or ()) not in (0, image_format.channels):
+      raise errors.UserError(
+        f"config.model.{key} = {arguments[key]}: give one value for each of the "
+        f"{image_format.channels} channels (config.images.channels), or () to count them on the "
+        "training images"
+      )
+  arguments = {"axis_name": "batch", **arguments}
+  arguments |= {"num_classes": num_classes, "image_format": image_format}
   return plugins.build("config.model", network, arguments)

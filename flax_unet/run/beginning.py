@@ -67,7 +67,7 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
   processes.in_first(lambda: extension.check(folder, run, changes, step))
   if step == run.total_steps:
     processes.in_first(lambda: workdir.check_ended(folder, changes))
-  processes.in_first(lambda: workdir.write_config(folder, config))
+  processes.in_first(lambda: workdir.write_config(folder, run.config))
   ended = step == run.total_steps or info.content.get("steps") == step  # or it stopped early
   if processes.broadcast(ended and not changes) and _is_complete(folder, info):
     checkpoints.close()
@@ -83,6 +83,8 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
     parameters=num_params(state),
   )
   info.update(total_steps=run.total_steps, finished=False)
+  if run.config.model.get("mean", ()) != config.model.get("mean", ()):
+    info.update(mean=list(run.parts.model.mean), stddev=list(run.parts.model.stddev))
   if run.class_weights:
     info.update(
       class_weights=dict(zip(run.label_space.class_names, run.class_weights, strict=True))

@@ -112,7 +112,7 @@ class StepPlan:
     self, batch_size: int, num_devices: int | None = None
   ) -> dict[str, jax.ShapeDtypeStruct]:
     return flops.batch_shapes(
-      batch_size, self.image_size, num_devices or len(self.devices), self.parts.model.channels
+      batch_size, self.image_size, num_devices or len(self.devices), self.parts.image_format
     )
 
 

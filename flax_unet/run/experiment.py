@@ -13,10 +13,12 @@ import optax
 from absl import logging
 
 from flax_unet import caches, errors, terminal
-from flax_unet.data import cache, class_pixels, datasets, mixture, order
+from flax_unet.data import cache, channel_stats, class_pixels, datasets, mixture, order
+from flax_unet.data.image_format import ImageFormat
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.evaluation import Evaluation
 from flax_unet.losses import class_weights
+from flax_unet.models.base import MEAN, STDDEV, Network
 from flax_unet.run import rehearsal
 from flax_unet.run.parts import Parts
 from flax_unet.training import flops, schedules, state
@@ -96,6 +98,8 @@ class Experiment:
       )
     data = config.data if name == mixture.MAIN else config.extra_data[name]
     facts = identity(_facts_of(self.dataset, name), data.split)
+    if not self.parts.image_format.is_rgb8:
+      facts["images"] = self.parts.image_format.identity
     facts["label_space"] = [label_space.name, sorted(label_space.color_to_id.items())]
     return cache.on_disk(self.sources[name], pathlib.Path(folder), facts)
 
@@ -116,6 +120,7 @@ class Experiment:
     return {
       "data": f"{config.input.data.name}, "
       f"{terminal.counted(len(self.source), 'image')} to train on{more}",
+      **_described(self.parts.image_format, self.parts.model),
       "label space": f"{label_space.name}, {label_space.num_classes} classes",
       "model": f"{config.model_name}, {state.num_params(train_state):,} parameters, "
       f"computes in {config.model.get('dtype', 'float32')}",
@@ -152,9 +157,7 @@ class Experiment:
     if jax.process_count() > 1:  # pmap lowers shapes for the devices of one process only
       return None
     config = self.config
-    batch = flops.batch_shapes(
-      config.input.batch_size, self.image_size, 1, self.parts.model.channels
-    )
+    batch = flops.batch_shapes(config.input.batch_size, self.image_size, 1, self.parts.image_format)
     try:
       train_step = self.parts.map_train_step(jax.local_devices()[:1])
       return flops.count(train_step, train_state, batch, config.accumulate_steps)
@@ -174,8 +177,15 @@ def open_data(parts: Parts) -> Experiment:
   logging.info("Opening %s", config.input.data.name)
   skip_bad_examples = config.input.on_bad_example == "skip"
   shares = mixture.batch_numbers(config.input)
-  dataset, sources = mixture.open_dataset(config.input, label_space, skip_bad_examples)
+  dataset, sources = mixture.open_dataset(
+    config.input, label_space, skip_bad_examples, parts.image_format
+  )
   source = sources[mixture.MAIN]
+  if not parts.model.mean or not parts.model.stddev:
+    facts = identity(_facts_of(dataset, mixture.MAIN), config.input.data.split)
+    stats = channel_stats.counted_once(source, parts.image_format, facts, skip_bad_examples)
+    parts = parts.with_normalization(*stats)
+    config = parts.config
   image_size = parts.train_op.output_size(None)
   if image_size is None:
     image_size = source[0]["image"].shape[:2]
@@ -227,6 +237,15 @@ def open_data(parts: Parts) -> Experiment:
     class_weights=weights,
     focus=focus if parts.train_op.focused_share else None,
   )
+
+
+def _described(image_format: ImageFormat, model: Network) -> dict[str, str]:
+  """The lines of a summary that images other than 8-bit RGB have."""
+  if image_format.is_rgb8 and (model.mean, model.stddev) == (MEAN, STDDEV):
+    return {}
+  pairs = zip(model.mean, model.stddev, strict=True)
+  normalization = ", ".join(f"{mean:.4g} ± {stddev:.4g}" for mean, stddev in pairs)
+  return {"images": f"{image_format.describe()}, normalised by {normalization}"}
 
 
 def _facts_of(dataset: datasets.Dataset, name: str) -> dict[str, Any]:

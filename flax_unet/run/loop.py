@@ -26,6 +26,7 @@ from flax_unet.run import (
 )
 from flax_unet.run.beginning import Beginning
 from flax_unet.run.experiment import Experiment
+from flax_unet.training import checkpoint
 from flax_unet.training.state import TrainState, params_digest
 from flax_unet.training.train_log import ProgressWriter, TrainLog
 
@@ -46,6 +47,8 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
     UserError: the configuration, the data or the folder cannot be used, or another process is
       training in the folder.
   """
+  if checkpoint.exist(folder):
+    config = workdir.with_counted(config, folder)
   built = parts.build(config)
   processes.check_same_run(config, folder)
   with contextlib.ExitStack() as stack:

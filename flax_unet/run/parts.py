@@ -15,6 +15,7 @@ from absl import logging
 
 from flax_unet import errors
 from flax_unet.data import label_spaces, op_spec, ops, padding
+from flax_unet.data.image_format import ImageFormat
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.evaluators import spec as evaluator_spec
 from flax_unet.evaluation.evaluators.base import Evaluator
@@ -60,6 +61,7 @@ class Parts:
   Attributes:
     config: the configuration.
     label_space: names and colours of the classes.
+    image_format: that of the images.
     train_op: preprocessing of training examples.
     model: the network.
     loss: the loss.
@@ -68,10 +70,17 @@ class Parts:
 
   config: ml_collections.ConfigDict
   label_space: LabelSpace
+  image_format: ImageFormat
   train_op: op_spec.Chain
   model: base.Network
   loss: Loss
   evals: Mapping[str, EvalParts]
+
+  def with_normalization(self, mean: tuple[float, ...], stddev: tuple[float, ...]) -> "Parts":
+    """Returns the parts with the mean and deviation of each channel, counted on the data."""
+    config = self.config.copy_and_resolve_references()
+    config.model.mean, config.model.stddev = mean, stddev
+    return _make(config, self.label_space)
 
   def with_class_weights(self, weights: tuple[float, ...]) -> "Parts":
     """Returns the parts with the weights that a rule in `config.class_weights` gives."""
@@ -141,15 +150,8 @@ def build(
   checks.check(config, num_devices or jax.device_count())
   label_space = label_space or label_spaces.get(config.label_space)
   checks.check_classes(config, label_space)
-  model = make_model(config, label_space)
-  parts = Parts(
-    config=config,
-    label_space=label_space,
-    train_op=make_op("input", config.input.pp, label_space),
-    model=model,
-    loss=_make_loss(config, _class_weights(config, label_space)),
-    evals={name: make_eval(config, name, model, label_space) for name in ordered_evals(config)},
-  )
+  parts = _make(config, label_space)
+  model = parts.model
   _ = parts.best
   # How many steps epochs have is not known without the data, and does not matter here.
   optimizer.make(config, config.total_steps or sys.maxsize)
@@ -157,11 +159,45 @@ def build(
   rehearsal.loss(parts.loss, f"config.loss = '{config.loss}'", label_space.num_classes)
   for name, evaluation in parts.evals.items():
     where = f"config.evals.{name}.type = '{config.evals[name].type}'"
-    rehearsal.evaluator(evaluation.evaluator, where, label_space, model.channels)
+    rehearsal.evaluator(evaluation.evaluator, where, label_space, parts.image_format)
   multipliers = optimizer.Multipliers(config.lr_mult)
   if multipliers.pairs:
     multipliers.check(base.variable_shapes(model)["params"])
   return parts
+
+
+def _make(config: ml_collections.ConfigDict, label_space: LabelSpace) -> Parts:
+  model = make_model(config, label_space)
+  return Parts(
+    config=config,
+    label_space=label_space,
+    image_format=model.image_format,
+    train_op=make_op("input", config.input.pp, label_space, model.image_format),
+    model=model,
+    loss=_make_loss(config, _class_weights(config, label_space)),
+    evals={name: make_eval(config, name, model, label_space) for name in ordered_evals(config)},
+  )
+
+
+def image_format_of(config: ml_collections.ConfigDict) -> ImageFormat:
+  """The format of the images, `config.images`.
+
+  Raises:
+    UserError: a value is out of range; the message names the key.
+  """
+  images = config.images
+  if images.dtype == "float32" and not images.range:
+    raise errors.UserError(
+      "config.images.dtype = 'float32' needs config.images.range=(LOWEST, HIGHEST), the values "
+      "that the network sees as 0 and 1"
+    )
+  mean = {"mean": tuple(config.model.mean)} if "mean" in config.model else {}
+  try:
+    return ImageFormat(
+      images.channels, images.dtype, tuple(images.range), tuple(images.view), **mean
+    )
+  except ValueError as error:
+    raise errors.UserError(f"config.images: {error}") from error
 
 
 def ordered_evals(config: ml_collections.ConfigDict) -> list[str]:
@@ -176,7 +212,9 @@ def make_model(config: ml_collections.ConfigDict, label_space: LabelSpace) -> ba
   Raises:
     UserError: `model_name` or an argument in `config.model` is unknown.
   """
-  return registry.build(config.model_name, config.model, label_space.num_classes)
+  return registry.build(
+    config.model_name, config.model, label_space.num_classes, image_format_of(config)
+  )
 
 
 def make_eval(
@@ -188,20 +226,22 @@ def make_eval(
     UserError: a part cannot be built; the message names the key.
   """
   return EvalParts(
-    op=make_op(f"evals.{name}", config.evals[name].pp, label_space),
+    op=make_op(f"evals.{name}", config.evals[name].pp, label_space, model.image_format),
     options=_make_options(config, name, model.geometry),
     evaluator=evaluator_spec.parse(f"config.evals.{name}.type", config.evals[name].type),
   )
 
 
-def make_op(where: str, spec: str, label_space: LabelSpace) -> op_spec.Chain:
+def make_op(
+  where: str, spec: str, label_space: LabelSpace, image_format: ImageFormat
+) -> op_spec.Chain:
   """Parses the preprocessing of `config.<where>.pp`.
 
   Raises:
     UserError: the spec is malformed; the message names the key.
   """
   try:
-    return op_spec.parse(spec, label_space)
+    return op_spec.parse(spec, label_space, image_format)
   except errors.UserError as error:
     raise errors.UserError(f"config.{where}.pp: {error}") from error
 

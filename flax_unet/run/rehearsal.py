@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flax_unet import errors
+from flax_unet.data.image_format import ImageFormat
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.evaluators.base import Evaluator, Picture
 from flax_unet.losses.base import Loss
@@ -60,7 +61,9 @@ def loss(loss: Loss, where: str, num_classes: int) -> None:
     jax.eval_shape(jax.grad(value), logits, labels, weights)
 
 
-def evaluator(evaluator: Evaluator, where: str, label_space: LabelSpace, channels: int) -> None:
+def evaluator(
+  evaluator: Evaluator, where: str, label_space: LabelSpace, image_format: ImageFormat
+) -> None:
   """Refuses an evaluator whose counts or scores are not what its table says.
 
   Raises:
@@ -68,7 +71,8 @@ def evaluator(evaluator: Evaluator, where: str, label_space: LabelSpace, channel
   """
   random = np.random.default_rng(0)
   num_classes = label_space.num_classes
-  image = random.integers(256, size=(*_SIZE, channels), dtype=np.uint8)
+  dtype = image_format.array_dtype
+  image = random.integers(256, size=(*_SIZE, image_format.channels)).astype(dtype)
   label, prediction = random.integers(num_classes, size=(2, *_SIZE), dtype=np.uint8)
   logits = np.asarray(jax.nn.one_hot(prediction, num_classes))
   with _refusing(f"{where}: count_on_device"):

@@ -120,10 +120,10 @@ def check_same_model(config: ml_collections.ConfigDict, folder: pathlib.Path) ->
   Raises:
     UserError: the message names the first setting that differs.
   """
-  keys = ("label_space", "model_name", "model")
+  keys = ("label_space", "model_name", "model", "images")
   before, now = (
     nested.flatten({key: content[key] for key in keys})
-    for content in (read_config(folder), workdir.to_json(config))
+    for content in (workdir.to_json(config_of(folder)), workdir.to_json(config))
   )
   for key in sorted(before | now):
     if before.get(key) != now.get(key) and key not in _CHANGE_NOTHING:

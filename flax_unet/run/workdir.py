@@ -9,7 +9,7 @@ from typing import Any
 import ml_collections
 
 from flax_unet import errors, files, nested, terminal
-from flax_unet.config_flag import CONFIG
+from flax_unet.config_flag import CONFIG, complete, from_json
 from flax_unet.data import label_space_file
 from flax_unet.data.datasets import Dataset
 from flax_unet.data.label_space import LabelSpace
@@ -91,7 +91,11 @@ def check_config(
   path = workdir / CONFIG
   changes = []
   if path.exists():
-    before, now = nested.flatten(files.read_json(path)), nested.flatten(to_json(config))
+    # Both completed: an earlier version knew fewer settings.
+    before, now = (
+      nested.flatten(to_json(complete(from_json(content))))
+      for content in (files.read_json(path), to_json(config))
+    )
     changes = [
       {"key": key, "from": before.get(key), "to": now.get(key)}
       for key in sorted(before | now)
@@ -109,6 +113,29 @@ def check_config(
       f"--config.init_from={workdir})"
     )
   return changes
+
+
+def with_counted(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> ml_collections.ConfigDict:
+  """Takes the mean and deviation of a run's images from its folder, if they are left to be counted.
+
+  Args:
+    config: the configuration.
+    workdir: the run folder.
+
+  Returns:
+    The configuration, with the numbers of the run if it has any.
+  """
+  path = workdir / CONFIG
+  left = [key for key in ("mean", "stddev") if config.model.get(key) == ()]
+  if not left or not path.exists():
+    return config
+  counted = files.read_json(path).get("model", {})
+  config = config.copy_and_resolve_references()
+  for key in left:
+    config.model[key] = tuple(counted.get(key) or ())
+  return config
 
 
 def check_ended(workdir: pathlib.Path, changes: list[dict[str, Any]]) -> None:

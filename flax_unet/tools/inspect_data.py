@@ -36,14 +36,15 @@ def main(_):
   config_flag.settle_length()
   config = _CONFIG.value
   label_space = label_spaces.get(config.label_space)
-  train_op = parts.make_op("input", config.input.pp, label_space)
-  dataset = datasets.open_dataset(config.input.data, label_space, skip_bad_examples=True)
+  image_format = parts.image_format_of(config)
+  train_op = parts.make_op("input", config.input.pp, label_space, image_format)
+  dataset = datasets.open_dataset(config.input.data, label_space, True, image_format)
   splits = {}
   for name in _split_names(config, dataset):
     progress = functools.partial(tqdm.tqdm, desc=name, unit="images", leave=False, disable=None)
     source = dataset.split(name)
     splits[name] = inspection.inspect_split(
-      source, label_space, functools.partial(progress, total=len(source))
+      source, label_space, functools.partial(progress, total=len(source)), image_format
     )
   print("\n\n".join(data_report.paragraphs(splits, config.input.data.name, label_space)))
   if unusable := sum(facts.unusable for facts in splits.values()):
@@ -56,7 +57,8 @@ def main(_):
   pixels = class_pixels.counted_once(source, label_space, facts)
   print(f"\n{data_report.class_weight_table(pixels, label_space)}")
   examples = _training_examples(source, train_op, config.seed, _EXAMPLES.value)
-  path = _write(contact_sheet.draw(examples, label_space))
+  shown = [(name, image_format.shown(image), label) for name, image, label in examples]
+  path = _write(contact_sheet.draw(shown, label_space))
   print(f"\nThe first training examples, as training sees them: {path}")
 
 

@@ -14,12 +14,13 @@ from absl import logging
 
 from flax_unet import errors, terminal
 from flax_unet.data import picture_files
+from flax_unet.data.image_format import ImageFormat
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.inference import mask_files
 from flax_unet.evaluation.inference.prediction import Predictor
-from flax_unet.run import trained
+from flax_unet.run import parts, trained, workdir
 
-# Maps pairs of key and image uint8 `[height, width, 3]` to key and mask uint8 `[height, width]`.
+# Maps pairs of key and image `[height, width, channels]` to key and mask uint8 `[height, width]`.
 _Predictor = Callable[[Iterable[tuple[Any, np.ndarray]]], Iterator[tuple[Any, np.ndarray]]]
 
 
@@ -54,10 +55,12 @@ def predict(
   """
   if not pictures or not output:
     raise errors.UserError("--mode=predict needs --images=FOLDER_OR_PATTERN and --output=FOLDER")
+  config = workdir.with_counted(config, folder)
   trained.check_same_model(config, folder)
   write_masks(
     functools.partial(_load, config, folder, which),
     trained.read_label_space(folder),
+    parts.image_format_of(config),
     pictures=pictures,
     output=output,
     formats=formats,
@@ -69,6 +72,7 @@ def predict(
 def write_masks(
   load: Callable[[], _Predictor],
   label_space: LabelSpace,
+  image_format: ImageFormat,
   *,
   pictures: str,
   output: str,
@@ -81,6 +85,7 @@ def write_masks(
   Args:
     load: returns the predictor, see `Predictor.__call__`; called after all other checks.
     label_space: of the masks.
+    image_format: of the images.
     pictures: see `predict`, also for the following.
     output: a folder.
     formats: of `mask_files.FORMATS`.
@@ -92,15 +97,15 @@ def write_masks(
   """
   output = pathlib.Path(output).expanduser()
   _check_formats(formats, make_zip)
-  masks = _find(pictures, output)
+  masks = _find(pictures, output, image_format)
   if "cityscapes" in formats:
     mask_files.check_cityscapes(masks, label_space)
-  writer = mask_files.Writer(output, formats, masks, label_space)
+  writer = mask_files.Writer(output, formats, masks, label_space, image_format)
   if not overwrite:
     _check_new(writer.paths())
   predictor = load()
   _make_folder(output)
-  reader = picture_files.Reader(masks)
+  reader = picture_files.Reader(masks, image_format)
   started = time.monotonic()
   with writer, tqdm.tqdm(total=len(masks), unit="images", disable=None) as progress:
     for (path, image), mask in predictor(reader):
@@ -137,13 +142,15 @@ def _check_formats(formats: Sequence[str], make_zip: bool) -> None:
     raise errors.UserError("--zip packs the masks of --format=cityscapes: add that format")
 
 
-def _find(pictures: str, output: pathlib.Path) -> dict[pathlib.Path, pathlib.Path]:
+def _find(
+  pictures: str, output: pathlib.Path, image_format: ImageFormat
+) -> dict[pathlib.Path, pathlib.Path]:
   """Finds images, and the path of each mask relative to the output.
 
   Raises:
     UserError: there are none, or two would have the same mask.
   """
-  found = picture_files.find(pictures)
+  found = picture_files.find(pictures, picture_files.endings(image_format))
   masks = {path: name.with_suffix(".png") for path, name in found.items()}
   # Masks that were written into the searched folder before are not images.
   for path in [path for path in masks if output.resolve() in path.resolve().parents]:

@@ -52,6 +52,7 @@ def main(_):
   predict.write_masks(
     lambda: predictor,
     label_space,
+    predictor.image_format,
     pictures=_IMAGES.value,
     output=_OUTPUT.value,
     formats=_FORMAT.value,

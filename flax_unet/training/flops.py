@@ -5,14 +5,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from flax_unet.data.image_format import ImageFormat
+
 
 def batch_shapes(
-  batch_size: int, image_size: tuple[int, int], num_devices: int, channels: int
+  batch_size: int, image_size: tuple[int, int], num_devices: int, image_format: ImageFormat
 ) -> dict[str, jax.ShapeDtypeStruct]:
   """The shapes of a training batch, as the train step takes it on the devices of one process."""
   batch = (num_devices, batch_size // num_devices, *image_size)
   return {
-    "image": jax.ShapeDtypeStruct((*batch, channels), jnp.uint8),
+    "image": jax.ShapeDtypeStruct((*batch, image_format.channels), image_format.array_dtype),
     "label": jax.ShapeDtypeStruct(batch, jnp.uint8),
   }
 

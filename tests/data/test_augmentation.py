@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from flax_unet.data import class_pixels, crops, label_spaces, op_spec, ops, order, pipeline
+from flax_unet.data import class_pixels, crops, label_spaces, op_spec, order, pipeline
 from flax_unet.data.affine import Affine, Rotate
 from flax_unet.data.border_weights import BorderWeights
 from flax_unet.data.degrade import Blur, Cutout, Jpeg
+from flax_unet.data.image_format import RGB
 from flax_unet.data.label_space import IGNORED
 from flax_unet.errors import UserError
 from flax_unet.losses import class_weights
@@ -72,7 +73,7 @@ def test_what_comes_from_outside_is_ignored():
   example |= {"id": "x", "weights": np.ones((20, 30), np.float32)}
   out = Affine(max_degrees=0.0, low=0.5, high=0.5)(example, np.random.default_rng(0))
   assert (out["label"] == 0).sum() == 150  # a quarter of the pixels
-  np.testing.assert_array_equal(out["image"][0, 0], ops.PAD_COLOR)
+  np.testing.assert_array_equal(out["image"][0, 0], RGB.pad_color)
   assert out["weights"][0, 0] == 0
 
 
@@ -90,7 +91,7 @@ def test_cutout_covers_rectangles_of_the_image_alone():
   rows, columns = np.nonzero((out["image"] != example["image"]).any(-1))
   assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20, 30)
   hole = out["image"][rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-  assert (hole == ops.PAD_COLOR).all()
+  assert (hole == RGB.pad_color).all()
   assert out["label"] is example["label"]
 
 

@@ -172,29 +172,29 @@ def _tiff(array: np.ndarray, **options) -> bytes:
 _BEYOND = {
   "12 bits": (
     _sixteen_bits("PNG", 4095),
-    "has 16 bits per channel but no value above 4,095: .* 16 ",
+    "has 16 bits per channel but no value above 4,095: in 8 bits only 16 ",
   ),
   "10 bits": (
     _sixteen_bits("TIFF", 1023),
-    "has 16 bits per channel but no value above 1,023: .* 4 ",
+    "has 16 bits per channel but no value above 1,023: in 8 bits only 4 ",
   ),
-  "float": (_tiff(np.ones((4, 5), np.float32)), "has floating-point values, but networks here"),
-  "half": (_tiff(np.ones((4, 5), np.float16)), "has floating-point values, but networks here"),
+  "float": (_tiff(np.ones((4, 5), np.float32)), "has floating-point values, but the network"),
+  "half": (_tiff(np.ones((4, 5), np.float16)), "has floating-point values, but the network"),
   "float RGB": (
     _tiff(np.ones((4, 5, 3), np.float32), photometric="rgb"),
     "has floating-point values, but",
   ),
   "32 bits": (
     _tiff(np.ones((4, 5), np.uint32)),
-    "has 32 bits per channel, but networks here take ",
+    "has 32 bits per channel, but the network takes ",
   ),
   "five bands": (
     _tiff(_ZEROS, photometric="minisblack", planarconfig="contig"),
-    "has 5 bands, but networks here take three 8-bit channels",
+    "has 5 bands, but the network takes three 8-bit channels",
   ),
   "infrared": (
     _tiff(_ZEROS[..., :4], photometric="rgb", extrasamples=["unspecified"]),
-    "has 4 bands, but networks here take three 8-bit channels",
+    "has 4 bands, but the network takes three 8-bit channels",
   ),
   "pages": (_tiff(np.zeros((3, 40, 50), np.uint8), photometric="minisblack"), "has 3 pages or "),
   "animation": (

@@ -5,6 +5,7 @@ import pytest
 
 from flax_unet.data import crops, label_spaces, op_spec, ops
 from flax_unet.data.elastic import Elastic
+from flax_unet.data.image_format import RGB
 from flax_unet.errors import UserError
 
 IGNORED = label_spaces.IGNORED
@@ -89,7 +90,7 @@ def test_random_crop_pads_below_and_on_the_right():
   expected = [[1, 2, 3, 255, 255], [4, 5, 6, 255, 255], [255] * 5]
   np.testing.assert_array_equal(out["label"], expected)
   np.testing.assert_array_equal(out["image"][:2, :3], example["image"])
-  assert (out["image"][out["label"] == IGNORED] == ops.PAD_COLOR).all()
+  assert (out["image"][out["label"] == IGNORED] == RGB.pad_color).all()
 
 
 def test_crop_of_the_whole_picture_is_the_picture():

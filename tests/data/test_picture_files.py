@@ -115,7 +115,7 @@ def test_reads_ahead_but_only_so_many_pixels(tmp_path, monkeypatch):
     _save(tmp_path / f"{name}.png", COLORS)
   started = []
   read = picture_files.read
-  monkeypatch.setattr(picture_files, "read", lambda path: started.append(path) or read(path))
+  monkeypatch.setattr(picture_files, "read", lambda *a: started.append(a) or read(*a))
   monkeypatch.setattr(picture_files, "_READ_AHEAD", 2 * 6 * 8)
   pictures = iter(picture_files.Reader(picture_files.find(str(tmp_path))))
   next(pictures)

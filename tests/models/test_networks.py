@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from flax_unet.data.image_format import ImageFormat
 from flax_unet.evaluation.inference import passes
 from flax_unet.models import base, registry
 from flax_unet.weights import dialects, torchvision_vgg
@@ -102,7 +103,9 @@ def _made(network, attributes, make_peer, channels=3):
   colours = {"mean": base.MEAN, "stddev": base.STDDEV}
   if channels != 3:
     colours = {"mean": (0.5,) * channels, "stddev": (0.25,) * channels}
-  model = registry.build(network, {**attributes, **colours, "axis_name": None}, CLASSES)
+  image_format = ImageFormat(channels, mean=colours["mean"])
+  arguments = {**attributes, **colours, "axis_name": None}
+  model = registry.build(network, arguments, CLASSES, image_format)
   return peer, model, _variables(peers.by_torchs_names(peer))
 
 

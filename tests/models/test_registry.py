@@ -2,6 +2,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import pytest
 
+from flax_unet.data.image_format import ImageFormat
 from flax_unet.errors import UserError
 from flax_unet.models import base, registry
 from flax_unet.models.unet import UNet
@@ -26,11 +27,14 @@ class Pooled(Pixelwise):
     return nn.max_pool(super().__call__(images, train=train), (2, 2), (2, 2))
 
 
+FOUR = ImageFormat(4, mean=())
 HERE = "tests.models.test_registry"
 
 
 def test_networks_by_name_and_by_import():
-  model = registry.build("unet", {"width": 2, "dtype": "bfloat16", "mean": [0.5] * 4}, 3)
+  model = registry.build(
+    "unet", {"width": 2, "dtype": "bfloat16", "mean": [], "stddev": []}, 3, FOUR
+  )
   assert isinstance(model, UNet)
   assert (model.dtype, model.axis_name, model.channels) == (jnp.bfloat16, "batch", 4)
   model = registry.build(f"{HERE}.Pixelwise", {"hidden": 5}, 3)

@@ -89,7 +89,7 @@ def test_another_configuration_is_refused_with_what_differs(tmp_path):
     _open(tmp_path, changed)
   assert str(error.value) == (
     f"{tmp_path} holds a run of another configuration (input.batch_size: 8 there, 16 now; seed: "
-    "None there, 1 now). Use these settings again to resume it, or start a new run with "
+    "0 there, 1 now). Use these settings again to resume it, or start a new run with "
     f"--workdir=DIR (from its weights, with --config.init_from={tmp_path})"
   )
   assert (tmp_path / "config.json").read_bytes() == before

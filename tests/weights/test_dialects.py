@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flax_unet import errors
+from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.models import registry
 from flax_unet.run import init_from
 from flax_unet.weights import dialects, torch_files
@@ -67,8 +68,8 @@ def _arrays(state_dict):
 
 
 @functools.cache
-def _model(name, **attributes):
-  return registry.build(name, {"width": 4, "axis_name": None, **attributes}, 5)
+def _model(name, image_format=RGB, **attributes):
+  return registry.build(name, {"width": 4, "axis_name": None, **attributes}, 5, image_format)
 
 
 CASES = {
@@ -192,7 +193,7 @@ def test_a_checkpoint_with_objects_of_its_trainer_is_read(tmp_path, zipped):
 def test_a_first_convolution_is_adapted_to_other_channels():
   state_dict = _arrays(_resnet(18))
   variables = dialects.recognize(state_dict).variables(state_dict)
-  model = _model("unet_resnet18", mean=(0.5,) * 4, stddev=(0.25,) * 4)
+  model = _model("unet_resnet18", ImageFormat(4, mean=()), mean=(), stddev=())
   fit = init_from.fit(variables, model)
   assert fit.adapted == ("encoder/stem/conv",)
   kernel = np.asarray(fit.variables["params"]["encoder"]["stem"]["conv"]["kernel"])

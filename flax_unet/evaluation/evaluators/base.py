@@ -15,7 +15,7 @@ class Picture(NamedTuple):
   """An image with its label and prediction, without padding."""
 
   id: str
-  image: np.ndarray  # uint8 [height, width, channels]
+  image: np.ndarray  # [height, width, channels], uint8 or as the image format says
   label: np.ndarray  # uint8 [height', width'], class indices or IGNORED
   prediction: np.ndarray  # uint8 [height', width'], class indices
 

@@ -6,6 +6,9 @@ normalisation of images is the first operation. With jax it takes two lines to r
     model = jax.export.deserialize(pathlib.Path("model.jaxexport").read_bytes())
     outputs = model.call(images)  # uint8 [batch, height, width, 3], RGB
 
+If the run has images of another format, so has the file: its channels, uint16, or float32 in the
+range of `config.images.range`.
+
 `outputs["mask"]`, uint8 `[batch, height, width]`, holds the class indices, and
 `outputs["probabilities"]`, float32 `[batch, height, width, classes]`, the softmax of the logits.
 `model.fun_name` is the name of the label space. If images of any size must be mirrored up to a
@@ -20,7 +23,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +30,7 @@ from jax import export
 
 from flax_unet import errors
 from flax_unet.data import padding
+from flax_unet.data.image_format import ImageFormat, resize
 from flax_unet.evaluation.inference import fitting, passes
 from flax_unet.models import base
 
@@ -57,8 +60,11 @@ def export_model(
   Raises:
     ValueError: a size below 1, or no size for a network whose logits are smaller than the image.
   """
+  image_format = model.image_format
 
   def serve(images: jax.Array) -> dict[str, jax.Array]:
+    if images.dtype != image_format.array_dtype:
+      images = image_format.quantize(images).astype(image_format.array_dtype)
     if image_size is None:
       logits = base.OnImages(model)(variables, images, train=False)
     else:
@@ -80,7 +86,7 @@ def export_model(
   height, width = image_size or (f"{fit}*height{name}", f"{fit}*width{name}")
   shape = export.symbolic_shape(f"batch, {height}, {width}, {model.channels}")
   exporter = export.export(jax.jit(serve), platforms=_PLATFORMS)
-  return exporter(jax.ShapeDtypeStruct(shape, jnp.uint8))
+  return exporter(jax.ShapeDtypeStruct(shape, jnp.dtype(image_format.dtype)))
 
 
 class ExportedPredictor:
@@ -89,6 +95,7 @@ class ExportedPredictor:
   Attributes:
     num_classes: number of classes.
     label_space: name of the label space.
+    image_format: that of the images; values have no range.
   """
 
   def __init__(self, path: pathlib.Path):
@@ -107,6 +114,7 @@ class ExportedPredictor:
       (images,) = exported.in_avals
       self.num_classes = outputs["probabilities"].shape[-1]
       self.label_space = exported.fun_name
+      self.image_format = ImageFormat(images.shape[-1], str(images.dtype), mean=())
       self._size = images.shape[1:3]
       found = re.search(r"height_by_(\d+)", str(self._size[0]))
       self._multiple = int(found[1]) if found else padding.MULTIPLE
@@ -126,7 +134,7 @@ class ExportedPredictor:
     resizes to it.
 
     Args:
-      pictures: pairs of a key and an image, uint8 `[height, width, 3]`, RGB.
+      pictures: pairs of a key and an image of `image_format`, `[height, width, channels]`.
 
     Yields:
       Pairs of the key and the mask, uint8 `[height, width]`, class indices.
@@ -134,7 +142,7 @@ class ExportedPredictor:
     for key, image in pictures:
       size = image.shape[:2]
       if all(isinstance(side, int) for side in self._size):
-        image = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
+        image = resize(image, *self._size)
         at = size if fitting.resizes_scores(self._size, size) else self._size
         yield key, fitting.resize_mask(np.asarray(self._predict(image[None], size=at))[0], size)
       else:

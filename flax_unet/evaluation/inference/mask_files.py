@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from flax_unet import errors, files
+from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.label_space import LabelSpace
 
 _WRITE_BEHIND = 8  # images that may wait to be written
@@ -122,7 +123,9 @@ class Writer:
     formats: Sequence[str],
     masks: Mapping[pathlib.Path, pathlib.Path],
     label_space: LabelSpace,
+    image_format: ImageFormat = RGB,
   ):
+    self._image_format = image_format
     self.waited = 0.0
     several = len(formats) > 1
     self._folders = {name: output / name if several else output for name in formats}
@@ -145,6 +148,8 @@ class Writer:
     self._wait(_WRITE_BEHIND)
 
   def _write(self, picture: pathlib.Path, image: np.ndarray, mask: np.ndarray) -> None:
+    if "overlay" in self._folders:
+      image = self._image_format.shown(image)
     for name in self._folders:
       pixels = FORMATS[name](mask, image, self._label_space)
       write_png(self.path(name, picture), pixels)

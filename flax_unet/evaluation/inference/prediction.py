@@ -11,17 +11,16 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-import cv2
 import jax
 import numpy as np
 
 from flax_unet import devices
-from flax_unet.data import padding
+from flax_unet.data import image_format, padding
 from flax_unet.evaluation.inference import fitting, passes, tiles
 from flax_unet.models.base import Network
 
 Key = TypeVar("Key")
-# Maps variables and uint8 windows `[devices, 1, height, width, 3]` to `[devices, 1, ...]`.
+# Maps variables and windows `[devices, 1, height, width, channels]` to `[devices, 1, ...]`.
 _Step = Callable[[Mapping[str, Any], np.ndarray], jax.Array]
 
 
@@ -35,7 +34,7 @@ class _Whole:
   size: tuple[int, int]  # of the mask
 
   def windows(self) -> Iterator[np.ndarray]:
-    """The inputs of the step, uint8 `[height, width, 3]` each."""
+    """The inputs of the step, `[height, width, channels]` each."""
     yield self.image
 
   def add(self, output: np.ndarray) -> np.ndarray:
@@ -120,8 +119,8 @@ class Predictor:
     """Predicts images.
 
     Args:
-      pictures: pairs of a key and an image, uint8 `[height, width, 3]`, RGB. Consecutive images of
-        the same size keep all devices busy.
+      pictures: pairs of a key and an image, `[height, width, channels]`. Consecutive images of the
+        same size keep all devices busy.
 
     Yields:
       Pairs of the key and the mask, uint8 `[height, width]`, class indices; in the same order.
@@ -158,7 +157,7 @@ class Predictor:
     """Chooses how to predict an image."""
     size = image.shape[:2]
     if self._resize:
-      image = cv2.resize(image, self._resize[::-1], interpolation=cv2.INTER_LINEAR)
+      image = image_format.resize(image, *self._resize)
     part = image.shape[:2]
     if fitting.resizes_scores(part, size):
       return _Whole(self._whole_step(size), image, size, size)

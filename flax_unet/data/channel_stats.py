@@ -1,0 +1,85 @@
+"""Counts the mean and the standard deviation of each channel over the images of a split.
+
+They normalise images that are not 8-bit RGB. They are counted once and kept in the user's cache
+folder.
+"""
+
+import concurrent.futures
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from flax_unet import caches, errors, terminal
+from flax_unet.data import images
+from flax_unet.data.datasets import Source
+from flax_unet.data.image_format import ImageFormat
+
+Stats = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def count(source: Source, image_format: ImageFormat, skip_bad_examples: bool = False) -> Stats:
+  """Reads every image of a split, on all cores. Sums are exact integers.
+
+  Args:
+    source: the split.
+    image_format: that of the images.
+    skip_bad_examples: whether examples that cannot be used are left out.
+
+  Returns:
+    The mean of each channel over all pixels, and the standard deviation (1 where a channel has one
+    value only), in units in which `image_format.array_range` is 0..1.
+
+  Raises:
+    UserError: an example cannot be used.
+  """
+
+  def read(index: int) -> np.ndarray:
+    """The pixels, and the sum of each channel and of its squares, int64 `[3, channels]`."""
+    try:
+      image = images.decoded(source[index]["image"])
+    except errors.UserError:
+      if skip_bad_examples:
+        return np.zeros((3, image_format.channels), np.int64)
+      raise
+    values = image.reshape(-1, image_format.channels).astype(np.int64)
+    number = np.full(image_format.channels, len(values))
+    return np.stack([number, values.sum(0), (values * values).sum(0)])
+
+  total = np.zeros((3, image_format.channels), object)  # Python's integers, which do not overflow
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    for sums in pool.map(read, range(len(source))):
+      total += sums
+  low, high = image_format.array_range
+  mean, stddev = [], []
+  for number, first, second in total.T:
+    mean.append(float((first / number - low) / (high - low)))
+    variance = (second * number - first * first) / number**2
+    stddev.append(float(variance**0.5 / (high - low)) or 1.0)
+  return tuple(mean), tuple(stddev)
+
+
+def counted_once(
+  source: Source,
+  image_format: ImageFormat,
+  facts: Mapping[str, Any],
+  skip_bad_examples: bool = False,
+) -> Stats:
+  """Like `count`, but takes the numbers from the cache folder if they are there.
+
+  Args:
+    source: see `count`.
+    image_format: see `count`.
+    facts: determine the examples, see `cache.on_disk`.
+    skip_bad_examples: see `count`.
+  """
+  identity = {**facts, "format": image_format.identity, "skip": skip_bad_examples}
+
+  def compute() -> np.ndarray:
+    logging.info("Counting mean and deviation of %s", terminal.counted(len(source), "image"))
+    return np.array(count(source, image_format, skip_bad_examples))
+
+  found = caches.array("flax_unet_channel_stats", identity, (2, image_format.channels), compute)
+  return tuple(map(tuple, found.tolist()))
