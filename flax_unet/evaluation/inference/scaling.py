@@ -20,8 +20,8 @@ def resize_bilinear(images: jax.Array, size: tuple[int, int]) -> jax.Array:
     size: the new height and width.
 
   Returns:
-    `[batch, *size, channels]` of the same type, equal to OpenCV's; for 16 bits, some values that are
-    halfway between two whole numbers differ by 1.
+    `[batch, *size, channels]` of the same type, equal to OpenCV's; for 16 bits, some values that
+    are halfway between two whole numbers differ by 1.
   """
   height, width = images.shape[1:3]
   if images.dtype != jnp.uint8:
