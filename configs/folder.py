@@ -42,6 +42,9 @@ Arguments after the colon:
     dtype=uint16        Type of their values: uint8, uint16, or float32 for numbers of any type.
     range=0..4095       The lowest and highest value, if not all that the type holds.
     view=3/2/1          Channels that reports show as red, green and blue, counted from 0.
+    extra=DIR           Files with further channels, such as depth, named like the images.
+    extra_channels=1    How many; `extra_dtype` and `extra_range` are as above, `extra_suffix` is
+                        what the names of these files end with.
     res=256x256         Height and width of the training crops; multiples of 16.
     model=unet          The network, see docs/networks.md.
     width=32            Channels at its first level.
@@ -73,6 +76,11 @@ def get_config(arg=None):
     dtype="uint8",
     range="",
     view="",
+    extra="",
+    extra_suffix="",
+    extra_channels=1,
+    extra_dtype="uint8",
+    extra_range="",
     res="256x256",
     model="unet",
     width=32,
@@ -97,6 +105,8 @@ def get_config(arg=None):
   config.input.data = base_config.folder_data(arg.images, arg.labels)
   config.input.data.image_suffix = arg.image_suffix
   config.input.data.label_suffix = arg.suffix
+  config.input.data.extra = arg.extra
+  config.input.data.extra_suffix = arg.extra_suffix
   config.input.data.lists = {
     "train": arg.train_list,
     "validation": arg.val_list,
@@ -121,6 +131,9 @@ def get_config(arg=None):
     dtype=arg.dtype,
     range=_numbers("range", arg.range, "..", float),
     view=_numbers("view", arg.view, "/", int),
+    extra_channels=arg.extra_channels if arg.extra else 0,
+    extra_dtype=arg.extra_dtype,
+    extra_range=_numbers("extra_range", arg.extra_range, "..", float),
   )
   if arg.test_list or arg.test_dir:
     config.evals = {"val": config.evals.val, "test": base_config.test_evaluation(config.evals.val)}
@@ -132,7 +145,7 @@ def _numbers(name, text, separator, kind):
   try:
     return tuple(map(kind, text.split(separator))) if text else ()
   except ValueError:
-    example = {"range": "0..4095", "view": "3/2/1"}[name]
+    example = "3/2/1" if name == "view" else "0..4095"
     raise errors.UserError(
       f"configs/folder.py, {name}={text}: give numbers, such as {name}={example}"
     ) from None

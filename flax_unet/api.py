@@ -97,11 +97,38 @@ class Model:
       found = cv2.resize(found, size[::-1], interpolation=cv2.INTER_LINEAR)
     return found
 
+  def join(self, image: np.ndarray, extra: np.ndarray) -> np.ndarray:
+    """Puts an image and its further channels together, for a run with `config.input.data.extra`.
+
+    Args:
+      image: `[height, width, channels]`, as in the files of images.
+      extra: `[height, width, channels]` or `[height, width]`, as in the files of further channels.
+
+    Returns:
+      What `predict` takes.
+
+    Raises:
+      UserError: the run takes no further channels, or a value is out of range.
+    """
+    image_format = self.model.image_format
+    if not image_format.extra:
+      raise errors.UserError(f"the network takes {image_format.describe()} and nothing further")
+    parts = [
+      part.convert(np.atleast_3d(array), name)
+      for part, array, name in (
+        (image_format.own, image, "the image"),
+        (image_format.extra, extra, "the array of further channels"),
+      )
+    ]
+    return image_format.join(*parts)
+
   def _check(self, image: Any) -> np.ndarray:
     """Returns the image as an array; refuses types and shapes that the network does not take."""
     image, image_format = np.asarray(image), self.model.image_format
     channels, dtype = image_format.channels, image_format.dtype
     low, high = image_format.value_range or image_format.array_range
+    if image_format.extra:  # see `join`
+      dtype, (low, high) = str(image_format.array_dtype), image_format.array_range
     wanted = f"give {dtype} [height, width, {channels}] with values {low:g} to {high:g}"
     if image.ndim == 2 and channels == 1:
       image = image[..., None]
@@ -113,6 +140,8 @@ class Model:
       raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
     if image.ndim != 3 or image.shape[2] != channels or not image.size:
       raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}")
+    if image_format.extra and image.dtype == dtype:
+      return image
     if dtype == "float32" and np.issubdtype(image.dtype, np.number):
       return image_format.convert(image, "an image")
     if image.dtype != dtype:

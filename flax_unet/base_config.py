@@ -57,6 +57,9 @@ def get_config() -> ml_collections.ConfigDict:
     "dtype": "uint8",  # of the values in files; or uint16, or float32 for numbers of any type
     "range": (),  # the lowest and highest value, such as (0, 4095); (): all that the type holds
     "view": (),  # channels to show as red, green, blue, such as (3, 2, 1); (): the first three
+    "extra_channels": 0,  # further channels from files of their own, input.data.extra
+    "extra_dtype": "uint8",
+    "extra_range": (),
   }
 
   config.model_name = "unet"  # see models/registry.py, or package.module.Network
@@ -150,7 +153,7 @@ def set_images(config: ml_collections.ConfigDict, **images: Any) -> None:
     **images: those settings of `config.images` that differ from the defaults.
   """
   config.images.update(images)
-  if (config.images.channels, config.images.dtype) != (3, "uint8"):
+  if (config.images.channels, config.images.dtype, config.images.extra_channels) != (3, "uint8", 0):
     config.model.mean = config.model.stddev = ()
 
 
@@ -198,6 +201,8 @@ def folder_data(images: str, labels: str) -> ml_collections.ConfigDict:
   config.data_dir = placeholder(str)  # the paths below are relative to it; None: the current folder
   config.images = images
   config.labels = labels
+  config.extra = ""  # folder of files with further channels, such as depth, named like the images
+  config.extra_suffix = ""  # what their names end with
   config.image_suffix = ""  # what image names end with; may include the extension: _sat.jpg
   config.label_suffix = ""  # the same for masks
   config.lists = {"train": "", "validation": "", "test": ""}  # files, one image per line

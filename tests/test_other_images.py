@@ -18,6 +18,7 @@ from flax_unet.tools import predict
 _KINDS = {
   "satellite": ("channels=4,dtype=uint16,view=3/2/1", 4, np.uint16, 65535),
   "x-ray": ("channels=1,dtype=uint16,range=0..4095", 1, np.uint16, 4095),
+  "depth": ("extra={root}/extra,extra_dtype=float32,extra_range=0..20", 4, np.uint8, 255),
   "elevation": ("channels=2,dtype=float32,range=-10..90", 2, np.float32, 80),
 }
 
@@ -28,7 +29,7 @@ def _draw(root, kind):
   rng = np.random.default_rng(0)
   pictures = []
   for split, number in (("train", 6), ("val", 3)):
-    for name in ("images", "labels"):
+    for name in ("images", "labels", "extra"):
       (root / name / split).mkdir(parents=True)
     for index in range(number):
       y, x = np.mgrid[:40, :56]
@@ -44,6 +45,10 @@ def _draw(root, kind):
         tifffile.imwrite(f"{path}.tif", image, photometric="minisblack", planarconfig="contig")
       elif kind == "x-ray":
         cv2.imwrite(f"{path}.png", image)
+      elif kind == "depth":
+        cv2.imwrite(f"{path}.png", image[..., 2::-1])
+        metres = image[..., 3] / np.float32(12.75)
+        tifffile.imwrite(root / "extra" / split / f"{index}.tif", metres)
       else:
         np.save(f"{path}.npy", image)
       cv2.imwrite(str(root / "labels" / split / f"{index}.png"), label)
@@ -54,7 +59,7 @@ def _draw(root, kind):
 def _config(root, kind, steps=4):
   config = folder.get_config(
     f"images={root}/images,labels={root}/labels,num_classes=3,train_dir=train,val_dir=val,"
-    f"res=32x32,width=4,{_KINDS[kind][0]}"
+    f"res=32x32,width=4,{_KINDS[kind][0].format(root=root)}"
   )
   config.model.depth = 1
   config.total_epochs, config.total_steps = None, steps
@@ -92,7 +97,7 @@ def test_all_programs_give_one_score(tmp_path, kind, monkeypatch):
   predict.predict(
     _config(tmp_path, kind), run, "newest", pictures=f"{tmp_path}/images/val",
     output=f"{tmp_path}/predicted", formats=["label_ids", "overlay"], make_zip=False,
-    overwrite=False,
+    overwrite=False, extra=f"{tmp_path}/extra/val" if kind == "depth" else None,
   )  # fmt: skip
   masks = sorted((tmp_path / "predicted/label_ids").glob("*.png"))
   assert len(masks) == 3
@@ -104,12 +109,16 @@ def test_all_programs_give_one_score(tmp_path, kind, monkeypatch):
   for mask in masks:
     (path,) = (tmp_path / "images/val").glob(f"{mask.stem}.*")
     found = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
-    ((_, from_file),) = file([(path, picture_files.read(path, file.image_format))])
-    np.testing.assert_array_equal(from_file, found)
-    as_stored = picture_files.read(path, file.image_format)  # in the type of the file
+    extra = tmp_path / f"extra/val/{mask.stem}.tif" if kind == "depth" else None
+    as_stored = picture_files.read(path, file.image_format, extra)
+    np.testing.assert_array_equal(next(iter(file([(path, as_stored)])))[1], found)
+    if extra:
+      as_stored = model.join(cv2.imread(str(path))[..., ::-1], tifffile.imread(extra))
+      assert as_stored.dtype == np.uint16
+    else:
+      assert as_stored.dtype == _KINDS[kind][2]
     np.testing.assert_array_equal(model.predict(as_stored), found)
-    assert as_stored.dtype == _KINDS[kind][2]
-    assert picture_files.read(path, image_format).dtype == np.uint16
+    assert picture_files.read(path, image_format, extra).dtype == np.uint16
     predictions.append(found)
     labels.append(cv2.imread(str(tmp_path / f"labels/val/{mask.name}"), cv2.IMREAD_UNCHANGED))
   assert flax_unet.score(predictions, labels, "3_classes")["mean_iou"] == expected
@@ -154,3 +163,32 @@ def test_mistakes_are_told_in_one_line(tmp_path):
     errors.UserError, match=r"configs/folder.py, range=0-9: give numbers, such as"
   ):
     folder.get_config("images=a,labels=b,num_classes=2,range=0-9")
+
+
+def test_mistakes_with_further_channels_are_told_in_one_line(tmp_path):
+  _draw(tmp_path, "depth")
+
+  def fails(match, change=lambda config: None):
+    config = _config(tmp_path, "depth")
+    change(config)
+    with pytest.raises(errors.UserError, match=match) as info:
+      loop.train(config, tmp_path / "run")
+    assert "\n" not in str(info.value)
+
+  fails(
+    "config.input.data.extra = '', but config.images.extra_channels = 1: .* need both",
+    lambda config: config.input.data.update({"extra": ""}),
+  )
+  fails(
+    "config.images.extra_dtype = 'float32' needs config.images.extra_range",
+    lambda config: config.images.update({"extra_range": ()}),
+  )
+  fails(
+    r"extra/train/\d.tif: has 1 channel, but config.images.extra_channels = 2",
+    lambda config: config.images.update({"extra_channels": 2}),
+  )
+  path = tmp_path / "extra/train/3.tif"
+  tifffile.imwrite(path, np.zeros((40, 50), np.float32))
+  fails(f"{path}: is 50 x 40 pixels, but {tmp_path}/images/train/3.png is 56 x 40: resize one")
+  path.unlink()
+  fails(f"{tmp_path}/images/train/3.png: has no file {tmp_path}/extra/train/3.* with further ch")

@@ -44,7 +44,7 @@ def decode(encoded: bytes, where: str, image_format: ImageFormat) -> np.ndarray:
     raise codecs.undecodable(encoded, where) from error
   if values.ndim != 3 or not values.size:
     raise codecs.undecodable(encoded, where)
-  values = _fit_channels(values, header, where, image_format.channels)
+  values = _fit_channels(values, header, where, image_format)
   _check_dtype(values, where, image_format)
   turn = 1 if header.format in ("TIFF", "NPY") else image_headers.orientation(encoded)
   return np.ascontiguousarray(image_format.convert(_upright(values, turn), where))
@@ -87,10 +87,10 @@ def _read_page(page: tifffile.TiffPage) -> np.ndarray:
 
 
 def _fit_channels(
-  values: np.ndarray, header: image_headers.Header, where: str, expected: int
+  values: np.ndarray, header: image_headers.Header, where: str, image_format: ImageFormat
 ) -> np.ndarray:
   """Returns the channels; refuses other numbers of them."""
-  found = values.shape[2]
+  found, expected = values.shape[2], image_format.channels
   if found == expected:
     return values
   if header.has_alpha and found == expected + 1:
@@ -105,7 +105,8 @@ def _fit_channels(
   elif header.pages > 1:
     hint = f", one for each of its pages ({header.pages})"
   raise errors.UserError(
-    f"{where} has {found} channel{'s' * (found > 1)}{hint}, but config.images.channels = {expected}"
+    f"{where} has {found} channel{'s' * (found > 1)}{hint}, but {image_format.settings}channels = "
+    f"{expected}"
   )
 
 
@@ -117,14 +118,15 @@ def _check_dtype(values: np.ndarray, where: str, image_format: ImageFormat) -> N
       return
   elif found == expected:
     return
+  settings = image_format.settings
   way = (
-    f"config.images.dtype={found}"
+    f"{settings}dtype={found}"
     if found in (np.uint8, np.uint16)
-    else "config.images.dtype=float32 and config.images.range=(LOWEST, HIGHEST)"
+    else f"{settings}dtype=float32 and {settings}range=(LOWEST, HIGHEST)"
   )
   raise errors.UserError(
-    f"{where} has values of type {found}, but config.images.dtype = '{expected}'; if all images "
-    f"do, set {way}"
+    f"{where} has values of type {found}, but {settings}dtype = '{expected}'; if all images do, "
+    f"set {way}"
   )
 
 

@@ -52,11 +52,14 @@ class FolderSource:
       UserError: a file is missing or damaged, or the mask has invalid values.
     """
     pair = self.pairs[index]
-    return self._decode(pair, _read(pair.image), _read(pair.label))
+    return self._decode(pair, *_contents(pair))
 
-  def _decode(self, pair: Pair, image: bytes, label: bytes) -> dict[str, Any]:
+  def _decode(self, pair: Pair, image: bytes, label: bytes, extra: bytes = b"") -> dict[str, Any]:
+    where, image_format = f"{pair.image}:", self.image_format
     return {
-      "image": images.decode(image, f"{pair.image}:", self.image_format),
+      "image": images.decode_joined(image, where, extra, f"{pair.extra}:", image_format)
+      if pair.extra
+      else images.decode(image, where, image_format),
       "label": masks.decode(label, self.label_space, str(pair.label)),
       "id": pair.id,
     }
@@ -68,14 +71,14 @@ class FolderSource:
       UserError: as in `__getitem__`, or image and mask differ in size.
     """
     pair = self.pairs[index]
-    image, label = _read(pair.image), _read(pair.label)
-    example = self._decode(pair, image, label)
+    contents = _contents(pair)
+    example = self._decode(pair, *contents)
     size, label_size = example["image"].shape[:2], example["label"].shape
     if size != label_size:
-      raise errors.UserError(_different_sizes(pair, size, label_size, image))
+      raise errors.UserError(_different_sizes(pair, size, label_size, contents[0]))
     return _Facts(
-      hashlib.sha256(b"\0".join([pair.id.encode(), image, label])).digest(),
-      len(image) + len(label),
+      hashlib.sha256(b"\0".join([pair.id.encode(), *contents])).digest(),
+      sum(map(len, contents)),
       np.bincount(example["label"].reshape(-1), minlength=256),
     )
 
@@ -95,6 +98,11 @@ def _different_sizes(
       "pixels as stored; rotate the mask, or remove the EXIF orientation from the image"
     )
   return f"{complaint}: resize one of them (a mask with nearest neighbour)"
+
+
+def _contents(pair: Pair) -> list[bytes]:
+  """Reads the files of a pair: image, mask, and further channels if there are any."""
+  return [_read(path) for path in (pair.image, pair.label, pair.extra) if path]
 
 
 def _read(path: pathlib.Path) -> bytes:
@@ -133,6 +141,11 @@ class FolderDataset:
     Raises:
       UserError: an image or mask has no partner, or a list cannot be used.
     """
+    if bool(data.get("extra")) != bool(image_format.extra):
+      raise errors.UserError(
+        f"config.input.data.extra = '{data.get('extra') or ''}', but config.images.extra_channels "
+        f"= {image_format.extra.channels if image_format.extra else 0}: further channels need both"
+      )
     self._pairs = folder_pairs.find(data, picture_files.endings(image_format))
     self._image_format = image_format
     self._train_split = data.split

@@ -22,7 +22,7 @@ from absl import logging
 
 from flax_unet import errors, terminal
 from flax_unet.data import masks, picture_files, split_lists
-from flax_unet.data.pair_files import Files, Pair, all_pairs
+from flax_unet.data.pair_files import Files, Pair, all_pairs, with_extra
 
 
 def find(
@@ -32,8 +32,9 @@ def find(
 
   Args:
     data: `images` and `labels`, the folders; `label_suffix` and optionally `image_suffix`, what
-      follows the id in the names of masks and images; `lists`, one per split, or None for all of
-      them; optionally `folders`, the subfolder of each split, or `images:labels` if the two differ;
+      follows the id in the names of masks and images; optionally `extra` and `extra_suffix`, the
+      same of files with further channels; `lists`, one per split, or None for all of them;
+      optionally `folders`, the subfolder of each split, or `images:labels` if the two differ;
       `validation_share` and `validation_seed`, for the draw without lists and folders; `fold`, such
       as "2/5" for the second of five folds, instead of a share; `data_dir`, which these paths are
       relative to (None: the current folder).
@@ -54,10 +55,43 @@ def find(
       "folds need data without them"
     )
   if folders:
-    return {
-      split: all_pairs(*_files(data, root, endings, name), prefix=f"{name.partition(':')[0]}/")
-      for split, name in folders.items()
-    }
+    found = {}
+    for split, name in folders.items():
+      prefix = f"{name.partition(':')[0]}/"
+      pairs = all_pairs(*_files(data, root, endings, name), prefix=prefix)
+      found[split] = _with_extra(data, root, endings, pairs, name)
+    return found
+  found = _without_folders(data, root, endings, lists, fold)
+  return {split: _with_extra(data, root, endings, pairs) for split, pairs in found.items()}
+
+
+def _with_extra(
+  data: ml_collections.ConfigDict,
+  root: pathlib.Path,
+  endings: Sequence[str],
+  pairs: list[Pair],
+  split: str = "",
+) -> list[Pair]:
+  """Adds the files with further channels, if there is a folder of them."""
+  if not data.get("extra"):
+    return pairs
+  images, *_, extra = f"{split}::".split(":")[:3]
+  files = Files(
+    root / _below(root, data.extra, extra or images),
+    endings,
+    suffix=data.get("extra_suffix") or "",
+  )
+  return with_extra(pairs, files, f"{images}/" if split else "")
+
+
+def _without_folders(
+  data: ml_collections.ConfigDict,
+  root: pathlib.Path,
+  endings: Sequence[str],
+  lists: dict[str, pathlib.Path],
+  fold: str,
+) -> dict[str, list[Pair]]:
+  """The pairs of each split, by lists or drawn."""
   images, labels = _files(data, root, endings)
   if lists:
     splits = split_lists.read(lists, images, labels, root)
@@ -77,7 +111,7 @@ def _files(
   data: ml_collections.ConfigDict, root: pathlib.Path, endings: Sequence[str], split: str = ""
 ) -> tuple[Files, Files]:
   """Returns the images and the masks, of all splits or of one split that has a folder."""
-  of_images, _, of_labels = split.partition(":")
+  of_images, of_labels, *_ = f"{split}:".split(":")
   images = root / _below(root, data.images, of_images)
   labels = root / _below(root, data.labels, of_labels or of_images)
   masks_end = Files(labels, masks.ENDINGS, suffix=data.label_suffix).endings

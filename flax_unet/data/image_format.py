@@ -25,14 +25,19 @@ class ImageFormat:
   numbers that neither type holds, become uint16: `value_range` is mapped to 0 to 65,535, which
   rounds by a 131,070th of the range at most. An exported file, which knows no range, keeps them.
 
+  With `extra`, the last channels come from a second file, such as depth. If one of the two files
+  has more than 8 bits, all channels become uint16, and each part is stretched to 0 to 65,535.
+
   Attributes:
-    channels: of each image, 1 to `MAX_CHANNELS`.
+    channels: of each image, with those of `extra`, 1 to `MAX_CHANNELS`.
     dtype: of the values in files: uint8, uint16, or float32, which stands for numbers of any type.
     value_range: the lowest and the highest possible value in files; (): all that the type holds.
       The network sees it as 0 to 1, before its mean and deviation are applied.
     view: the channels that pictures show as red, green and blue, or the one that they show in gray,
       counted from 0; (): the first three, or the only one.
     mean: of each channel, in units of 0 to 1; where images are padded, the padding has this colour.
+    extra: the format of the second file; None: there is only one.
+    settings: what error messages call its settings.
   """
 
   channels: int = 3
@@ -40,6 +45,8 @@ class ImageFormat:
   value_range: tuple[float, ...] = ()
   view: tuple[int, ...] = ()
   mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+  extra: "ImageFormat | None" = None
+  settings: str = "config.images."
 
   def __post_init__(self):
     if not 1 <= self.channels <= MAX_CHANNELS:
@@ -77,11 +84,22 @@ class ImageFormat:
   @property
   def is_rgb8(self) -> bool:
     """Whether images have three 8-bit channels, as photographs do."""
-    return self.channels == 3 and self.dtype == "uint8"
+    return self.channels == 3 and self.dtype == "uint8" and not self.extra
+
+  @property
+  def own(self) -> "ImageFormat":
+    """The format of the first file."""
+    if not self.extra:
+      return self
+    return dataclasses.replace(
+      self, channels=self.channels - self.extra.channels, view=(), mean=(), extra=None
+    )
 
   @property
   def array_dtype(self) -> np.dtype:
     """The type of arrays."""
+    if self.extra:
+      return np.promote_types(self.own.array_dtype, self.extra.array_dtype)
     if self.dtype == "float32":
       return np.dtype(np.uint16 if self.value_range else np.float32)
     return np.dtype(self.dtype)
@@ -89,6 +107,8 @@ class ImageFormat:
   @property
   def array_range(self) -> tuple[float, float]:
     """The values of arrays that the network sees as 0 and as 1."""
+    if self.extra:
+      return 0, np.iinfo(self.array_dtype).max
     if self.dtype == "float32":
       return (0.0, 65535.0) if self.value_range else (0.0, 1.0)
     return self.value_range or (0, np.iinfo(self.dtype).max)
@@ -102,10 +122,13 @@ class ImageFormat:
   @property
   def identity(self) -> dict[str, Any]:
     """What the values of arrays depend on."""
-    return {"channels": self.channels, "dtype": self.dtype, "range": list(self.value_range)}
+    facts = {"channels": self.channels, "dtype": self.dtype, "range": list(self.value_range)}
+    return facts | ({"extra": self.extra.identity} if self.extra else {})
 
   def describe(self) -> str:
     """The format in words, such as `4 channels of uint16`."""
+    if self.extra:
+      return f"{self.own.describe()} and {self.extra.describe()}"
     limits = f" from {self.value_range[0]:g} to {self.value_range[1]:g}" if self.value_range else ""
     return f"{self.channels} channel{'s' * (self.channels > 1)} of {self.dtype}{limits}"
 
@@ -126,12 +149,24 @@ class ImageFormat:
       smallest, largest = values.min(), values.max()
       if smallest < low or largest > high:
         raise UserError(
-          f"{where} has values from {smallest:g} to {largest:g}, outside of config.images.range = "
+          f"{where} has values from {smallest:g} to {largest:g}, outside of {self.settings}range = "
           f"({low:g}, {high:g}): give the range of all images"
         )
     if self.dtype == "float32" and self.value_range:
       return self.quantize(values.astype(np.float32)).astype(np.uint16)
     return values.astype(self.array_dtype, copy=False)
+
+  def join(self, image: np.ndarray, extra: np.ndarray) -> np.ndarray:
+    """Puts the arrays of the two files together, `[height, width, channels]`."""
+    parts = ((self.own, image), (self.extra, extra))
+    return np.concatenate([part._widen(array, self.array_dtype) for part, array in parts], axis=2)
+
+  def _widen(self, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if dtype == np.uint8:
+      return array
+    low, high = self.array_range
+    factor = np.float32(65535 / (high - low))
+    return ((array - np.float32(low)) * factor).round().clip(0, 65535).astype(dtype)
 
   def quantize(self, values: Array) -> Array:
     """Maps `value_range` to 0 to 65,535 in float32, the same here and in an exported file."""

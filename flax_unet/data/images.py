@@ -67,6 +67,32 @@ def decode(encoded: bytes, where: str, image_format: ImageFormat = RGB) -> np.nd
   return codecs.with_opencv(encoded, cv2.IMREAD_COLOR_RGB, where)
 
 
+def decode_joined(
+  image: bytes, where: str, extra: bytes, where_extra: str, image_format: ImageFormat
+) -> np.ndarray:
+  """Decodes an image and the file with its further channels, see `ImageFormat.extra`.
+
+  Args:
+    image: the content of the first file.
+    where: what error messages call it.
+    extra: the content of the second file.
+    where_extra: what error messages call that.
+    image_format: of both together.
+
+  Raises:
+    UserError: one cannot be decoded, or they differ in size.
+  """
+  pixels = decode(image, where, image_format.own)
+  more = decode(extra, where_extra, image_format.extra)
+  if pixels.shape[:2] != more.shape[:2]:
+    height, width = pixels.shape[:2]
+    raise errors.UserError(
+      f"{where_extra} is {more.shape[1]} x {more.shape[0]} pixels, but {where.rstrip(':')} is "
+      f"{width} x {height}: resize one of them"
+    )
+  return image_format.join(pixels, more)
+
+
 def decode_ids(encoded: bytes, where: str) -> np.ndarray:
   """Decodes an image of numbers as stored, for data sets whose masks are known to be numbers.
 

@@ -15,11 +15,12 @@ _WAY_OUT = "or give suffix=_mask if that is what mask names end with"
 
 
 class Pair(NamedTuple):
-  """The image and the mask of one example."""
+  """The image and the mask of one example, and the file with further channels, if any."""
 
   id: str
   image: pathlib.Path
   label: pathlib.Path
+  extra: pathlib.Path | None = None
 
 
 class Files:
@@ -121,6 +122,23 @@ def all_pairs(images: Files, labels: Files, prefix: str = "") -> list[Pair]:
     Pair(file_search.printable(f"{prefix}{name}"), path, labels.by_name[name])
     for name, path in sorted(images.by_name.items())
   ]
+
+
+def with_extra(pairs: Sequence[Pair], extra: Files, prefix: str = "") -> list[Pair]:
+  """Adds the files with further channels to pairs whose ids begin with `prefix`.
+
+  Raises:
+    UserError: an image has none.
+  """
+  by_id = {file_search.printable(f"{prefix}{name}"): path for name, path in extra.by_name.items()}
+  if missing := [pair for pair in pairs if pair.id not in by_id]:
+    name = missing[0].id.removeprefix(prefix)
+    raise errors.UserError(
+      f"{missing[0].image}: has no file {extra.folder / name}{extra.endings[0]} with further "
+      f"channels{more([pair.id for pair in missing])}; add it, remove the image, or set "
+      "extra_suffix to what the names of such files end with"
+    )
+  return [pair._replace(extra=by_id[pair.id]) for pair in pairs]
 
 
 def more(names: Sequence[str]) -> str:

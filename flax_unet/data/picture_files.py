@@ -8,7 +8,7 @@ import os
 import pathlib
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -25,6 +25,34 @@ _READ_AHEAD = 2**25  # pixels
 def endings(image_format: ImageFormat) -> tuple[str, ...]:
   """The endings of image files; NumPy's arrays are images only where 8-bit RGB is not expected."""
   return ENDINGS if image_format.is_rgb8 else (*ENDINGS, ".npy")
+
+
+def find_extra(
+  where: str, pictures: Mapping[pathlib.Path, pathlib.Path], image_format: ImageFormat
+) -> dict[pathlib.Path, pathlib.Path]:
+  """Finds the files with further channels, which are named like the images.
+
+  Args:
+    where: their folder.
+    pictures: from `find`.
+    image_format: that of the images.
+
+  Returns:
+    The file of each image.
+
+  Raises:
+    UserError: an image has none.
+  """
+  found = find(where, endings(image_format))
+  by_name = {name.with_suffix(""): path for path, name in found.items()}
+  extra = {}
+  for path, name in pictures.items():
+    if name.with_suffix("") not in by_name:
+      raise errors.UserError(
+        f"{path}: has no file {where}/{name.with_suffix('')}.* with further channels"
+      )
+    extra[path] = by_name[name.with_suffix("")]
+  return extra
 
 
 def find(where: str, endings: Sequence[str] = ENDINGS) -> dict[pathlib.Path, pathlib.Path]:
@@ -89,13 +117,19 @@ def read_size(path: pathlib.Path) -> tuple[int, int]:
     return header.height, header.width
 
 
-def read(path: pathlib.Path, image_format: ImageFormat = RGB) -> np.ndarray:
-  """Reads an image, rotated by its EXIF orientation; see `images.decode`.
+def read(
+  path: pathlib.Path, image_format: ImageFormat = RGB, extra: pathlib.Path | None = None
+) -> np.ndarray:
+  """Reads an image, and the file with further channels if there is one; see `images.decode`.
 
   Raises:
     UserError: it cannot be read or decoded.
   """
-  return images.decode(_content(path), f"{path}:", image_format)
+  if extra is None:
+    return images.decode(_content(path), f"{path}:", image_format)
+  return images.decode_joined(
+    _content(path), f"{path}:", _content(extra), f"{extra}:", image_format
+  )
 
 
 def _content(path: pathlib.Path) -> bytes:
@@ -115,8 +149,14 @@ class Reader:
     waited: seconds that the iteration had to wait for images.
   """
 
-  def __init__(self, paths: Iterable[pathlib.Path], image_format: ImageFormat = RGB):
+  def __init__(
+    self,
+    paths: Iterable[pathlib.Path],
+    image_format: ImageFormat = RGB,
+    extra: Mapping[pathlib.Path, pathlib.Path] | None = None,
+  ):
     self._image_format = image_format
+    self._extra = extra or {}
     self.failures: list[str] = []
     self.waited = 0.0
     sizes = {}
@@ -146,7 +186,7 @@ class Reader:
     started = collections.deque()
     pixels = 0
     for path, size in self._sizes.items():
-      started.append((path, pool.submit(read, path, self._image_format)))
+      started.append((path, pool.submit(read, path, self._image_format, self._extra.get(path))))
       pixels += math.prod(size)
       while pixels > _READ_AHEAD:
         pixels -= math.prod(self._sizes[started[0][0]])

@@ -186,15 +186,30 @@ def image_format_of(config: ml_collections.ConfigDict) -> ImageFormat:
     UserError: a value is out of range; the message names the key.
   """
   images = config.images
-  if images.dtype == "float32" and not images.range:
-    raise errors.UserError(
-      "config.images.dtype = 'float32' needs config.images.range=(LOWEST, HIGHEST), the values "
-      "that the network sees as 0 and 1"
-    )
+  for prefix in ("", "extra_"):
+    if images[f"{prefix}dtype"] == "float32" and not images[f"{prefix}range"]:
+      raise errors.UserError(
+        f"config.images.{prefix}dtype = 'float32' needs config.images.{prefix}range=(LOWEST, "
+        "HIGHEST), the values that the network sees as 0 and 1"
+      )
   mean = {"mean": tuple(config.model.mean)} if "mean" in config.model else {}
   try:
+    extra = None
+    if images.extra_channels:
+      extra = ImageFormat(
+        images.extra_channels,
+        images.extra_dtype,
+        tuple(images.extra_range),
+        mean=(),
+        settings="config.images.extra_",
+      )
     return ImageFormat(
-      images.channels, images.dtype, tuple(images.range), tuple(images.view), **mean
+      images.channels + images.extra_channels,
+      images.dtype,
+      tuple(images.range),
+      tuple(images.view),
+      **mean,
+      extra=extra,
     )
   except ValueError as error:
     raise errors.UserError(f"config.images: {error}") from error

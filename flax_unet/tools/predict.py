@@ -34,6 +34,7 @@ def predict(
   formats: Sequence[str],
   make_zip: bool,
   overwrite: bool,
+  extra: str | None = None,
 ) -> None:
   """Predicts images with a run's model, as its first evaluation does, and writes masks.
 
@@ -49,6 +50,7 @@ def predict(
     formats: of `mask_files.FORMATS`.
     make_zip: whether to pack the masks of the format `cityscapes` into `cityscapes.zip`.
     overwrite: whether existing files may be replaced.
+    extra: folder of files with further channels, which are named like the images.
 
   Raises:
     UserError: nothing can be predicted, or some images could not be.
@@ -66,6 +68,7 @@ def predict(
     formats=formats,
     make_zip=make_zip,
     overwrite=overwrite,
+    extra=extra,
   )
 
 
@@ -79,6 +82,7 @@ def write_masks(
   formats: Sequence[str],
   make_zip: bool,
   overwrite: bool,
+  extra: str | None = None,
 ) -> None:
   """Predicts images, and writes masks; see `predict`.
 
@@ -91,6 +95,7 @@ def write_masks(
     formats: of `mask_files.FORMATS`.
     make_zip: whether to pack masks.
     overwrite: whether files may be replaced.
+    extra: a folder.
 
   Raises:
     UserError: nothing can be predicted, or some images could not be.
@@ -98,6 +103,7 @@ def write_masks(
   output = pathlib.Path(output).expanduser()
   _check_formats(formats, make_zip)
   masks = _find(pictures, output, image_format)
+  more = _find_extra(extra, masks, image_format)
   if "cityscapes" in formats:
     mask_files.check_cityscapes(masks, label_space)
   writer = mask_files.Writer(output, formats, masks, label_space, image_format)
@@ -105,7 +111,7 @@ def write_masks(
     _check_new(writer.paths())
   predictor = load()
   _make_folder(output)
-  reader = picture_files.Reader(masks, image_format)
+  reader = picture_files.Reader(masks, image_format, more)
   started = time.monotonic()
   with writer, tqdm.tqdm(total=len(masks), unit="images", disable=None) as progress:
     for (path, image), mask in predictor(reader):
@@ -132,6 +138,24 @@ def write_masks(
     mask_files.write_zip(
       output / "cityscapes.zip", [writer.path("cityscapes", path) for path in masks]
     )
+
+
+def _find_extra(
+  extra: str | None, masks: dict[pathlib.Path, pathlib.Path], image_format: ImageFormat
+) -> dict[pathlib.Path, pathlib.Path]:
+  """Finds the files with further channels.
+
+  Raises:
+    UserError: they are missing, or the network does not take any.
+  """
+  if bool(extra) != bool(image_format.extra):
+    raise errors.UserError(
+      f"--extra={extra}: the network takes no further channels"
+      if extra
+      else f"the network takes {image_format.describe()}: name the folder of the latter with "
+      "--extra=DIR"
+    )
+  return picture_files.find_extra(extra, masks, image_format) if extra else {}
 
 
 def _check_formats(formats: Sequence[str], make_zip: bool) -> None:

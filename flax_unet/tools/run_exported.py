@@ -22,6 +22,9 @@ _MODEL = flags.DEFINE_string(
 _IMAGES = flags.DEFINE_string(
   "images", None, "A folder, or a quoted pattern such as 'photos/*.jpg'."
 )
+_EXTRA = flags.DEFINE_string(
+  "extra", None, "Folder of files with further channels of these images, such as depth."
+)
 _OUTPUT = flags.DEFINE_string(
   "output", None, "The folder for predicted masks, such as predictions."
 )
@@ -58,6 +61,7 @@ def main(_):
     formats=_FORMAT.value,
     make_zip=False,
     overwrite=_OVERWRITE.value,
+    extra=_EXTRA.value,
   )
 
 

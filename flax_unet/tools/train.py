@@ -30,6 +30,9 @@ _CHECKPOINT = flags.DEFINE_enum(
 _IMAGES = flags.DEFINE_string(
   "images", None, "What to predict: a folder, or a quoted pattern such as 'photos/*.jpg'."
 )
+_EXTRA = flags.DEFINE_string(
+  "extra", None, "Folder of files with further channels of these images, such as depth."
+)
 _OUTPUT = flags.DEFINE_string(
   "output", None, "The folder for predicted masks, or for an evaluation's report, such as masks."
 )
@@ -96,6 +99,7 @@ def main(arguments):
       formats=_FORMAT.value,
       make_zip=_ZIP.value,
       overwrite=_OVERWRITE.value,
+      extra=_EXTRA.value,
     )
   from flax_unet.run import reporting
 

@@ -11,13 +11,16 @@ range of `config.images.range`.
 
 `outputs["mask"]`, uint8 `[batch, height, width]`, holds the class indices, and
 `outputs["probabilities"]`, float32 `[batch, height, width, classes]`, the softmax of the logits.
-`model.fun_name` is the name of the label space. If images of any size must be mirrored up to a
+`model.fun_name` is the name of the label space; behind it, for images that are not 8-bit RGB, their
+format as JSON (`ImageFormat`). If images of any size must be mirrored up to a
 multiple other than 128 pixels (see `fitting`), the names of the dimensions say so: `height_by_256`.
 For how long later versions of jax can read the file, see
 https://docs.jax.dev/en/latest/export/export.html#compatibility-guarantees.
 """
 
+import dataclasses
 import functools
+import json
 import pathlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +33,7 @@ from jax import export
 
 from flax_unet import errors
 from flax_unet.data import padding
-from flax_unet.data.image_format import ImageFormat, resize
+from flax_unet.data.image_format import RGB, ImageFormat, resize
 from flax_unet.evaluation.inference import fitting, passes
 from flax_unet.models import base
 
@@ -63,7 +66,7 @@ def export_model(
   image_format = model.image_format
 
   def serve(images: jax.Array) -> dict[str, jax.Array]:
-    if images.dtype != image_format.array_dtype:
+    if images.dtype != image_format.array_dtype:  # floats
       images = image_format.quantize(images).astype(image_format.array_dtype)
     if image_size is None:
       logits = base.OnImages(model)(variables, images, train=False)
@@ -75,6 +78,9 @@ def export_model(
     }
 
   serve.__name__ = label_space
+  if not image_format.is_rgb8:
+    facts = dataclasses.asdict(dataclasses.replace(image_format, mean=()))
+    serve.__name__ += f" {json.dumps(facts)}"
   if image_size is not None and min(image_size) < 1:
     raise ValueError(f"an image size of {image_size[0]}x{image_size[1]}: give pixels above 0")
   if image_size is None and model.geometry.lost:
@@ -86,7 +92,8 @@ def export_model(
   height, width = image_size or (f"{fit}*height{name}", f"{fit}*width{name}")
   shape = export.symbolic_shape(f"batch, {height}, {width}, {model.channels}")
   exporter = export.export(jax.jit(serve), platforms=_PLATFORMS)
-  return exporter(jax.ShapeDtypeStruct(shape, jnp.dtype(image_format.dtype)))
+  dtype = image_format.array_dtype if image_format.extra else image_format.dtype
+  return exporter(jax.ShapeDtypeStruct(shape, jnp.dtype(dtype)))
 
 
 class ExportedPredictor:
@@ -95,7 +102,7 @@ class ExportedPredictor:
   Attributes:
     num_classes: number of classes.
     label_space: name of the label space.
-    image_format: that of the images; values have no range.
+    image_format: that of the images. Without a second file, floats have no range: the file has it.
   """
 
   def __init__(self, path: pathlib.Path):
@@ -113,8 +120,10 @@ class ExportedPredictor:
       outputs = jax.tree.unflatten(exported.out_tree, exported.out_avals)
       (images,) = exported.in_avals
       self.num_classes = outputs["probabilities"].shape[-1]
-      self.label_space = exported.fun_name
-      self.image_format = ImageFormat(images.shape[-1], str(images.dtype), mean=())
+      self.label_space, _, facts = exported.fun_name.partition(" {")
+      self.image_format = _image_format(json.loads("{" + facts)) if facts else RGB
+      if images.dtype == jnp.float32:
+        self.image_format = dataclasses.replace(self.image_format, value_range=())
       self._size = images.shape[1:3]
       found = re.search(r"height_by_(\d+)", str(self._size[0]))
       self._multiple = int(found[1]) if found else padding.MULTIPLE
@@ -149,6 +158,14 @@ class ExportedPredictor:
         mirrored = padding.mirror(image, self._multiple)
         mask = np.asarray(self._predict(mirrored[None], size=mirrored.shape[:2]))[0]
         yield key, mask[: size[0], : size[1]]
+
+
+def _image_format(facts: Mapping[str, Any]) -> ImageFormat:
+  """Reads the format of the images from an exported file."""
+  facts = {key: tuple(x) if isinstance(x, list) else x for key, x in facts.items()}
+  if facts["extra"]:
+    return ImageFormat(**facts | {"extra": _image_format(facts["extra"])})
+  return ImageFormat(**facts)
 
 
 def _predict(exported: export.Exported, images: jax.Array, size: tuple[int, int]) -> jax.Array:
