@@ -21,6 +21,8 @@ Arguments after the colon:
                    leftImg8bit_trainextra.zip and gtCoarse.zip in DIR too. Then fine-tune:
                    --config=configs/cityscapes.py --config.init_from=RUN
     mixed          Half of each batch has coarse labels, half fine ones.
+    depth          Disparity as fourth channel; needs disparity_trainvaltest.zip in DIR too. The
+                   original disparity is 0 where it is unknown, which the network has to learn.
     runlocal       A few steps of a tiny network, for debugging.
     res=256x512    Height and width of the training crops (with `paper`: of the whole images).
     model=unet     The network, see docs/networks.md.
@@ -40,6 +42,7 @@ def get_config(arg=None):
     **recipes.SWITCHES,
     coarse=False,
     mixed=False,
+    depth=False,
     runlocal=False,
     res="512x1024",
     model="unet",
@@ -97,6 +100,10 @@ def get_config(arg=None):
     coarse.name, coarse.split = "cityscapes/semantic_segmentation_extra", "train_extra"
     base_config.add_data(config, "coarse", coarse, share=1.0 if arg.coarse else 0.5)
     config.input.on_bad_example = "skip"  # troisdorf_000000_000073 is damaged
+
+  if arg.depth:
+    config.input.data.name = "cityscapes_disparity"
+    base_config.set_images(config, extra_channels=1, extra_dtype="uint16")
 
   if arg.runlocal:
     config.total_steps, config.total_epochs = 10, placeholder(int)

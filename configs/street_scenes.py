@@ -5,8 +5,8 @@
 The scenes have the classes and label ids of Cityscapes, so all code after the data is the same.
 Nothing needs to be prepared.
 
-Arguments after the colon: `runlocal` (a few steps, for debugging), `res=256x512`, `model=segnet`
-(see docs/networks.md), `width=32`.
+Arguments after the colon: `runlocal` (a few steps, for debugging), `depth` (a disparity map as
+fourth channel), `res=256x512`, `model=segnet` (see docs/networks.md), `width=32`.
 """
 
 from flax_unet import base_config, config_arg
@@ -14,7 +14,7 @@ from flax_unet import base_config, config_arg
 
 def get_config(arg=None):
   """Returns the configuration; see the module's docstring for `arg`."""
-  arg = config_arg.parse(arg, runlocal=False, res="128x256", model="unet", width=16)
+  arg = config_arg.parse(arg, runlocal=False, depth=False, res="128x256", model="unet", width=16)
   config = base_config.get_config()
 
   config.label_space = "cityscapes_19"
@@ -53,4 +53,7 @@ def get_config(arg=None):
     config.evals.val.batch_size = 2
     config.model.width = 8
     config.log_training_steps = 2
+  if arg.depth:
+    config.input.data.name += "_disparity"
+    base_config.set_images(config, extra_channels=1, extra_dtype="uint16")
   return config

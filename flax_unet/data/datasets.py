@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import ml_collections
 
-from flax_unet import errors, plugins
+from flax_unet import plugins
 from flax_unet.data import tfds_source
 from flax_unet.data.folder import FolderDataset
 from flax_unet.data.image_format import RGB, ImageFormat
@@ -75,9 +75,4 @@ def open_dataset(
     return dataset(data, label_space)
   if data.name == "folder":
     return FolderDataset(data, label_space, skip_bad_examples, image_format)
-  if not image_format.is_rgb8:
-    raise errors.UserError(
-      f"config.input.data.name = '{data.name}' has 8-bit RGB images, but config.images asks for "
-      f"{image_format.describe()}: such images are read from folders (configs/folder.py)"
-    )
-  return tfds_source.TfdsDataset(data)
+  return tfds_source.TfdsDataset(data, image_format)

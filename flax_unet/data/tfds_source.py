@@ -22,6 +22,7 @@ from jax.experimental import multihost_utils
 
 from flax_unet import errors
 from flax_unet.data import archives, images
+from flax_unet.data.image_format import RGB, ImageFormat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +32,13 @@ class _Features:
   image: str
   label: str
   id: str
+  extra: str = ""  # a file with further channels
 
 
 _FEATURES = {
   "street_scenes": _Features("image_left", "segmentation_label", "image_id"),
   "cityscapes": _Features("image_left", "segmentation_label", "image_id"),
+  "cityscapes_disparity": _Features("image_left", "segmentation_label", "image_id"),
   "oxford_iiit_pet": _Features("image", "segmentation_mask", "file_name"),
 }
 
@@ -48,11 +51,13 @@ class TfdsSource:
     name: data set and split, for error messages.
     records: encoded examples, by index.
     features: the names of the records' features.
+    image_format: that of the images.
   """
 
   name: str
   records: Sequence[Mapping[str, Any]]
   features: _Features
+  image_format: ImageFormat = RGB
 
   def __len__(self) -> int:
     return len(self.records)
@@ -69,7 +74,15 @@ class TfdsSource:
       raise errors.UserError(f"example {index} of {self.name} cannot be read: {error}") from error
     example_id = record[self.features.id].decode()
     where = f"example '{example_id}' of {self.name}"
-    image = images.decode_later(record[self.features.image], f"{where}: image")
+    encoded = record[self.features.image]
+    if self.features.extra:
+      extra = record[self.features.extra]
+      where_extra = f"{where}: {self.features.extra}"
+      image = images.decode_joined(
+        encoded, f"{where}: image", extra, where_extra, self.image_format
+      )
+    else:
+      image = images.decode_later(encoded, f"{where}: image")
     label = images.decode_ids(record[self.features.label], f"{where}: label")
     return {"image": image, "label": label, "id": example_id}
 
@@ -101,6 +114,8 @@ def open_builder(data: ml_collections.ConfigDict) -> Any:
   dataset = data.name.split("/")[0]
   if dataset not in _FEATURES:
     raise errors.unknown("data set in config.input.data.name", dataset, [*_FEATURES, "folder"])
+  if dataset == "cityscapes_disparity":
+    import flax_unet.data.cityscapes_disparity
   if dataset == "street_scenes":
     import flax_unet.street_scenes  # noqa: F401 (importing registers it with TFDS)
   _, _, config_name = data.name.partition("/")
@@ -130,6 +145,8 @@ def _prepare(builder: Any, manual_dir: str | None) -> None:
 
   root = pathlib.Path(builder.data_path).parents[2]
   manual = pathlib.Path(manual_dir).expanduser() if manual_dir else root / "downloads/manual"
+  if builder.name == "cityscapes_disparity":
+    builder.check(manual)
   if builder.name == "cityscapes":
     variant = builder.builder_config
     archives.check_cityscapes(
@@ -157,19 +174,29 @@ def _prepare(builder: Any, manual_dir: str | None) -> None:
       ) from error
 
 
-def open_split(builder: Any, split: str) -> TfdsSource:
+def open_split(builder: Any, split: str, image_format: ImageFormat = RGB) -> TfdsSource:
   """Opens one split of a prepared data set.
 
   Args:
     builder: from `open_builder`.
     split: the name of a split, or a part of one in TFDS notation, for example "train[:10%]".
+    image_format: that of the images.
 
   Raises:
-    UserError: there is no such split, or it is empty.
+    UserError: there is no such split, it is empty, or its images are of another format.
   """
   tfds = tensorflow_datasets()
   features = _FEATURES[builder.name]
-  encoded = {name: tfds.decode.SkipDecoding() for name in (features.image, features.label)}
+  if not image_format.is_rgb8:
+    features = dataclasses.replace(features, extra="disparity_map")
+    if not image_format.own.is_rgb8 or features.extra not in builder.info.features:
+      raise errors.UserError(
+        f"config.input.data.name = '{builder.info.full_name}' has 8-bit RGB images, but "
+        f"config.images asks for {image_format.describe()}: such images are read from folders "
+        "(configs/folder.py), or with disparity from cityscapes.py:depth and street_scenes.py:depth"
+      )
+  files = filter(None, (features.image, features.label, features.extra))
+  encoded = {name: tfds.decode.SkipDecoding() for name in files}
   name = f"{builder.name} {split}"
   try:
     num_examples = builder.info.splits[split].num_examples
@@ -180,7 +207,7 @@ def open_split(builder: Any, split: str) -> TfdsSource:
     ) from error
   if not num_examples:
     raise errors.UserError(f"{name}: the split is empty")
-  return TfdsSource(name, builder.as_data_source(split, decoders=encoded), features)
+  return TfdsSource(name, builder.as_data_source(split, decoders=encoded), features, image_format)
 
 
 def fingerprint(builder: Any) -> dict[str, Any]:
@@ -197,13 +224,14 @@ def fingerprint(builder: Any) -> dict[str, Any]:
 class TfdsDataset:
   """A data set of TFDS, see `datasets.Dataset`."""
 
-  def __init__(self, data: ml_collections.ConfigDict):
+  def __init__(self, data: ml_collections.ConfigDict, image_format: ImageFormat = RGB):
     """Opens it; see `open_builder`."""
     self._builder = open_builder(data)
+    self._image_format = image_format
 
   def split(self, name: str) -> TfdsSource:
     """See `open_split`."""
-    return open_split(self._builder, name)
+    return open_split(self._builder, name, self._image_format)
 
   def fingerprint(self) -> dict[str, Any]:
     """See `fingerprint`."""

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from flax_unet.street_scenes.scene import draw_street_scene
+from flax_unet.street_scenes.scene import draw_with_depth
 
 _DESCRIPTION = """\
 Street scenes drawn by a program, with the features and label ids of Cityscapes
@@ -26,6 +26,7 @@ class StreetScenesConfig(tfds.core.BuilderConfig):
     height, width: pixels; the width is twice the height, as in Cityscapes.
     train, validation, test: numbers of images.
     seed: determines all images; configurations that differ only in size show the same scenes.
+    disparity: whether there is a disparity map, encoded as in Cityscapes.
   """
 
   height: int = 128
@@ -34,15 +35,30 @@ class StreetScenesConfig(tfds.core.BuilderConfig):
   validation: int = 80
   test: int = 40
   seed: int = 0
+  disparity: bool = False
 
 
-def _config(height: int, width: int) -> StreetScenesConfig:
-  return StreetScenesConfig(
-    name=f"{height}x{width}",
-    description=f"Images of {height} x {width} pixels.",
-    height=height,
-    width=width,
-  )
+def _configs() -> Iterator[StreetScenesConfig]:
+  for disparity in (False, True):
+    ending, words = ("_disparity", ", with disparity") if disparity else ("", "")
+    for height in (128, 256, 512):
+      yield StreetScenesConfig(
+        name=f"{height}x{2 * height}{ending}",
+        description=f"Images of {height} x {2 * height} pixels{words}.",
+        height=height,
+        width=2 * height,
+        disparity=disparity,
+      )
+    yield StreetScenesConfig(
+      name=f"tiny{ending}",
+      description=f"A few images of 64 x 128 pixels{words}, for debugging.",
+      height=64,
+      width=128,
+      train=16,
+      validation=7,
+      test=4,
+      disparity=disparity,
+    )
 
 
 class StreetScenes(tfds.core.GeneratorBasedBuilder):
@@ -50,35 +66,25 @@ class StreetScenes(tfds.core.GeneratorBasedBuilder):
 
   VERSION = tfds.core.Version("1.0.0")
   RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012
-  BUILDER_CONFIGS = [  # noqa: RUF012
-    _config(128, 256),
-    _config(256, 512),
-    _config(512, 1024),
-    StreetScenesConfig(
-      name="tiny",
-      description="A few images of 64 x 128 pixels, for debugging.",
-      height=64,
-      width=128,
-      train=16,
-      validation=7,
-      test=4,
-    ),
-  ]
+  BUILDER_CONFIGS = list(_configs())  # noqa: RUF012
 
   def _info(self) -> tfds.core.DatasetInfo:
     size = (self.builder_config.height, self.builder_config.width)
+    features = {
+      "image_id": tfds.features.Text(),
+      "image_left": tfds.features.Image(shape=(*size, 3), encoding_format="png"),
+      "segmentation_label": tfds.features.Image(
+        shape=(*size, 1), encoding_format="png", use_colormap=True
+      ),
+    }
+    if self.builder_config.disparity:
+      features["disparity_map"] = tfds.features.Image(
+        shape=(*size, 1), dtype=np.uint16, encoding_format="png"
+      )
     return tfds.core.DatasetInfo(
       builder=self,
       description=_DESCRIPTION,
-      features=tfds.features.FeaturesDict(
-        {
-          "image_id": tfds.features.Text(),
-          "image_left": tfds.features.Image(shape=(*size, 3), encoding_format="png"),
-          "segmentation_label": tfds.features.Image(
-            shape=(*size, 1), encoding_format="png", use_colormap=True
-          ),
-        }
-      ),
+      features=tfds.features.FeaturesDict(features),
     )
 
   def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
@@ -89,16 +95,17 @@ class StreetScenes(tfds.core.GeneratorBasedBuilder):
     config = self.builder_config
     for index in range(getattr(config, split)):
       rng = np.random.default_rng((config.seed, _SPLITS.index(split), index))
-      image, label = draw_street_scene(rng, config.height, config.width)
+      image, label, disparity = draw_with_depth(rng, config.height, config.width)
       image_id = f"{split}_{index:06d}"
-      yield (
-        image_id,
-        {
-          "image_id": image_id,
-          "image_left": _encode(image[..., ::-1]),
-          "segmentation_label": _encode(label),
-        },
-      )
+      example = {
+        "image_id": image_id,
+        "image_left": _encode(image[..., ::-1]),
+        "segmentation_label": _encode(label),
+      }
+      if config.disparity:
+        values = np.rint(256 * disparity).clip(0, 2**16 - 2) + 1  # 0 would be unknown
+        example["disparity_map"] = _encode(values.astype(np.uint16))
+      yield image_id, example
 
 
 def _encode(image: np.ndarray) -> io.BytesIO:

@@ -15,13 +15,22 @@ from flax_unet.street_scenes.street import sample_street
 from flax_unet.street_scenes.traffic import sample_traffic
 from flax_unet.street_scenes.weather import sample_weather
 
+BASELINE = 0.22  # metres between the two cameras, as in Cityscapes
 _SUPERSAMPLING = 2  # canvas pixels per image pixel, along either axis
 
 
 def draw_street_scene(
   rng: np.random.Generator, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Draws one image and its label.
+  """Draws one image and its label; see `draw_with_depth`."""
+  image, label, _ = draw_with_depth(rng, height, width)
+  return image, label
+
+
+def draw_with_depth(
+  rng: np.random.Generator, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Draws one image, its label and its disparity.
 
   Args:
     rng: determines everything; the same state gives the same scene at every resolution.
@@ -29,7 +38,8 @@ def draw_street_scene(
     width: of the image, in pixels; meant to be twice the height.
 
   Returns:
-    image uint8 `[height, width, 3]`, RGB, and Cityscapes label ids uint8 `[height, width]`.
+    image uint8 `[height, width, 3]`, RGB; Cityscapes label ids uint8 `[height, width]`; and the
+    disparity to a second camera `BASELINE` to the side, float32 `[height, width]`, in pixels.
   """
   camera = Camera(
     height=height * _SUPERSAMPLING,
@@ -49,7 +59,9 @@ def draw_street_scene(
   paint_items(canvas, items, rng)
   if rng.random() < 0.85:
     _draw_bonnet(canvas, rng)
-  return develop(canvas, _SUPERSAMPLING, rng)
+  image, label = develop(canvas, _SUPERSAMPLING, rng)
+  depth = canvas.depth[_SUPERSAMPLING // 2 :: _SUPERSAMPLING, _SUPERSAMPLING // 2 :: _SUPERSAMPLING]
+  return image, label, np.float32(BASELINE * camera.focal * width) / depth
 
 
 def _draw_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:

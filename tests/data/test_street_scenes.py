@@ -15,7 +15,7 @@ from flax_unet.street_scenes.geometry import Camera, Place, level, rectangle, up
 from flax_unet.street_scenes.items import Item, paint_items
 from flax_unet.street_scenes.large_vehicles import draw_bus
 from flax_unet.street_scenes.people import draw_person
-from flax_unet.street_scenes.scene import draw_street_scene
+from flax_unet.street_scenes.scene import draw_street_scene, draw_with_depth
 from flax_unet.street_scenes.weather import sample_weather
 
 # Percent of the labelled pixels of Cityscapes (fine, train), in the order of CITYSCAPES_19.
@@ -194,3 +194,16 @@ def test_is_known_to_tfds_by_name(tmp_path):
   assert isinstance(builder, StreetScenes)
   assert builder.info.features["image_left"].shape == (256, 512, 3)
   assert tfds.builder("street_scenes", data_dir=tmp_path).builder_config.name == "128x256"
+
+
+def test_disparity_of_the_ground_grows_linearly_below_the_horizon():
+  _, label, disparity = draw_with_depth(_rng(7), 128, 256)
+  assert disparity.shape == label.shape
+  assert (disparity[label == CITYSCAPES_IDS["sky"]] == 0).mean() > 0.99
+  rows, columns = np.nonzero(label == CITYSCAPES_IDS["road"])
+  # Depth is focal * eye / (row - horizon) there, so in each row the disparity gains the baseline
+  # over the height of the eye.
+  slope, intercept = np.polyfit(rows, disparity[rows, columns], 1)
+  assert 0.22 / 1.7 < slope < 0.22 / 1.25
+  assert 0.36 < -intercept / slope / 128 < 0.45
+  np.testing.assert_allclose(disparity[rows, columns], slope * rows + intercept, atol=0.5)

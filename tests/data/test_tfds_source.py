@@ -139,7 +139,7 @@ def test_missing_archives_are_named_with_the_way_to_get_them(tmp_path):
   [
     ("cityscape", "unknown data set in config.input.data.name 'cityscape': did you mean 'citysc"),
     ("street_scenes/128x255", "variant of street_scenes '128x255': did you mean '128x256'"),
-    ("street_scenes", "variant of street_scenes ''.*choose from 128x256, 256x512, 512x1024, tiny"),
+    ("street_scenes", "variant of street_scenes ''.*choose from 128x256, 128x256_disparity, 25"),
   ],
 )
 def test_unknown_data_sets_are_refused(tmp_path, name, message):
