@@ -29,7 +29,9 @@ _OUTPUT = flags.DEFINE_string(
   "output", None, "The folder for predicted masks, such as predictions."
 )
 _FORMAT = flags.DEFINE_list(
-  "format", ["label_ids"], "Formats of masks: label_ids, train_ids, color, overlay, cityscapes."
+  "format",
+  ["label_ids"],
+  "Formats of masks: label_ids, train_ids, color, overlay, instances, contours, cityscapes.",
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing masks.")
 _LABEL_SPACE = flags.DEFINE_string(

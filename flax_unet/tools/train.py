@@ -39,7 +39,8 @@ _OUTPUT = flags.DEFINE_string(
 _FORMAT = flags.DEFINE_list(
   "format",
   ["label_ids"],
-  "Formats of masks, such as color,overlay: label_ids, train_ids, color, overlay, cityscapes.",
+  "Formats of masks, such as color,overlay: label_ids, train_ids, color, overlay, "
+  "instances, contours, cityscapes.",
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing masks.")
 _ZIP = flags.DEFINE_bool(

@@ -1,4 +1,4 @@
-"""Writes predicted masks as PNG: ids, colours, overlays, or as the Cityscapes server expects."""
+"""Writes predicted masks: ids, colours, overlays, instances, outlines, Cityscapes' submissions."""
 
 import collections
 import concurrent.futures
@@ -15,6 +15,7 @@ import numpy as np
 from flax_unet import errors, files
 from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.label_space import LabelSpace
+from flax_unet.evaluation.inference import regions
 
 _WRITE_BEHIND = 8  # images that may wait to be written
 _CITYSCAPES_SIZE = (1024, 2048)
@@ -48,15 +49,34 @@ def _cityscapes(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) ->
   return _label_ids(mask, image, label_space)
 
 
+def _instances(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
+  del image, label_space
+  numbers = regions.instances(mask)
+  if numbers.max() > np.iinfo(np.uint16).max:
+    raise errors.UserError(
+      f"--format=instances: a mask has {numbers.max():,} connected parts, and 16 bits hold 65,535; "
+      "contours describe any number"
+    )
+  return numbers.astype(np.uint16)
+
+
+def _contours(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> str:
+  del image
+  return regions.geojson(mask, label_space)
+
+
 # Each maps a mask (uint8 `[height, width]`, class indices), an image (uint8 `[height, width, 3]`)
-# and a label space to uint8 `[height, width]` or RGB.
-FORMATS: dict[str, Callable[[np.ndarray, np.ndarray, LabelSpace], np.ndarray]] = {
+# and a label space to the pixels of a PNG, `[height, width]` or RGB, or to the text of a GeoJSON.
+FORMATS: dict[str, Callable[[np.ndarray, np.ndarray, LabelSpace], np.ndarray | str]] = {
   "label_ids": _label_ids,
   "train_ids": _train_ids,
   "color": _color,
   "overlay": _overlay,
+  "instances": _instances,
+  "contours": _contours,
   "cityscapes": _cityscapes,
 }
+_ENDINGS = {"contours": ".geojson"}
 
 
 def check_cityscapes(pictures: Iterable[pathlib.Path], label_space: LabelSpace) -> None:
@@ -90,13 +110,17 @@ def check_cityscapes(pictures: Iterable[pathlib.Path], label_space: LabelSpace) 
 
 
 def write_png(path: pathlib.Path, pixels: np.ndarray) -> None:
-  """Writes uint8 `[height, width]` or RGB `[height, width, 3]` as PNG, atomically."""
+  """Writes integers `[height, width]` or RGB `[height, width, 3]` as PNG, atomically."""
   if pixels.ndim == 3:
     pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+  _write(path, cv2.imencode(".png", pixels)[1].tobytes())
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(path) as temporary:
-      temporary.write_bytes(cv2.imencode(".png", pixels)[1])
+      temporary.write_bytes(content)
   except OSError as error:
     raise errors.UserError(
       f"{path}: cannot be written ({error.strerror}): choose another --output"
@@ -135,12 +159,12 @@ class Writer:
 
   def path(self, name: str, picture: pathlib.Path) -> pathlib.Path:
     """Where the mask of an image is written in the named format."""
-    return self._folders[name] / self._masks[picture]
+    return (self._folders[name] / self._masks[picture]).with_suffix(_ENDINGS.get(name, ".png"))
 
   def paths(self) -> Iterator[pathlib.Path]:
     """All the files that will be written."""
-    for folder in self._folders.values():
-      yield from (folder / mask for mask in self._masks.values())
+    for name in self._folders:
+      yield from (self.path(name, picture) for picture in self._masks)
 
   def write(self, picture: pathlib.Path, image: np.ndarray, mask: np.ndarray) -> None:
     """Writes a mask in all formats."""
@@ -151,8 +175,11 @@ class Writer:
     if "overlay" in self._folders:
       image = self._image_format.shown(image)
     for name in self._folders:
-      pixels = FORMATS[name](mask, image, self._label_space)
-      write_png(self.path(name, picture), pixels)
+      content, path = FORMATS[name](mask, image, self._label_space), self.path(name, picture)
+      if isinstance(content, str):
+        _write(path, content.encode())
+      else:
+        write_png(path, content)
 
   def _wait(self, left: int) -> None:
     """Waits until at most `left` masks are still being written."""

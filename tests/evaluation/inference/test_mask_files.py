@@ -8,7 +8,7 @@ import pytest
 from flax_unet import errors
 from flax_unet.data import label_spaces
 from flax_unet.data.label_spaces import CITYSCAPES_19
-from flax_unet.evaluation.inference import mask_files
+from flax_unet.evaluation.inference import mask_files, regions
 
 RNG = np.random.default_rng(0)
 MASK = RNG.integers(0, 19, (4, 8), np.uint8)
@@ -25,13 +25,18 @@ def test_every_format_has_a_folder_and_its_pixels(tmp_path):
   masks = {picture: pathlib.Path("ulm/a.png")}
   with mask_files.Writer(tmp_path, list(mask_files.FORMATS), masks, CITYSCAPES_19) as writer:
     writer.write(picture, IMAGE, MASK)
-  masks = {name: _read(tmp_path / name / "ulm/a.png") for name in mask_files.FORMATS}
+  masks = {
+    name: _read(tmp_path / name / "ulm/a.png") for name in mask_files.FORMATS if name != "contours"
+  }
   np.testing.assert_array_equal(masks["train_ids"], MASK)
   ids = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
   np.testing.assert_array_equal(masks["label_ids"], np.array(ids)[MASK])
   np.testing.assert_array_equal(masks["color"], CITYSCAPES_19.colors[MASK])
   mixed = (IMAGE.astype(int) + CITYSCAPES_19.colors[MASK]) / 2
   assert np.abs(masks["overlay"] - mixed).max() <= 0.5
+  np.testing.assert_array_equal(masks["instances"], regions.instances(MASK))
+  outlines = (tmp_path / "contours/ulm/a.geojson").read_text()
+  assert outlines == regions.geojson(MASK, CITYSCAPES_19)
   assert masks["cityscapes"].shape == (1024, 2048)
   np.testing.assert_array_equal(masks["cityscapes"][128::256, 128::256], masks["label_ids"])
 
