@@ -1,6 +1,5 @@
 """The Python API behind `import flax_unet`: train, load, predict, evaluate and score."""
 
-import functools
 import multiprocessing
 import os
 import pathlib
@@ -8,7 +7,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import flax.linen as nn
 import jax
 import ml_collections
@@ -17,9 +15,7 @@ from absl import flags
 
 from flax_unet import errors, terminal
 from flax_unet.data import label_spaces
-from flax_unet.data.image_format import resize
 from flax_unet.data.label_space import IGNORED, LabelSpace
-from flax_unet.evaluation.inference import fitting
 from flax_unet.evaluation.inference.prediction import Predictor
 from flax_unet.evaluation.metrics import counting, segmentation
 from flax_unet.run import trained
@@ -42,15 +38,8 @@ class Model:
     self.variables: dict[str, Any] = found.variables
     self.label_space: LabelSpace = found.label_space
     self.step: int = found.step
-    self._found = found
     self._predictor = Predictor(
       self.model, self.variables, found.options, resize=found.resize, multiple=found.multiple
-    )
-    self._scores = jax.jit(
-      functools.partial(
-        fitting.class_scores, self.model, options=found.options, multiple=found.multiple
-      ),
-      static_argnames="size",
     )
 
   def predict(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
@@ -87,14 +76,7 @@ class Model:
     Raises:
       UserError: the image has the wrong type or shape.
     """
-    image = self._check(image)
-    size = image.shape[:2]
-    if self._found.resize:
-      image = resize(image, *self._found.resize)
-    (scores,) = self._scores(self.variables, image[None], size=size)
-    found = np.asarray(scores if self._found.options.averages else jax.nn.softmax(scores))
-    if found.shape[:2] != size:  # a large image that was resampled
-      found = cv2.resize(found, size[::-1], interpolation=cv2.INTER_LINEAR)
+    ((_, found),) = self._predictor.probabilities([(0, self._check(image))])
     return found
 
   def join(self, image: np.ndarray, extra: np.ndarray) -> np.ndarray:

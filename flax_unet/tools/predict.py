@@ -5,7 +5,7 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import ml_collections
 import numpy as np
@@ -20,8 +20,19 @@ from flax_unet.evaluation.inference import mask_files
 from flax_unet.evaluation.inference.prediction import Predictor
 from flax_unet.run import parts, trained, workdir
 
-# Maps pairs of key and image `[height, width, channels]` to key and mask uint8 `[height, width]`.
-_Predictor = Callable[[Iterable[tuple[Any, np.ndarray]]], Iterator[tuple[Any, np.ndarray]]]
+
+class _Predictor(Protocol):
+  """Maps pairs of key and image `[height, width, channels]` to pairs of key and result."""
+
+  def __call__(
+    self, pictures: Iterable[tuple[Any, np.ndarray]]
+  ) -> Iterator[tuple[Any, np.ndarray]]:
+    """The results are masks, uint8 `[height, width]`."""
+
+  def probabilities(
+    self, pictures: Iterable[tuple[Any, np.ndarray]]
+  ) -> Iterator[tuple[Any, np.ndarray]]:
+    """The results are probabilities, float32 `[height, width, classes]`."""
 
 
 def predict(
@@ -114,8 +125,8 @@ def write_masks(
   reader = picture_files.Reader(masks, image_format, more)
   started = time.monotonic()
   with writer, tqdm.tqdm(total=len(masks), unit="images", disable=None) as progress:
-    for (path, image), mask in predictor(reader):
-      writer.write(path, image, mask)
+    for (path, image), mask, probabilities in _results(predictor, reader, formats):
+      writer.write(path, mask_files.Predicted(image, mask, probabilities))
       progress.update()
   seconds = time.monotonic() - started
   predicted = len(masks) - len(reader.failures)
@@ -138,6 +149,18 @@ def write_masks(
     mask_files.write_zip(
       output / "cityscapes.zip", [writer.path("cityscapes", path) for path in masks]
     )
+
+
+def _results(
+  predictor: _Predictor, reader: picture_files.Reader, formats: Sequence[str]
+) -> Iterator[tuple[Any, np.ndarray, np.ndarray | None]]:
+  """Yields key, mask, and probabilities if a format needs them."""
+  if any(mask_files.FORMATS[name].needs_probabilities for name in formats):
+    for key, probabilities in predictor.probabilities(reader):
+      yield key, probabilities.argmax(-1).astype(np.uint8), probabilities
+  else:
+    for key, mask in predictor(reader):
+      yield key, mask, None
 
 
 def _find_extra(

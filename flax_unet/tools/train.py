@@ -40,7 +40,7 @@ _FORMAT = flags.DEFINE_list(
   "format",
   ["label_ids"],
   "Formats of masks, such as color,overlay: label_ids, train_ids, color, overlay, "
-  "instances, contours, cityscapes.",
+  "instances, contours, probabilities, probabilities_tiff, cityscapes.",
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing masks.")
 _ZIP = flags.DEFINE_bool(

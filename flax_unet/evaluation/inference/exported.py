@@ -148,16 +148,35 @@ class ExportedPredictor:
     Yields:
       Pairs of the key and the mask, uint8 `[height, width]`, class indices.
     """
+    for key, found, size in self._outputs(pictures, "mask"):
+      yield key, fitting.resize_mask(found, size)
+
+  def probabilities(
+    self, pictures: Iterable[tuple[Key, np.ndarray]]
+  ) -> Iterator[tuple[Key, np.ndarray]]:
+    """Predicts the probability of each class; see `__call__`, which takes the most probable one.
+
+    Yields:
+      Pairs of the key and the probabilities, float32 `[height, width, classes]`.
+    """
+    for key, found, size in self._outputs(pictures, "probabilities"):
+      yield key, found if found.shape[:2] == size else resize(found, *size)
+
+  def _outputs(
+    self, pictures: Iterable[tuple[Key, np.ndarray]], name: str
+  ) -> Iterator[tuple[Key, np.ndarray, tuple[int, int]]]:
+    """Yields key, an output of the file, and the image's size; huge outputs may have another."""
     for key, image in pictures:
       size = image.shape[:2]
       if all(isinstance(side, int) for side in self._size):
-        image = resize(image, *self._size)
+        fitted = resize(image, *self._size)
         at = size if fitting.resizes_scores(self._size, size) else self._size
-        yield key, fitting.resize_mask(np.asarray(self._predict(image[None], size=at))[0], size)
+        found = self._predict(fitted[None], size=at)[name]
+        yield key, np.asarray(found)[0], size
       else:
         mirrored = padding.mirror(image, self._multiple)
-        mask = np.asarray(self._predict(mirrored[None], size=mirrored.shape[:2]))[0]
-        yield key, mask[: size[0], : size[1]]
+        found = self._predict(mirrored[None], size=mirrored.shape[:2])[name]
+        yield key, np.asarray(found)[0, : size[0], : size[1]], size
 
 
 def _image_format(facts: Mapping[str, Any]) -> ImageFormat:
@@ -168,13 +187,16 @@ def _image_format(facts: Mapping[str, Any]) -> ImageFormat:
   return ImageFormat(**facts)
 
 
-def _predict(exported: export.Exported, images: jax.Array, size: tuple[int, int]) -> jax.Array:
-  """Predicts masks uint8 `[batch, *size]`."""
+def _predict(
+  exported: export.Exported, images: jax.Array, size: tuple[int, int]
+) -> dict[str, jax.Array]:
+  """Predicts `mask` and `probabilities`, `[batch, *size]` and `[batch, *size, classes]`."""
   outputs = exported.call(images)
   if images.shape[1:3] == size:
-    return outputs["mask"]
+    return outputs
   # The logarithms differ from the logits by a constant per pixel, the same for all classes, and so
   # do their interpolations.
   probabilities = jnp.maximum(outputs["probabilities"], jnp.finfo(jnp.float32).tiny)
   scores = passes.resize_logits(jnp.log(probabilities), size)
-  return jnp.argmax(scores, -1).astype(jnp.uint8)
+  mask = jnp.argmax(scores, -1).astype(jnp.uint8)
+  return {"mask": mask, "probabilities": jax.nn.softmax(scores)}

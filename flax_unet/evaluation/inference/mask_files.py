@@ -2,15 +2,18 @@
 
 import collections
 import concurrent.futures
+import io
 import os
 import pathlib
 import re
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+import tifffile
 
 from flax_unet import errors, files
 from flax_unet.data.image_format import RGB, ImageFormat
@@ -23,35 +26,48 @@ _CITYSCAPES_SIZE = (1024, 2048)
 _CITYSCAPES_NAME = re.compile(r"([a-zA-Z-]+_\d{6}_\d{6})(_leftImg8bit)?")
 
 
-def _label_ids(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
-  del image
-  return label_space.index_to_id[mask]
+class Predicted(NamedTuple):
+  """What is known of an image.
+
+  Attributes:
+    image: the image, or what `ImageFormat.shown` makes of it.
+    mask: uint8 `[height, width]`, class indices.
+    probabilities: float32 `[height, width, classes]`; None if no format needs them.
+  """
+
+  image: np.ndarray
+  mask: np.ndarray
+  probabilities: np.ndarray | None = None
 
 
-def _train_ids(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
-  del image, label_space
-  return mask
+def _label_ids(found: Predicted, label_space: LabelSpace) -> np.ndarray:
+  return label_space.index_to_id[found.mask]
 
 
-def _color(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
-  del image
-  return label_space.colorize(mask)
+def _train_ids(found: Predicted, label_space: LabelSpace) -> np.ndarray:
+  del label_space
+  return found.mask
 
 
-def _overlay(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
-  return cv2.addWeighted(image, 0.5, label_space.colorize(mask), 0.5, 0)
+def _color(found: Predicted, label_space: LabelSpace) -> np.ndarray:
+  return label_space.colorize(found.mask)
 
 
-def _cityscapes(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
+def _overlay(found: Predicted, label_space: LabelSpace) -> np.ndarray:
+  return cv2.addWeighted(found.image, 0.5, label_space.colorize(found.mask), 0.5, 0)
+
+
+def _cityscapes(found: Predicted, label_space: LabelSpace) -> np.ndarray:
   height, width = _CITYSCAPES_SIZE
-  if mask.shape != _CITYSCAPES_SIZE:  # the frame had been shrunk
-    mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-  return _label_ids(mask, image, label_space)
+  if found.mask.shape != _CITYSCAPES_SIZE:  # the frame had been shrunk
+    mask = cv2.resize(found.mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    found = found._replace(mask=mask)
+  return _label_ids(found, label_space)
 
 
-def _instances(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> np.ndarray:
-  del image, label_space
-  numbers = regions.instances(mask)
+def _instances(found: Predicted, label_space: LabelSpace) -> np.ndarray:
+  del label_space
+  numbers = regions.instances(found.mask)
   if numbers.max() > np.iinfo(np.uint16).max:
     raise errors.UserError(
       f"--format=instances: a mask has {numbers.max():,} connected parts, and 16 bits hold 65,535; "
@@ -60,23 +76,51 @@ def _instances(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> 
   return numbers.astype(np.uint16)
 
 
-def _contours(mask: np.ndarray, image: np.ndarray, label_space: LabelSpace) -> str:
-  del image
-  return regions.geojson(mask, label_space)
+def _contours(found: Predicted, label_space: LabelSpace) -> bytes:
+  return regions.geojson(found.mask, label_space).encode()
 
 
-# Each maps a mask (uint8 `[height, width]`, class indices), an image (uint8 `[height, width, 3]`)
-# and a label space to the pixels of a PNG, `[height, width]` or RGB, or to the text of a GeoJSON.
-FORMATS: dict[str, Callable[[np.ndarray, np.ndarray, LabelSpace], np.ndarray | str]] = {
-  "label_ids": _label_ids,
-  "train_ids": _train_ids,
-  "color": _color,
-  "overlay": _overlay,
-  "instances": _instances,
-  "contours": _contours,
-  "cityscapes": _cityscapes,
+def _npz(found: Predicted, label_space: LabelSpace) -> bytes:
+  file = io.BytesIO()
+  classes = np.array(label_space.class_names)
+  np.savez_compressed(file, probabilities=found.probabilities.astype(np.float16), classes=classes)
+  return file.getvalue()
+
+
+def _tiff(found: Predicted, label_space: LabelSpace) -> bytes:
+  file = io.BytesIO()
+  bands = found.probabilities.astype(np.float16).transpose(2, 0, 1)
+  about = {"Labels": list(label_space.class_names)}
+  options = {"photometric": "minisblack", "planarconfig": "separate", "compression": "deflate"}
+  tifffile.imwrite(file, bands, metadata=about, **options)
+  return file.getvalue()
+
+
+class Format(NamedTuple):
+  """A kind of file that an image is predicted to.
+
+  Attributes:
+    encode: returns the pixels of a PNG, `[height, width]` or RGB, or the content of a file.
+    ending: of the file.
+    needs_probabilities: whether it takes them.
+  """
+
+  encode: Callable[[Predicted, LabelSpace], np.ndarray | bytes]
+  ending: str = ".png"
+  needs_probabilities: bool = False
+
+
+FORMATS = {
+  "label_ids": Format(_label_ids),
+  "train_ids": Format(_train_ids),
+  "color": Format(_color),
+  "overlay": Format(_overlay),
+  "instances": Format(_instances),
+  "contours": Format(_contours, ".geojson"),
+  "probabilities": Format(_npz, ".npz", needs_probabilities=True),
+  "probabilities_tiff": Format(_tiff, ".tif", needs_probabilities=True),
+  "cityscapes": Format(_cityscapes),
 }
-_ENDINGS = {"contours": ".geojson"}
 
 
 def check_cityscapes(pictures: Iterable[pathlib.Path], label_space: LabelSpace) -> None:
@@ -159,25 +203,25 @@ class Writer:
 
   def path(self, name: str, picture: pathlib.Path) -> pathlib.Path:
     """Where the mask of an image is written in the named format."""
-    return (self._folders[name] / self._masks[picture]).with_suffix(_ENDINGS.get(name, ".png"))
+    return (self._folders[name] / self._masks[picture]).with_suffix(FORMATS[name].ending)
 
   def paths(self) -> Iterator[pathlib.Path]:
     """All the files that will be written."""
     for name in self._folders:
       yield from (self.path(name, picture) for picture in self._masks)
 
-  def write(self, picture: pathlib.Path, image: np.ndarray, mask: np.ndarray) -> None:
-    """Writes a mask in all formats."""
-    self._started.append(self._pool.submit(self._write, picture, image, mask))
+  def write(self, picture: pathlib.Path, found: Predicted) -> None:
+    """Writes what was predicted in all formats."""
+    self._started.append(self._pool.submit(self._write, picture, found))
     self._wait(_WRITE_BEHIND)
 
-  def _write(self, picture: pathlib.Path, image: np.ndarray, mask: np.ndarray) -> None:
+  def _write(self, picture: pathlib.Path, found: Predicted) -> None:
     if "overlay" in self._folders:
-      image = self._image_format.shown(image)
+      found = found._replace(image=self._image_format.shown(found.image))
     for name in self._folders:
-      content, path = FORMATS[name](mask, image, self._label_space), self.path(name, picture)
-      if isinstance(content, str):
-        _write(path, content.encode())
+      content, path = FORMATS[name].encode(found, self._label_space), self.path(name, picture)
+      if isinstance(content, bytes):
+        _write(path, content)
       else:
         write_png(path, content)
 

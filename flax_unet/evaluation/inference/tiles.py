@@ -177,11 +177,13 @@ class Blender:
   """Blends the scores of an image's windows into class indices, on the host.
 
   Keeps the scores of only one row of windows, `[tile, canvas width, classes]`, whatever the height
-  of the image.
+  of the image; those of the whole image only if asked for.
   """
 
-  def __init__(self, plan: Plan, num_classes: int):
+  def __init__(self, plan: Plan, num_classes: int, keep_scores: bool = False):
     self._plan = plan
+    size = (plan.rows.canvas, plan.columns.canvas, num_classes)
+    self._kept = np.zeros(size, np.float32) if keep_scores else None
     self._places = iter(plan.places)
     self._left = len(plan.places)
     self._band = np.zeros((plan.rows.tile, plan.columns.canvas, num_classes), np.float32)
@@ -205,6 +207,8 @@ class Blender:
     end = below[0] if below else self._plan.rows.canvas
     done = end - top
     self._canvas[top:end] = self._band[:done].argmax(axis=-1)
+    if self._kept is not None:
+      self._kept[top:end] = self._band[:done]
     self._band[:-done] = self._band[done:]
     self._band[len(self._band) - done :] = 0
 
@@ -212,3 +216,8 @@ class Blender:
   def mask(self) -> np.ndarray:
     """uint8 `[height, width]`, class indices."""
     return self._canvas[self._plan.rows.picture, self._plan.columns.picture]
+
+  @property
+  def scores(self) -> np.ndarray:
+    """float32 `[height, width, classes]`, if they are kept."""
+    return self._kept[self._plan.rows.picture, self._plan.columns.picture]

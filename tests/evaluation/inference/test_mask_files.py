@@ -4,6 +4,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from flax_unet import errors
 from flax_unet.data import label_spaces
@@ -13,6 +14,8 @@ from flax_unet.evaluation.inference import mask_files, regions
 RNG = np.random.default_rng(0)
 MASK = RNG.integers(0, 19, (4, 8), np.uint8)
 IMAGE = RNG.integers(0, 256, (4, 8, 3), np.uint8)
+PROBABILITIES = RNG.dirichlet(np.ones(19), (4, 8)).astype(np.float32)
+FOUND = mask_files.Predicted(IMAGE, MASK, PROBABILITIES)
 
 
 def _read(path):
@@ -24,9 +27,11 @@ def test_every_format_has_a_folder_and_its_pixels(tmp_path):
   picture = pathlib.Path("in/a.jpg")
   masks = {picture: pathlib.Path("ulm/a.png")}
   with mask_files.Writer(tmp_path, list(mask_files.FORMATS), masks, CITYSCAPES_19) as writer:
-    writer.write(picture, IMAGE, MASK)
+    writer.write(picture, FOUND)
   masks = {
-    name: _read(tmp_path / name / "ulm/a.png") for name in mask_files.FORMATS if name != "contours"
+    name: _read(tmp_path / name / "ulm/a.png")
+    for name, form in mask_files.FORMATS.items()
+    if form.ending == ".png"
   }
   np.testing.assert_array_equal(masks["train_ids"], MASK)
   ids = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
@@ -37,6 +42,12 @@ def test_every_format_has_a_folder_and_its_pixels(tmp_path):
   np.testing.assert_array_equal(masks["instances"], regions.instances(MASK))
   outlines = (tmp_path / "contours/ulm/a.geojson").read_text()
   assert outlines == regions.geojson(MASK, CITYSCAPES_19)
+  half = PROBABILITIES.astype(np.float16)
+  with np.load(tmp_path / "probabilities/ulm/a.npz") as stored:
+    np.testing.assert_array_equal(stored["probabilities"], half)
+    assert tuple(stored["classes"]) == tuple(CITYSCAPES_19.class_names)
+  bands = tifffile.imread(tmp_path / "probabilities_tiff/ulm/a.tif")
+  np.testing.assert_array_equal(bands, half.transpose(2, 0, 1))
   assert masks["cityscapes"].shape == (1024, 2048)
   np.testing.assert_array_equal(masks["cityscapes"][128::256, 128::256], masks["label_ids"])
 
@@ -45,7 +56,7 @@ def test_one_format_needs_no_folder(tmp_path):
   picture = pathlib.Path("in/a.jpg")
   masks = {picture: pathlib.Path("a.png")}
   with mask_files.Writer(tmp_path, ["train_ids"], masks, CITYSCAPES_19) as writer:
-    writer.write(picture, IMAGE, MASK)
+    writer.write(picture, FOUND)
   assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -57,7 +68,7 @@ def test_failures_to_write_are_raised(tmp_path):
     pytest.raises(errors.UserError, match=r"ulm/a.png: cannot be written"),
     mask_files.Writer(tmp_path, ["color"], masks, CITYSCAPES_19) as writer,
   ):
-    writer.write(picture, IMAGE, MASK)
+    writer.write(picture, FOUND)
 
 
 def test_archives_are_flat(tmp_path):
