@@ -49,7 +49,9 @@ def quiet_libraries() -> None:
 
 def command_line() -> str:
   """Returns the command line that repeats this command."""
-  return shlex.join([*(PROGRAM or ["python", sys.argv[0]]), *sys.argv[1:]])
+  module = getattr(sys.modules["__main__"], "__spec__", None)
+  script = ["-m", module.name.removesuffix(".__main__")] if module else [sys.argv[0]]
+  return shlex.join([*(PROGRAM or ["python", *script]), *sys.argv[1:]])
 
 
 def counted(number: int, noun: str) -> str:

@@ -18,6 +18,7 @@ from flax_unet.data.image_format import ImageFormat
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.inference import mask_files
 from flax_unet.evaluation.inference.prediction import Predictor
+from flax_unet.evaluation.inference.prediction_table import PredictionTable
 from flax_unet.run import parts, trained, workdir
 
 
@@ -46,6 +47,8 @@ def predict(
   make_zip: bool,
   overwrite: bool,
   extra: str | None = None,
+  table: str | None = None,
+  labels: str | None = None,
 ) -> None:
   """Predicts images with a run's model, as its first evaluation does, and writes masks.
 
@@ -62,6 +65,8 @@ def predict(
     make_zip: whether to pack the masks of the format `cityscapes` into `cityscapes.zip`.
     overwrite: whether existing files may be replaced.
     extra: folder of files with further channels, which are named like the images.
+    table: CSV file to write, see `prediction_table`.
+    labels: folder of masks to score against in the table.
 
   Raises:
     UserError: nothing can be predicted, or some images could not be.
@@ -80,6 +85,8 @@ def predict(
     make_zip=make_zip,
     overwrite=overwrite,
     extra=extra,
+    table=table,
+    labels=labels,
   )
 
 
@@ -94,6 +101,8 @@ def write_masks(
   make_zip: bool,
   overwrite: bool,
   extra: str | None = None,
+  table: str | None = None,
+  labels: str | None = None,
 ) -> None:
   """Predicts images, and writes masks; see `predict`.
 
@@ -107,6 +116,8 @@ def write_masks(
     make_zip: whether to pack masks.
     overwrite: whether files may be replaced.
     extra: a folder.
+    table: a file.
+    labels: a folder.
 
   Raises:
     UserError: nothing can be predicted, or some images could not be.
@@ -118,16 +129,21 @@ def write_masks(
   if "cityscapes" in formats:
     mask_files.check_cityscapes(masks, label_space)
   writer = mask_files.Writer(output, formats, masks, label_space, image_format)
+  rows = _open_table(table, label_space, labels)
   if not overwrite:
-    _check_new(writer.paths())
+    _check_new([*writer.paths(), *([pathlib.Path(table).expanduser()] if table else [])])
   predictor = load()
   _make_folder(output)
   reader = picture_files.Reader(masks, image_format, more)
   started = time.monotonic()
   with writer, tqdm.tqdm(total=len(masks), unit="images", disable=None) as progress:
-    for (path, image), mask, probabilities in _results(predictor, reader, formats):
+    for (path, image), mask, probabilities in _results(predictor, reader, formats, rows):
       writer.write(path, mask_files.Predicted(image, mask, probabilities))
+      if rows:
+        rows.add(masks[path].with_suffix(path.suffix), mask, probabilities)
       progress.update()
+  if rows:
+    rows.write()
   seconds = time.monotonic() - started
   predicted = len(masks) - len(reader.failures)
   logging.info(
@@ -151,11 +167,25 @@ def write_masks(
     )
 
 
+def _open_table(
+  table: str | None, label_space: LabelSpace, labels: str | None
+) -> PredictionTable | None:
+  if labels and not table:
+    raise errors.UserError("--labels are scored in a table: name it with --table=FILE.csv")
+  if not table:
+    return None
+  folder = pathlib.Path(labels).expanduser() if labels else None
+  return PredictionTable(pathlib.Path(table).expanduser(), label_space, folder)
+
+
 def _results(
-  predictor: _Predictor, reader: picture_files.Reader, formats: Sequence[str]
+  predictor: _Predictor,
+  reader: picture_files.Reader,
+  formats: Sequence[str],
+  rows: PredictionTable | None,
 ) -> Iterator[tuple[Any, np.ndarray, np.ndarray | None]]:
-  """Yields key, mask, and probabilities if a format needs them."""
-  if any(mask_files.FORMATS[name].needs_probabilities for name in formats):
+  """Yields key, mask, and probabilities if a format or the table needs them."""
+  if rows or any(mask_files.FORMATS[name].needs_probabilities for name in formats):
     for key, probabilities in predictor.probabilities(reader):
       yield key, probabilities.argmax(-1).astype(np.uint8), probabilities
   else:

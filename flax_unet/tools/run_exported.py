@@ -33,6 +33,10 @@ _FORMAT = flags.DEFINE_list(
   ["label_ids"],
   "Formats of masks: label_ids, train_ids, color, overlay, instances, contours, cityscapes.",
 )
+_TABLE = flags.DEFINE_string(
+  "table", None, "A CSV to write with one line for each image, such as predictions.csv."
+)
+_LABELS = flags.DEFINE_string("labels", None, "Folder of masks to score against in the table.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing masks.")
 _LABEL_SPACE = flags.DEFINE_string(
   "label_space", None, "The classes, if not those of the run: a name, or FILE.csv."
@@ -64,6 +68,8 @@ def main(_):
     make_zip=False,
     overwrite=_OVERWRITE.value,
     extra=_EXTRA.value,
+    table=_TABLE.value,
+    labels=_LABELS.value,
   )
 
 

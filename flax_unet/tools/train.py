@@ -42,6 +42,10 @@ _FORMAT = flags.DEFINE_list(
   "Formats of masks, such as color,overlay: label_ids, train_ids, color, overlay, "
   "instances, contours, probabilities, probabilities_tiff, cityscapes.",
 )
+_TABLE = flags.DEFINE_string(
+  "table", None, "A CSV to write with one line for each image, such as predictions.csv."
+)
+_LABELS = flags.DEFINE_string("labels", None, "Folder of masks to score against in the table.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing masks.")
 _ZIP = flags.DEFINE_bool(
   "zip", False, "Pack masks of --format=cityscapes for the benchmark server."
@@ -101,6 +105,8 @@ def main(arguments):
       make_zip=_ZIP.value,
       overwrite=_OVERWRITE.value,
       extra=_EXTRA.value,
+      table=_TABLE.value,
+      labels=_LABELS.value,
     )
   from flax_unet.run import reporting
 

@@ -1,5 +1,6 @@
 """Predicts files with the checkpoint of a small untrained network."""
 
+import csv
 import pathlib
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
+import sklearn.metrics
 
 from configs import street_scenes
 from flax_unet import errors
@@ -55,7 +57,14 @@ def _pictures(tmp_path):
 
 
 def _predict(
-  run, pictures, output, config=None, formats=("train_ids",), make_zip=False, overwrite=False
+  run,
+  pictures,
+  output,
+  config=None,
+  formats=("train_ids",),
+  make_zip=False,
+  overwrite=False,
+  **options,
 ):
   predict.predict(
     config or _config(),
@@ -66,6 +75,7 @@ def _predict(
     formats=list(formats),
     make_zip=make_zip,
     overwrite=overwrite,
+    **options,
   )
 
 
@@ -192,3 +202,36 @@ def test_mistakes_are_told_in_one_line(run, pictures, tmp_path):
   _fails(run, pictures, output, r"config\.model\.width = 2, not 4", config=other)
   (pictures / "a.jpg").write_bytes((pictures / "b.jpg").read_bytes())
   _fails(run, pictures, output, "would have the same name")
+
+
+def test_a_table_has_confidence_shares_and_scores(run, pictures, tmp_path):
+  labels = tmp_path / "labels"
+  labels.mkdir()
+  random = np.random.default_rng(1)
+  ids = np.array([7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33, 0])
+  label = random.integers(20, size=(128, 256))
+  cv2.imwrite(str(labels / "b.png"), ids[label].astype(np.uint8))
+  _predict(run, pictures, tmp_path / "out", formats=["train_ids", "probabilities"],
+           table=str(tmp_path / "new/all.csv"), labels=str(labels))  # fmt: skip
+  with (tmp_path / "new/all.csv").open() as file:
+    rows = list(csv.DictReader(file))
+  assert [row["image"] for row in rows] == ["a.png", "b.jpg", "ulm_000000_000019_leftImg8bit.png"]
+  assert [row["mean_iou"] == "" for row in rows] == [True, False, True]
+  mask = cv2.imread(str(tmp_path / "out/train_ids/b.png"), cv2.IMREAD_UNCHANGED)
+  with np.load(tmp_path / "out/probabilities/b.npz") as stored:
+    probabilities = stored["probabilities"].astype(float)
+  row = rows[1]
+  assert (row["height"], row["width"]) == ("128", "256")
+  assert float(row["mean_confidence"]) == pytest.approx(probabilities.max(-1).mean(), abs=1e-3)
+  assert float(row["share of car"]) == pytest.approx((mask == 13).mean(), abs=1e-5)
+  valid = label < 19
+  assert float(row["pixel_accuracy"]) == pytest.approx((mask == label)[valid].mean(), abs=1e-5)
+  expected = sklearn.metrics.jaccard_score(label[valid], mask[valid], average="macro")
+  assert float(row["mean_iou"]) == pytest.approx(expected, abs=1e-5)
+  cv2.imwrite(str(labels / "a.png"), np.zeros((3, 4), np.uint8))
+  with pytest.raises(errors.UserError, match=r"labels/a.png: is 4 x 3 pixels, but a.png is 256 x"):
+    _predict(run, pictures, tmp_path / "again", table=str(tmp_path / "b.csv"), labels=str(labels))
+  with pytest.raises(errors.UserError, match=r"all.csv: already exists; choose"):
+    _predict(run, pictures, tmp_path / "third", table=str(tmp_path / "new/all.csv"))
+  with pytest.raises(errors.UserError, match=r"--labels are scored in a table: name it with --tab"):
+    _predict(run, pictures, tmp_path / "third", labels=str(labels))

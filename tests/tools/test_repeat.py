@@ -73,6 +73,7 @@ def test_folds_score_every_image_once_and_seeds_pair_with_another_study(tmp_path
 
   # The page links the pages of the runs.
   page = (study / "index.html").read_text()
+  assert "python -m flax_unet.tools.repeat --config=" in page
   links = re.findall(r'href="(seed[^"]+)"', page)
   assert links == [f"{run.name}/report/index.html" for run in runs]
   assert all((study / link).exists() for link in links)
