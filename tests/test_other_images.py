@@ -14,6 +14,7 @@ from flax_unet.data import picture_files
 from flax_unet.evaluation.inference import exported
 from flax_unet.run import loop, parts, serving, trained
 from flax_unet.tools import predict
+from flax_unet.tools.prediction_flags import Request
 
 _KINDS = {
   "satellite": ("channels=4,dtype=uint16,view=3/2/1", 4, np.uint16, 65535),
@@ -94,11 +95,11 @@ def test_all_programs_give_one_score(tmp_path, kind, monkeypatch):
   assert evaluated == expected
 
   image_format = parts.image_format_of(trained.config_of(run))
-  predict.predict(
-    _config(tmp_path, kind), run, "newest", pictures=f"{tmp_path}/images/val",
-    output=f"{tmp_path}/predicted", formats=["label_ids", "overlay"], make_zip=False,
-    overwrite=False, extra=f"{tmp_path}/extra/val" if kind == "depth" else None,
-  )  # fmt: skip
+  extra = f"{tmp_path}/extra/val" if kind == "depth" else None
+  request = Request(
+    f"{tmp_path}/images/val", f"{tmp_path}/predicted", ["label_ids", "overlay"], extra
+  )
+  predict.predict(_config(tmp_path, kind), run, "newest", request)
   masks = sorted((tmp_path / "predicted/label_ids").glob("*.png"))
   assert len(masks) == 3
   assert cv2.imread(str(tmp_path / "predicted/overlay/0.png")).shape == (40, 56, 3)

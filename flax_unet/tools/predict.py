@@ -20,6 +20,7 @@ from flax_unet.evaluation.inference import mask_files
 from flax_unet.evaluation.inference.prediction import Predictor
 from flax_unet.evaluation.inference.prediction_table import PredictionTable
 from flax_unet.run import parts, trained, workdir
+from flax_unet.tools.prediction_flags import Request
 
 
 class _Predictor(Protocol):
@@ -37,18 +38,7 @@ class _Predictor(Protocol):
 
 
 def predict(
-  config: ml_collections.ConfigDict,
-  folder: pathlib.Path,
-  which: str,
-  *,
-  pictures: str | None,
-  output: str | None,
-  formats: Sequence[str],
-  make_zip: bool,
-  overwrite: bool,
-  extra: str | None = None,
-  table: str | None = None,
-  labels: str | None = None,
+  config: ml_collections.ConfigDict, folder: pathlib.Path, which: str, request: Request
 ) -> None:
   """Predicts images with a run's model, as its first evaluation does, and writes masks.
 
@@ -58,20 +48,12 @@ def predict(
     config: the run's configuration.
     folder: the run folder.
     which: checkpoint, "newest" or "best".
-    pictures: folder, file or pattern of images, see `picture_files.find`.
-    output: folder for the masks, which are named after the images. With several formats, each has
-      its own subfolder.
-    formats: of `mask_files.FORMATS`.
-    make_zip: whether to pack the masks of the format `cityscapes` into `cityscapes.zip`.
-    overwrite: whether existing files may be replaced.
-    extra: folder of files with further channels, which are named like the images.
-    table: CSV file to write, see `prediction_table`.
-    labels: folder of masks to score against in the table.
+    request: what to predict, and what to write.
 
   Raises:
     UserError: nothing can be predicted, or some images could not be.
   """
-  if not pictures or not output:
+  if not request.images or not request.output:
     raise errors.UserError("--mode=predict needs --images=FOLDER_OR_PATTERN and --output=FOLDER")
   config = workdir.with_counted(config, folder)
   trained.check_same_model(config, folder)
@@ -79,14 +61,7 @@ def predict(
     functools.partial(_load, config, folder, which),
     trained.read_label_space(folder),
     parts.image_format_of(config),
-    pictures=pictures,
-    output=output,
-    formats=formats,
-    make_zip=make_zip,
-    overwrite=overwrite,
-    extra=extra,
-    table=table,
-    labels=labels,
+    request,
   )
 
 
@@ -94,56 +69,41 @@ def write_masks(
   load: Callable[[], _Predictor],
   label_space: LabelSpace,
   image_format: ImageFormat,
-  *,
-  pictures: str,
-  output: str,
-  formats: Sequence[str],
-  make_zip: bool,
-  overwrite: bool,
-  extra: str | None = None,
-  table: str | None = None,
-  labels: str | None = None,
+  request: Request,
 ) -> None:
   """Predicts images, and writes masks; see `predict`.
 
   Args:
-    load: returns the predictor, see `Predictor.__call__`; called after all other checks.
+    load: returns the predictor; called after all other checks.
     label_space: of the masks.
     image_format: of the images.
-    pictures: see `predict`, also for the following.
-    output: a folder.
-    formats: of `mask_files.FORMATS`.
-    make_zip: whether to pack masks.
-    overwrite: whether files may be replaced.
-    extra: a folder.
-    table: a file.
-    labels: a folder.
+    request: see `predict`.
 
   Raises:
     UserError: nothing can be predicted, or some images could not be.
   """
-  output = pathlib.Path(output).expanduser()
-  _check_formats(formats, make_zip)
-  masks = _find(pictures, output, image_format)
-  more = _find_extra(extra, masks, image_format)
+  output, formats = pathlib.Path(request.output).expanduser(), request.formats
+  _check_formats(formats, request.make_zip)
+  masks = _find(request.images, output, image_format)
+  more = _find_extra(request.extra, masks, image_format)
   if "cityscapes" in formats:
     mask_files.check_cityscapes(masks, label_space)
   writer = mask_files.Writer(output, formats, masks, label_space, image_format)
-  rows = _open_table(table, label_space, labels)
-  if not overwrite:
-    _check_new([*writer.paths(), *([pathlib.Path(table).expanduser()] if table else [])])
+  table = _open_table(request, label_space)
+  if not request.overwrite:
+    _check_new([*writer.paths(), *([table.path] if table else [])])
   predictor = load()
   _make_folder(output)
   reader = picture_files.Reader(masks, image_format, more)
   started = time.monotonic()
   with writer, tqdm.tqdm(total=len(masks), unit="images", disable=None) as progress:
-    for (path, image), mask, probabilities in _results(predictor, reader, formats, rows):
+    for (path, image), mask, probabilities in _results(predictor, reader, formats, table):
       writer.write(path, mask_files.Predicted(image, mask, probabilities))
-      if rows:
-        rows.add(masks[path].with_suffix(path.suffix), mask, probabilities)
+      if table:
+        table.add(masks[path].with_suffix(path.suffix), mask, probabilities)
       progress.update()
-  if rows:
-    rows.write()
+  if table:
+    table.write()
   seconds = time.monotonic() - started
   predicted = len(masks) - len(reader.failures)
   logging.info(
@@ -159,33 +119,31 @@ def write_masks(
       logging.warning("%s", reason)
     raise errors.UserError(
       f"{len(reader.failures)} of {terminal.counted(len(masks), 'image')} could not be "
-      "predicted, see above" + ("; cityscapes.zip was not written" if make_zip else "")
+      "predicted, see above" + ("; cityscapes.zip was not written" if request.make_zip else "")
     )
-  if make_zip:
+  if request.make_zip:
     mask_files.write_zip(
       output / "cityscapes.zip", [writer.path("cityscapes", path) for path in masks]
     )
 
 
-def _open_table(
-  table: str | None, label_space: LabelSpace, labels: str | None
-) -> PredictionTable | None:
-  if labels and not table:
+def _open_table(request: Request, label_space: LabelSpace) -> PredictionTable | None:
+  if request.labels and not request.table:
     raise errors.UserError("--labels are scored in a table: name it with --table=FILE.csv")
-  if not table:
+  if not request.table:
     return None
-  folder = pathlib.Path(labels).expanduser() if labels else None
-  return PredictionTable(pathlib.Path(table).expanduser(), label_space, folder)
+  labels = pathlib.Path(request.labels).expanduser() if request.labels else None
+  return PredictionTable(pathlib.Path(request.table).expanduser(), label_space, labels)
 
 
 def _results(
   predictor: _Predictor,
   reader: picture_files.Reader,
   formats: Sequence[str],
-  rows: PredictionTable | None,
+  table: PredictionTable | None,
 ) -> Iterator[tuple[Any, np.ndarray, np.ndarray | None]]:
   """Yields key, mask, and probabilities if a format or the table needs them."""
-  if rows or any(mask_files.FORMATS[name].needs_probabilities for name in formats):
+  if table or any(mask_files.FORMATS[name].needs_probabilities for name in formats):
     for key, probabilities in predictor.probabilities(reader):
       yield key, probabilities.argmax(-1).astype(np.uint8), probabilities
   else:

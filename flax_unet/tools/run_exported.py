@@ -14,33 +14,16 @@ from absl import flags
 from flax_unet import errors, terminal
 from flax_unet.data import label_spaces
 from flax_unet.evaluation.inference import exported
-from flax_unet.tools import predict
+from flax_unet.tools import predict, prediction_flags
 
 _MODEL = flags.DEFINE_string(
   "model", None, "A file written by flax_unet.tools.export, such as model.jaxexport."
 )
-_IMAGES = flags.DEFINE_string(
-  "images", None, "A folder, or a quoted pattern such as 'photos/*.jpg'."
-)
-_EXTRA = flags.DEFINE_string(
-  "extra", None, "Folder of files with further channels of these images, such as depth."
-)
-_OUTPUT = flags.DEFINE_string(
-  "output", None, "The folder for predicted masks, such as predictions."
-)
-_FORMAT = flags.DEFINE_list(
-  "format",
-  ["label_ids"],
-  "Formats of masks: label_ids, train_ids, color, overlay, instances, contours, cityscapes.",
-)
-_TABLE = flags.DEFINE_string(
-  "table", None, "A CSV to write with one line for each image, such as predictions.csv."
-)
-_LABELS = flags.DEFINE_string("labels", None, "Folder of masks to score against in the table.")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing masks.")
 _LABEL_SPACE = flags.DEFINE_string(
   "label_space", None, "The classes, if not those of the run: a name, or FILE.csv."
 )
+
+flags.adopt_module_key_flags(prediction_flags)
 
 
 def main(_):
@@ -62,14 +45,7 @@ def main(_):
     lambda: predictor,
     label_space,
     predictor.image_format,
-    pictures=_IMAGES.value,
-    output=_OUTPUT.value,
-    formats=_FORMAT.value,
-    make_zip=False,
-    overwrite=_OVERWRITE.value,
-    extra=_EXTRA.value,
-    table=_TABLE.value,
-    labels=_LABELS.value,
+    prediction_flags.request(),
   )
 
 

@@ -16,6 +16,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from flax_unet import config_flag, errors, memory
+from flax_unet.tools import prediction_flags
 
 _CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string(
@@ -27,26 +28,6 @@ _MODE = flags.DEFINE_enum(
 _CHECKPOINT = flags.DEFINE_enum(
   "checkpoint", "newest", ["newest", "best"], "Which checkpoint to evaluate or to predict with."
 )
-_IMAGES = flags.DEFINE_string(
-  "images", None, "What to predict: a folder, or a quoted pattern such as 'photos/*.jpg'."
-)
-_EXTRA = flags.DEFINE_string(
-  "extra", None, "Folder of files with further channels of these images, such as depth."
-)
-_OUTPUT = flags.DEFINE_string(
-  "output", None, "The folder for predicted masks, or for an evaluation's report, such as masks."
-)
-_FORMAT = flags.DEFINE_list(
-  "format",
-  ["label_ids"],
-  "Formats of masks, such as color,overlay: label_ids, train_ids, color, overlay, "
-  "instances, contours, probabilities, probabilities_tiff, cityscapes.",
-)
-_TABLE = flags.DEFINE_string(
-  "table", None, "A CSV to write with one line for each image, such as predictions.csv."
-)
-_LABELS = flags.DEFINE_string("labels", None, "Folder of masks to score against in the table.")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing masks.")
 _ZIP = flags.DEFINE_bool(
   "zip", False, "Pack masks of --format=cityscapes for the benchmark server."
 )
@@ -58,6 +39,8 @@ _COORDINATOR = flags.DEFINE_string(
 )
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "The number of processes, such as 2.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this process, from 0 on.")
+
+flags.adopt_module_key_flags(prediction_flags)
 
 
 def main(arguments):
@@ -95,22 +78,12 @@ def main(arguments):
   if _MODE.value == "predict":
     from flax_unet.tools import predict
 
-    return predict.predict(
-      _CONFIG.value,
-      folder,
-      _CHECKPOINT.value,
-      pictures=_IMAGES.value,
-      output=_OUTPUT.value,
-      formats=_FORMAT.value,
-      make_zip=_ZIP.value,
-      overwrite=_OVERWRITE.value,
-      extra=_EXTRA.value,
-      table=_TABLE.value,
-      labels=_LABELS.value,
-    )
+    request = prediction_flags.request(make_zip=_ZIP.value)
+    return predict.predict(_CONFIG.value, folder, _CHECKPOINT.value, request)
   from flax_unet.run import reporting
 
-  output = pathlib.Path(_OUTPUT.value).expanduser() if _OUTPUT.value else None
+  output = prediction_flags.request().output
+  output = pathlib.Path(output).expanduser() if output else None
   reporting.evaluate(_CONFIG.value, folder, _CHECKPOINT.value, output)
   return 0
 

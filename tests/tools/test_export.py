@@ -15,6 +15,7 @@ from flax_unet.evaluation.inference import exported
 from flax_unet.models.unet import UNet
 from flax_unet.run import serving, workdir
 from flax_unet.tools import predict
+from flax_unet.tools.prediction_flags import Request
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -48,11 +49,7 @@ def test_the_file_alone_gives_the_masks_of_the_run(tmp_path, make_run):
     _config(),
     run,
     "newest",
-    pictures=str(pictures),
-    output=str(tmp_path / "expected"),
-    formats=["train_ids", "color"],
-    make_zip=False,
-    overwrite=False,
+    Request(str(pictures), str(tmp_path / "expected"), ["train_ids", "color"]),
   )
   file = tmp_path / "new/model.jaxexport"
   result = _command("export", f"--workdir={run}", f"--output={file}")

@@ -17,6 +17,7 @@ from flax_unet.data import label_spaces
 from flax_unet.evaluation.inference import fitting
 from flax_unet.run import parts, workdir
 from flax_unet.tools import predict
+from flax_unet.tools.prediction_flags import Request
 from flax_unet.training import checkpoint, optimizer, state
 from flax_unet.training.checkpoint_scores import DecisiveScore
 
@@ -70,12 +71,14 @@ def _predict(
     config or _config(),
     run[0],
     "newest",
-    pictures=str(pictures),
-    output=str(output),
-    formats=list(formats),
-    make_zip=make_zip,
-    overwrite=overwrite,
-    **options,
+    Request(
+      str(pictures),
+      str(output),
+      list(formats),
+      make_zip=make_zip,
+      overwrite=overwrite,
+      **options,
+    ),
   )
 
 

@@ -21,6 +21,9 @@ class PredictionTable:
   `mean_confidence`, the mean over pixels of the highest probability; the scores `mean_iou` (over
   the classes in the label or the prediction) and `pixel_accuracy`, empty without a label; and the
   share of each class in the prediction.
+
+  Attributes:
+    path: of the table.
   """
 
   def __init__(self, path: pathlib.Path, label_space: LabelSpace, labels: pathlib.Path | None):
@@ -34,7 +37,7 @@ class PredictionTable:
     Raises:
       UserError: the folder does not exist, or has no masks.
     """
-    self._path = path
+    self.path = path
     self._label_space = label_space
     self._labels = mask_pairs.find_labels(labels).files if labels else {}
     self._rows: list[list[object]] = []
@@ -88,8 +91,8 @@ class PredictionTable:
     for row in sorted(self._rows, key=lambda row: str(row[0])):
       lines.writerow([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in row])
     try:
-      self._path.parent.mkdir(parents=True, exist_ok=True)
-      with files.replacing(self._path) as temporary:
+      self.path.parent.mkdir(parents=True, exist_ok=True)
+      with files.replacing(self.path) as temporary:
         temporary.write_text(text.getvalue())
     except OSError as error:
-      raise errors.UserError(f"{self._path}: cannot be written ({error.strerror})") from error
+      raise errors.UserError(f"{self.path}: cannot be written ({error.strerror})") from error
