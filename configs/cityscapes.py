@@ -31,7 +31,7 @@ Arguments after the colon:
 
 from ml_collections.config_dict import placeholder
 
-from flax_unet import base_config, config_arg, recipes
+from flax_unet import base_config, config_arg, errors, recipes
 
 
 def get_config(arg=None):
@@ -101,6 +101,8 @@ def get_config(arg=None):
     base_config.add_data(config, "coarse", coarse, share=1.0 if arg.coarse else 0.5)
     config.input.on_bad_example = "skip"  # troisdorf_000000_000073 is damaged
 
+  if arg.depth and (arg.coarse or arg.mixed):
+    raise errors.UserError("configs/cityscapes.py: there is no disparity for the coarse labels")
   if arg.depth:
     config.input.data.name = "cityscapes_disparity"
     base_config.set_images(config, extra_channels=1, extra_dtype="uint16")

@@ -97,6 +97,10 @@ def get_config(arg=None):
     )
   if any((arg.train_dir, arg.val_dir, arg.test_dir)) and not (arg.train_dir and arg.val_dir):
     raise errors.UserError("configs/folder.py: give train_dir=DIR and val_dir=DIR, or neither")
+  if not arg.extra and (arg.extra_suffix or arg.extra_range or arg.extra_dtype != "uint8"):
+    raise errors.UserError(
+      "configs/folder.py: extra_suffix, extra_dtype and extra_range need extra=DIR"
+    )
   config = base_config.get_config()
 
   ignored = f"_ignore_{arg.ignore}" if arg.ignore else ""

@@ -15,6 +15,7 @@ from absl import flags
 
 from flax_unet import errors, terminal
 from flax_unet.data import label_spaces
+from flax_unet.data.image_format import ImageFormat
 from flax_unet.data.label_space import IGNORED, LabelSpace
 from flax_unet.evaluation.inference.prediction import Predictor
 from flax_unet.evaluation.metrics import counting, segmentation
@@ -90,46 +91,23 @@ class Model:
       What `predict` takes.
 
     Raises:
-      UserError: the run takes no further channels, or a value is out of range.
+      UserError: the run takes no further channels, or an array has the wrong type, shape or values.
     """
     image_format = self.model.image_format
     if not image_format.extra:
       raise errors.UserError(f"the network takes {image_format.describe()} and nothing further")
     parts = [
-      part.convert(np.atleast_3d(array), name)
-      for part, array, name in (
-        (image_format.own, image, "the image"),
-        (image_format.extra, extra, "the array of further channels"),
-      )
+      _checked(np.atleast_3d(array), part)
+      for part, array in ((image_format.own, image), (image_format.extra, extra))
     ]
+    if parts[0].shape[:2] != parts[1].shape[:2]:
+      sizes = " but ".join(f"{list(part.shape[:2])}" for part in parts)
+      raise errors.UserError(f"image and further channels must have one size, not {sizes}")
     return image_format.join(*parts)
 
   def _check(self, image: Any) -> np.ndarray:
     """Returns the image as an array; refuses types and shapes that the network does not take."""
-    image, image_format = np.asarray(image), self.model.image_format
-    channels, dtype = image_format.channels, image_format.dtype
-    low, high = image_format.value_range or image_format.array_range
-    if image_format.extra:  # see `join`
-      dtype, (low, high) = str(image_format.array_dtype), image_format.array_range
-    wanted = f"give {dtype} [height, width, {channels}] with values {low:g} to {high:g}"
-    if image.ndim == 2 and channels == 1:
-      image = image[..., None]
-    elif image.ndim == 2:
-      hint = f" (for a gray image, np.dstack([image] * {channels}))"
-      raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
-    if image.ndim == 3 and image.shape[0] == channels != image.shape[2]:
-      hint = " (np.moveaxis(image, 0, -1) puts the channels last)"
-      raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
-    if image.ndim != 3 or image.shape[2] != channels or not image.size:
-      raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}")
-    if image_format.extra and image.dtype == dtype:
-      return image
-    if dtype == "float32" and np.issubdtype(image.dtype, np.number):
-      return image_format.convert(image, "an image")
-    if image.dtype != dtype:
-      hint = f" (for floats in 0..1, np.rint({high:g} * image).astype(np.{dtype}))"
-      raise errors.UserError(f"an image of {image.dtype}: {wanted}{hint}")
-    return image if image_format.is_rgb8 else image_format.convert(image, "an image")
+    return _checked(np.asarray(image), self.model.image_format)
 
 
 def load(workdir: Path, checkpoint: str = "newest") -> Model:
@@ -238,6 +216,37 @@ def score(
       label.astype(np.uint8), prediction.astype(np.uint8), space.num_classes
     )
   return segmentation.scores(confusion, space)
+
+
+def _checked(image: np.ndarray, image_format: ImageFormat) -> np.ndarray:
+  """Returns the values of an image as the network takes them.
+
+  Raises:
+    UserError: they are of another format; the message says what to do.
+  """
+  channels, dtype = image_format.channels, image_format.dtype
+  low, high = image_format.value_range or image_format.array_range
+  if image_format.extra:  # see `join`
+    dtype, (low, high) = str(image_format.array_dtype), image_format.array_range
+  wanted = f"give {dtype} [height, width, {channels}] with values {low:g} to {high:g}"
+  if image.ndim == 2 and channels == 1:
+    image = image[..., None]
+  elif image.ndim == 2:
+    hint = f" (for a gray image, np.dstack([image] * {channels}))"
+    raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
+  if image.ndim == 3 and image.shape[0] == channels != image.shape[2]:
+    hint = " (np.moveaxis(image, 0, -1) puts the channels last)"
+    raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
+  if image.ndim != 3 or image.shape[2] != channels or not image.size:
+    raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}")
+  if image_format.extra and image.dtype == dtype:
+    return image
+  if dtype == "float32" and np.issubdtype(image.dtype, np.number):
+    return image_format.convert(image, "an image")
+  if image.dtype != dtype:
+    hint = f" (for floats in 0..1, np.rint({high:g} * image).astype(np.{dtype}))"
+    raise errors.UserError(f"an image of {image.dtype}: {wanted}{hint}")
+  return image if image_format.is_rgb8 else image_format.convert(image, "an image")
 
 
 def _maps(what: str, arrays: Any) -> Iterator[np.ndarray]:

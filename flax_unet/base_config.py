@@ -153,7 +153,8 @@ def set_images(config: ml_collections.ConfigDict, **images: Any) -> None:
     **images: those settings of `config.images` that differ from the defaults.
   """
   config.images.update(images)
-  if (config.images.channels, config.images.dtype, config.images.extra_channels) != (3, "uint8", 0):
+  usual = {"channels": 3, "dtype": "uint8", "range": (), "extra_channels": 0}
+  if any(config.images[key] != value for key, value in usual.items()):
     config.model.mean = config.model.stddev = ()
 
 

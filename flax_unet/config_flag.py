@@ -56,6 +56,10 @@ def complete(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   groups = [(config, defaults)]
   groups += [(config.get(name, defaults[name]), defaults[name]) for name in ("input", "images")]
   groups += [(group, base_config.evaluation()) for group in config.get("evals", {}).values()]
+  given = config.get("input", {})
+  for data in (given.get("data", {}), *given.get("extra_data", {}).values()):
+    if data.get("name") == "folder":
+      groups.append((data, base_config.folder_data("", "")))
   for group, defaults in groups:
     for key in defaults:
       if key not in group:

@@ -116,6 +116,10 @@ def test_all_programs_give_one_score(tmp_path, kind, monkeypatch):
     if extra:
       as_stored = model.join(cv2.imread(str(path))[..., ::-1], tifffile.imread(extra))
       assert as_stored.dtype == np.uint16
+      with pytest.raises(errors.UserError, match=r"one size, not \[40, 56\] but \[9, 9\]"):
+        model.join(cv2.imread(str(path)), np.zeros((9, 9), np.float32))
+      with pytest.raises(errors.UserError, match="an image of float64: give uint8"):
+        model.join(cv2.imread(str(path)) / 255, tifffile.imread(extra))
     else:
       assert as_stored.dtype == _KINDS[kind][2]
     np.testing.assert_array_equal(model.predict(as_stored), found)
@@ -142,7 +146,7 @@ def test_mistakes_are_told_in_one_line(tmp_path):
   )
   fails("config.images: channels = 0: give 1 to 32", lambda c: c.images.update({"channels": 0}))
   fails(
-    "config.images: mean has 2 values for 1 channels: give one for each, or",
+    r"config.model.mean = \(0.5, 0.5\): give one value for each of the 1 channels",
     lambda config: config.model.update({"mean": (0.5, 0.5)}),
   )
   fails(
@@ -189,3 +193,5 @@ def test_mistakes_with_further_channels_are_told_in_one_line(tmp_path):
   fails(f"{path}: is 50 x 40 pixels, but {tmp_path}/images/train/3.png is 56 x 40: resize one")
   path.unlink()
   fails(f"{tmp_path}/images/train/3.png: has no file {tmp_path}/extra/train/3.* with further ch")
+  with pytest.raises(errors.UserError, match="extra_dtype and extra_range need extra=DIR"):
+    folder.get_config("images=a,labels=b,num_classes=2,extra_dtype=uint16")

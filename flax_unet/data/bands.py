@@ -112,7 +112,7 @@ def _fit_channels(
 
 def _check_dtype(values: np.ndarray, where: str, image_format: ImageFormat) -> None:
   """Refuses values of a type that would lose some of them, or that mean something else."""
-  found, expected = values.dtype, image_format.dtype
+  found, expected = values.dtype.newbyteorder("="), image_format.dtype
   if expected == "float32":
     if np.issubdtype(found, np.number) and not np.issubdtype(found, np.complexfloating):
       return

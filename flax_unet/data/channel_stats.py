@@ -17,6 +17,7 @@ from flax_unet.data import images
 from flax_unet.data.datasets import Source
 from flax_unet.data.image_format import ImageFormat
 
+_BLOCK = 2**18  # pixels
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -44,14 +45,19 @@ def count(source: Source, image_format: ImageFormat, skip_bad_examples: bool = F
       if skip_bad_examples:
         return np.zeros((3, image_format.channels), np.int64)
       raise
-    values = image.reshape(-1, image_format.channels).astype(np.int64)
-    number = np.full(image_format.channels, len(values))
-    return np.stack([number, values.sum(0), (values * values).sum(0)])
+    pixels = image.reshape(-1, image_format.channels)
+    sums = np.zeros((3, image_format.channels), np.int64)
+    for start in range(0, len(pixels), _BLOCK):  # a whole image would take 16 times its memory
+      values = pixels[start : start + _BLOCK].astype(np.int64)
+      sums += np.stack([np.full_like(values[0], len(values)), values.sum(0), (values**2).sum(0)])
+    return sums
 
   total = np.zeros((3, image_format.channels), object)  # Python's integers, which do not overflow
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     for sums in pool.map(read, range(len(source))):
       total += sums
+  if not total[0].any():
+    raise errors.UserError("no image can be used to count mean and deviation (config.model.mean)")
   low, high = image_format.array_range
   mean, stddev = [], []
   for number, first, second in total.T:

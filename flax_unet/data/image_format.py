@@ -84,7 +84,7 @@ class ImageFormat:
   @property
   def is_rgb8(self) -> bool:
     """Whether images have three 8-bit channels, as photographs do."""
-    return self.channels == 3 and self.dtype == "uint8" and not self.extra
+    return (self.channels, self.dtype, self.value_range) == (3, "uint8", ()) and not self.extra
 
   @property
   def own(self) -> "ImageFormat":

@@ -43,8 +43,13 @@ def find_extra(
   Raises:
     UserError: an image has none.
   """
-  found = find(where, endings(image_format))
-  by_name = {name.with_suffix(""): path for path, name in found.items()}
+  if not pathlib.Path(where).expanduser().is_dir():
+    raise errors.UserError(f"--extra={where}: is not a folder")
+  by_name: dict[pathlib.Path, pathlib.Path] = {}
+  for path, name in find(where, endings(image_format)).items():
+    if other := by_name.get(name.with_suffix("")):
+      raise errors.UserError(f"{other} and {path}: differ only in their suffix")
+    by_name[name.with_suffix("")] = path
   extra = {}
   for path, name in pictures.items():
     if name.with_suffix("") not in by_name:

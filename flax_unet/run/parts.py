@@ -77,9 +77,10 @@ class Parts:
   evals: Mapping[str, EvalParts]
 
   def with_normalization(self, mean: tuple[float, ...], stddev: tuple[float, ...]) -> "Parts":
-    """Returns the parts with the mean and deviation of each channel, counted on the data."""
+    """Returns the parts with counted means and deviations where the configuration has none."""
     config = self.config.copy_and_resolve_references()
-    config.model.mean, config.model.stddev = mean, stddev
+    config.model.mean = config.model.mean or mean
+    config.model.stddev = config.model.stddev or stddev
     return _make(config, self.label_space)
 
   def with_class_weights(self, weights: tuple[float, ...]) -> "Parts":
@@ -193,6 +194,13 @@ def image_format_of(config: ml_collections.ConfigDict) -> ImageFormat:
         "HIGHEST), the values that the network sees as 0 and 1"
       )
   mean = {"mean": tuple(config.model.mean)} if "mean" in config.model else {}
+  channels = images.channels + images.extra_channels
+  if mean and len(mean["mean"]) not in (0, channels):
+    raise errors.UserError(
+      f"config.model.mean = {mean['mean']}: give one value for each of the {channels} channels "
+      "that config.images asks for, or (), and the same for config.model.stddev, to count them on "
+      "the training images"
+    )
   try:
     extra = None
     if images.extra_channels:
@@ -204,7 +212,7 @@ def image_format_of(config: ml_collections.ConfigDict) -> ImageFormat:
         settings="config.images.extra_",
       )
     return ImageFormat(
-      images.channels + images.extra_channels,
+      channels,
       images.dtype,
       tuple(images.range),
       tuple(images.view),

@@ -15,7 +15,8 @@ from flax_unet.run import parts, workdir
 from flax_unet.training import checkpoint
 from flax_unet.weights import fit
 
-_CHANGE_NOTHING = ("model.dropout", "model.remat")  # without effect on a trained network
+# Without effect on a trained network.
+_CHANGE_NOTHING = ("images.view", "model.dropout", "model.remat")
 
 
 @dataclasses.dataclass(frozen=True)

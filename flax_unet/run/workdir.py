@@ -21,6 +21,7 @@ _LONGEST_NAME = 80  # characters of a default folder's name
 # Settings that may change silently when a run resumes: they do not affect what it computes.
 _FREE = (
   "ckpt_steps",
+  "images.view",
   "input.cache",
   "input.cache_dir",
   "input.data.data_dir",
@@ -131,7 +132,10 @@ def with_counted(
   left = [key for key in ("mean", "stddev") if config.model.get(key) == ()]
   if not left or not path.exists():
     return config
-  counted = files.read_json(path).get("model", {})
+  there = complete(from_json(files.read_json(path)))
+  if any(there.images[key] != config.images[key] for key in config.images if key != "view"):
+    return config  # it is another run, as `check_config` will say
+  counted = there.model
   config = config.copy_and_resolve_references()
   for key in left:
     config.model[key] = tuple(counted.get(key) or ())

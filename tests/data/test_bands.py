@@ -46,6 +46,7 @@ _FILES = {
   "BigTIFF": _tiff(_FOUR, **_MINISBLACK, planarconfig="contig", bigtiff=True),
   "pages": _tiff(_FOUR.transpose(2, 0, 1), **_MINISBLACK),
   "NPY": _npy(_FOUR),
+  "big-endian NPY": _npy(_FOUR.astype(">u2")),
   "PNG": _png(cv2.cvtColor(_FOUR, cv2.COLOR_RGBA2BGRA)),
 }
 

@@ -4,6 +4,7 @@ import pathlib
 import ml_collections
 import pytest
 
+from configs import folder as folder_config
 from flax_unet.data import label_spaces
 from flax_unet.errors import UserError
 from flax_unet.run import workdir
@@ -168,3 +169,13 @@ def test_classes_that_changed_since_the_run_began_are_refused(tmp_path):
   file.write_text("name,r,g,b\nbox,0,0,0\ndisc,1,1,1\n")
   with pytest.raises(UserError, match=r"have changed .*class 0 was 'disc' and is 'box' now"):
     workdir.check_data(tmp_path, {"data": BEGAN.fingerprint()}, BEGAN, label_spaces.get(str(file)))
+
+
+def test_a_run_of_an_earlier_version_resumes(tmp_path):
+  config = folder_config.get_config("images=a,labels=b,num_classes=3")
+  workdir.write_config(tmp_path, config)
+  path = tmp_path / "config.json"
+  content = json.loads(path.read_text())
+  del content["images"], content["input"]["data"]["extra"], content["input"]["data"]["extra_suffix"]
+  path.write_text(json.dumps(content))
+  assert workdir.check_config(tmp_path, config, fresh=False) == []
