@@ -52,6 +52,7 @@ def test_signals_stop_between_two_steps_and_the_same_command_goes_on(start, tmp_
 
 def _a_second_start_is_refused(start, tmp_path, owner):
   owner.send_signal(signal.SIGSTOP)
+  os.waitid(os.P_PID, owner.pid, os.WSTOPPED | os.WNOWAIT)  # all its threads have stopped
   before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
   assert start(log="second.txt").wait(60) == 1
   error = error_of(tmp_path / "second.txt")

@@ -9,6 +9,7 @@ import pytest
 
 from flax_unet import errors
 from flax_unet.data import label_spaces
+from flax_unet.data.image_format import RGB
 from flax_unet.evaluation.evaluators.base import Evaluator
 from flax_unet.evaluation.evaluators.boundary import Boundary
 from flax_unet.evaluation.evaluators.segmentation import Segmentation
@@ -95,14 +96,14 @@ class Answers(Evaluator):
 )
 def test_an_evaluator_that_breaks_its_contract(methods, message):
   with pytest.raises(errors.UserError, match=message) as info:
-    rehearsal.evaluator(Answers(**methods), "config.evals.val.type = 'x'", SPACE, 3)
+    rehearsal.evaluator(Answers(**methods), "config.evals.val.type = 'x'", SPACE, RGB)
   assert str(info.value).startswith("config.evals.val.type = 'x'")
   assert "\n" not in str(info.value)
 
 
 def test_our_evaluators_pass():
   for evaluator in (Segmentation(), Boundary(), Answers()):
-    rehearsal.evaluator(evaluator, "here", SPACE, 3)
+    rehearsal.evaluator(evaluator, "here", SPACE, RGB)
 
 
 class NoTrain(base.Network):
