@@ -71,6 +71,8 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize("command", _commands(), ids=" ".join)
 def test_scripts_and_flags_exist(command):
   source = _script(command).read_text()
+  if "adopt_module_key_flags(prediction_flags)" in source:
+    source += (ROOT / "flax_unet/tools/prediction_flags.py").read_text()
   known = set(re.findall(r'(?:DEFINE_\w+|add_argument)\(\s*"(?:--)?(\w+)"', source))
   known |= {"config"} if "config_flag.define()" in source else set()
   named = {name.partition(".")[0] for name in _flags(command)}
