@@ -177,11 +177,14 @@ class ImageFormat:
   def shown(self, image: np.ndarray) -> np.ndarray:
     """Turns an array into uint8 RGB `[height, width, 3]`, for people to look at.
 
-    8-bit RGB stays as it is. Otherwise each channel of `view` is stretched: its 2nd percentile
-    becomes black, and its 98th white.
+    8-bit RGB stays as it is, with or without further channels. Otherwise each channel of `view` is
+    stretched: its 2nd percentile becomes black, and its 98th white.
     """
     if self.is_rgb8 and self.view in ((), (0, 1, 2)):
       return image
+    if self.extra and self.own.is_rgb8 and self.view in ((), (0, 1, 2)):
+      colors = image[..., :3]
+      return colors if colors.dtype == np.uint8 else (colors >> 8).astype(np.uint8)
     view = self.view or (range(3) if self.channels >= 3 else (0,))
     return np.dstack([_stretched(image[..., index]) for index in view] * (3 // len(view)))
 

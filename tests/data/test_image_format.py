@@ -109,6 +109,9 @@ def test_mean_and_deviation_are_those_of_all_pixels():
 def test_what_people_see():
   image = _example(RGB)["image"]
   assert RGB.shown(image) is image
+  deep = ImageFormat(4, mean=(), extra=ImageFormat(1, "uint16", mean=()))
+  joined = deep.join(image, np.full((40, 50, 1), 700, np.uint16))
+  np.testing.assert_array_equal(deep.shown(joined), image)
   np.testing.assert_array_equal(
     ImageFormat(view=(2, 1, 0)).shown(image)[..., 0],
     ImageFormat(view=(2,)).shown(image)[..., 1],

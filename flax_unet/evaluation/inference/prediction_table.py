@@ -5,6 +5,7 @@ import io
 import pathlib
 
 import numpy as np
+from absl import logging
 
 from flax_unet import errors, files
 from flax_unet.data.label_space import IGNORED, LabelSpace
@@ -84,6 +85,8 @@ class PredictionTable:
     Raises:
       UserError: the file cannot be written.
     """
+    if self._labels and not any(row[4] != "" for row in self._rows):
+      logging.warning("%s has no scores: no mask is named like an image", self.path)
     text = io.StringIO()
     shares = [f"share of {name}" for name in self._label_space.class_names]
     lines = csv.writer(text, lineterminator="\n")
