@@ -12,7 +12,7 @@ from configs import folder
 from flax_unet import errors
 from flax_unet.data import picture_files
 from flax_unet.evaluation.inference import exported
-from flax_unet.run import loop, parts, serving, trained
+from flax_unet.run import image_settings, loop, serving, trained
 from flax_unet.tools import predict
 from flax_unet.tools.prediction_flags import Request
 
@@ -94,7 +94,7 @@ def test_all_programs_give_one_score(tmp_path, kind, monkeypatch):
   evaluated = flax_unet.evaluate(run)["val"]["mean_iou"]
   assert evaluated == expected
 
-  image_format = parts.image_format_of(trained.config_of(run))
+  image_format = image_settings.image_format(trained.config_of(run))
   extra = f"{tmp_path}/extra/val" if kind == "depth" else None
   request = Request(
     f"{tmp_path}/images/val", f"{tmp_path}/predicted", ["label_ids", "overlay"], extra

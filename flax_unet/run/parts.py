@@ -24,7 +24,7 @@ from flax_unet.evaluation.metrics.score import LOSS, Score
 from flax_unet.losses import spec as loss_spec
 from flax_unet.losses.base import Loss
 from flax_unet.models import base, registry
-from flax_unet.run import checks, rehearsal
+from flax_unet.run import checks, image_settings, rehearsal
 from flax_unet.training import optimizer, state, steps
 
 
@@ -180,49 +180,6 @@ def _make(config: ml_collections.ConfigDict, label_space: LabelSpace) -> Parts:
   )
 
 
-def image_format_of(config: ml_collections.ConfigDict) -> ImageFormat:
-  """The format of the images, `config.images`.
-
-  Raises:
-    UserError: a value is out of range; the message names the key.
-  """
-  images = config.images
-  for prefix in ("", "extra_"):
-    if images[f"{prefix}dtype"] == "float32" and not images[f"{prefix}range"]:
-      raise errors.UserError(
-        f"config.images.{prefix}dtype = 'float32' needs config.images.{prefix}range=(LOWEST, "
-        "HIGHEST), the values that the network sees as 0 and 1"
-      )
-  mean = {"mean": tuple(config.model.mean)} if "mean" in config.model else {}
-  channels = images.channels + images.extra_channels
-  if mean and len(mean["mean"]) not in (0, channels):
-    raise errors.UserError(
-      f"config.model.mean = {mean['mean']}: give one value for each of the {channels} channels "
-      "that config.images asks for, or (), and the same for config.model.stddev, to count them on "
-      "the training images"
-    )
-  try:
-    extra = None
-    if images.extra_channels:
-      extra = ImageFormat(
-        images.extra_channels,
-        images.extra_dtype,
-        tuple(images.extra_range),
-        mean=(),
-        settings="config.images.extra_",
-      )
-    return ImageFormat(
-      channels,
-      images.dtype,
-      tuple(images.range),
-      tuple(images.view),
-      **mean,
-      extra=extra,
-    )
-  except ValueError as error:
-    raise errors.UserError(f"config.images: {error}") from error
-
-
 def ordered_evals(config: ml_collections.ConfigDict) -> list[str]:
   """The names in `config.evals`: first the one in `config.best`, last those named test..."""
   best = config.best.partition("/")[0]
@@ -236,7 +193,7 @@ def make_model(config: ml_collections.ConfigDict, label_space: LabelSpace) -> ba
     UserError: `model_name` or an argument in `config.model` is unknown.
   """
   return registry.build(
-    config.model_name, config.model, label_space.num_classes, image_format_of(config)
+    config.model_name, config.model, label_space.num_classes, image_settings.image_format(config)
   )
 
 

@@ -22,7 +22,7 @@ from ml_collections import config_flags
 from flax_unet import config_flag, errors, files, terminal
 from flax_unet.data import class_pixels, datasets, inspection, label_spaces, op_spec, pipeline
 from flax_unet.evaluation.report import contact_sheet, data_report
-from flax_unet.run import experiment, parts, workdir
+from flax_unet.run import experiment, image_settings, parts, workdir
 
 _CONFIG = config_flag.define()
 _OUTPUT = flags.DEFINE_string(
@@ -36,7 +36,7 @@ def main(_):
   config_flag.settle_length()
   config = _CONFIG.value
   label_space = label_spaces.get(config.label_space)
-  image_format = parts.image_format_of(config)
+  image_format = image_settings.image_format(config)
   train_op = parts.make_op("input", config.input.pp, label_space, image_format)
   dataset = datasets.open_dataset(config.input.data, label_space, True, image_format)
   splits = {}

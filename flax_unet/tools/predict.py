@@ -19,7 +19,7 @@ from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.inference import mask_files
 from flax_unet.evaluation.inference.prediction import Predictor
 from flax_unet.evaluation.inference.prediction_table import PredictionTable
-from flax_unet.run import parts, trained, workdir
+from flax_unet.run import image_settings, trained, workdir
 from flax_unet.tools.prediction_flags import Request
 
 
@@ -60,7 +60,7 @@ def predict(
   write_masks(
     functools.partial(_load, config, folder, which),
     trained.read_label_space(folder),
-    parts.image_format_of(config),
+    image_settings.image_format(config),
     request,
   )
 

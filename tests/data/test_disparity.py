@@ -11,13 +11,13 @@ import pytest
 from configs import cityscapes, street_scenes
 from flax_unet.data import images, label_spaces, op_spec, tfds_source
 from flax_unet.errors import UserError
-from flax_unet.run import parts
+from flax_unet.run import image_settings
 
 
 def _open(config, data_dir, manual_dir=None):
   data = ml_collections.ConfigDict(config.input.data.to_dict())
   data.data_dir, data.manual_dir = str(data_dir), manual_dir and str(manual_dir)
-  return tfds_source.TfdsDataset(data, parts.image_format_of(config))
+  return tfds_source.TfdsDataset(data, image_settings.image_format(config))
 
 
 def test_drawn_scenes_have_their_disparity(tmp_path):
@@ -31,7 +31,9 @@ def test_drawn_scenes_have_their_disparity(tmp_path):
   np.testing.assert_array_equal(example["image"][..., 3], stored)
   assert stored.min() == 1  # the sky, infinitely far away
   assert 256 < stored.max() < 2**15
-  op = op_spec.parse(config.input.pp, label_spaces.CITYSCAPES_19, parts.image_format_of(config))
+  op = op_spec.parse(
+    config.input.pp, label_spaces.CITYSCAPES_19, image_settings.image_format(config)
+  )
   assert op(example, np.random.default_rng(0))["image"].shape == (64, 128, 4)
   with pytest.raises(UserError, match=r"street_scenes/tiny/1.0.0' has 8-bit RGB images, but "):
     config.input.data.name = "street_scenes/tiny"
