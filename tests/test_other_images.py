@@ -1,5 +1,6 @@
 """Images that are not 8-bit RGB, all the way: train, resume, evaluate, predict, export, Python."""
 
+import functools
 import json
 
 import cv2
@@ -130,27 +131,35 @@ def test_all_programs_give_one_score(tmp_path, kind, monkeypatch):
   assert len(np.unique(predictions)) > 1
 
 
+def _fails(root, kind, match, change=lambda config: None):
+  """Training with a changed configuration ends with one line."""
+  config = _config(root, kind)
+  change(config)
+  with pytest.raises(errors.UserError, match=match) as info:
+    loop.train(config, root / "run")
+  assert "\n" not in str(info.value)
+
+
 def test_mistakes_are_told_in_one_line(tmp_path):
   _draw(tmp_path, "x-ray")
 
-  def fails(match, change=lambda config: None, kind="x-ray"):
-    config = _config(tmp_path, kind)
-    change(config)
-    with pytest.raises(errors.UserError, match=match) as info:
-      loop.train(config, tmp_path / "run")
-    assert "\n" not in str(info.value)
-
+  fails = functools.partial(_fails, tmp_path, "x-ray")
   fails(
     "config.images.dtype = 'float32' needs config.images.range",
     lambda config: config.images.update({"dtype": "float32", "range": ()}),
   )
-  fails("config.images: channels = 0: give 1 to 32", lambda c: c.images.update({"channels": 0}))
+  fails(
+    "config.images: channels = 0, extra_channels = 0: give at least 1",
+    lambda c: c.images.update({"channels": 0}),
+  )
   fails(
     r"config.model.mean = \(0.5, 0.5\): give one value for each of the 1 channels",
     lambda config: config.model.update({"mean": (0.5, 0.5)}),
   )
-  fails(
-    r"train/0.png: has 1 channel, but config.images.channels = 4 \(and 5 more", kind="satellite"
+  _fails(
+    tmp_path,
+    "satellite",
+    r"train/0.png: has 1 channel, but config.images.channels = 4 \(and 5 more",
   )
   fails(
     r"train/\d.png: has values from .* outside of config.images.range = \(0, 100\)",
@@ -169,13 +178,7 @@ def test_mistakes_are_told_in_one_line(tmp_path):
 def test_mistakes_with_further_channels_are_told_in_one_line(tmp_path):
   _draw(tmp_path, "depth")
 
-  def fails(match, change=lambda config: None):
-    config = _config(tmp_path, "depth")
-    change(config)
-    with pytest.raises(errors.UserError, match=match) as info:
-      loop.train(config, tmp_path / "run")
-    assert "\n" not in str(info.value)
-
+  fails = functools.partial(_fails, tmp_path, "depth")
   fails(
     "config.input.data.extra = '', but config.images.extra_channels = 1: .* need both",
     lambda config: config.input.data.update({"extra": ""}),

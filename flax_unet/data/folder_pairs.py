@@ -115,7 +115,7 @@ def _files(
   images = root / _below(root, data.images, of_images)
   labels = root / _below(root, data.labels, of_labels or of_images)
   masks_end = Files(labels, masks.ENDINGS, suffix=data.label_suffix).endings
-  extra = [root / data.extra] if data.get("extra") else []
+  extra = [root / _expand(data.extra)] if data.get("extra") else []
   is_one = images.is_dir() and labels.is_dir() and images.samefile(labels)
   leave_out = extra if is_one else [images, labels, *extra]
   if is_one and not data.label_suffix and not any(data.lists.values()):

@@ -13,6 +13,11 @@ def image_format(config: ml_collections.ConfigDict) -> ImageFormat:
     UserError: a value is out of range; the message names the key.
   """
   images = config.images
+  if images.channels < 1 or images.extra_channels < 0:
+    raise errors.UserError(
+      f"config.images: channels = {images.channels}, extra_channels = {images.extra_channels}: "
+      "give at least 1, and at least 0"
+    )
   for prefix in ("", "extra_"):
     if images[f"{prefix}dtype"] == "float32" and not images[f"{prefix}range"]:
       raise errors.UserError(

@@ -2,7 +2,8 @@
 
     python -m flax_unet.tools.export --workdir=RUN --output=model.jaxexport [--checkpoint=best]
 
-The file maps uint8 RGB images to masks and class probabilities. It contains the normalisation and
+The file maps images, uint8 RGB or as `config.images` of the run says, to masks and class
+probabilities. It contains the normalisation and
 the parameters, see `flax_unet/evaluation/inference/exported.py`. It takes any number of images of
 any height and width divisible by the pooling factor, or with `--image_size=512x1024` only images of
 that size. `python -m flax_unet.tools.run_exported` uses it to predict image files.
