@@ -45,12 +45,25 @@ Arguments after the colon:
     extra=DIR           Files with further channels, such as depth, named like the images.
     extra_channels=1    How many; `extra_dtype` and `extra_range` are as above, `extra_suffix` is
                         what the names of these files end with.
-    res=256x256         Height and width of the training crops; multiples of 16.
-    model=unet          The network, see docs/networks.md.
-    width=32            Channels at its first level.
+    model=ma_unet       The network, see docs/networks.md.
+    hours=1             How long to train; without it, about 100 epochs.
+    memory_gib=8        Memory that a run may use of each device; without it, 90 % of what it has.
+
+The rest is planned from the data and the machine before training starts: resolution and size of
+the crops, depth and width of the network, batch, sampling, class weights, inference and the number
+of steps. A table shows each choice with its reason (`inspect_data` shows it without training), and
+the run's config.json holds the result. `flax_unet/planning/rules.py` has the rules. What is given
+by hand stays:
+
+    res=256x256         Height and width of the training crops, at the images' full resolution.
+    width=32            Channels at the network's first level.
+
+and so do settings such as --config.input.batch_size=16 or --config.total_steps=5000. Learning rate
+and weight decay are those that were best on CamVid, see docs/results.md.
 """
 
 from flax_unet import base_config, config_arg, errors
+from flax_unet.planning import rules
 
 
 def get_config(arg=None):
@@ -81,9 +94,11 @@ def get_config(arg=None):
     extra_channels=1,
     extra_dtype="uint8",
     extra_range="",
-    res="256x256",
-    model="unet",
-    width=32,
+    model="ma_unet",
+    hours=0.0,
+    memory_gib=0.0,
+    res="",
+    width=0,
   )
   if not arg.images or not arg.labels or bool(arg.classes) == bool(arg.num_classes):
     raise errors.UserError(
@@ -106,6 +121,8 @@ def get_config(arg=None):
   ignored = f"_ignore_{arg.ignore}" if arg.ignore else ""
   config.label_space = arg.classes or f"{arg.num_classes}_classes{ignored}"
   config.total_epochs = 100
+  config.lr = 2e-3
+  config.wd = 0.05
   config.input.data = base_config.folder_data(arg.images, arg.labels)
   config.input.data.image_suffix = arg.image_suffix
   config.input.data.label_suffix = arg.suffix
@@ -125,10 +142,15 @@ def get_config(arg=None):
   is_color = arg.channels == 3 and arg.dtype != "float32"
   config.input.pp = (
     f"label_map{'|border_weights' * arg.touching}|random_scale(0.5, 2.0)"
-    f"|random_crop({arg.res.replace('x', ', ')})"
+    f"|random_crop({(arg.res or '256x256').replace('x', ', ')})"
     f"|flip_lr|{'photometric' if is_color else 'intensity'}"
   )
-  base_config.set_network(config, arg.model, width=arg.width)
+  base_config.set_network(config, arg.model, **({"width": arg.width} if arg.width else {}))
+  given = {"resolution", "crop"} if arg.res else set()
+  given |= {"width"} if arg.width else set()
+  config.plan.rules = tuple(name for name in rules.RULES if name not in given)
+  config.plan.hours = arg.hours or None
+  config.plan.memory_gib = arg.memory_gib or None
   base_config.set_images(
     config,
     channels=arg.channels,

@@ -52,6 +52,15 @@ def get_config() -> ml_collections.ConfigDict:
     "prefetch_to_device": 1,  # batches sent to the devices ahead
   }
 
+  # What the program chooses from the data before the run begins, see planning/rules.py; the run's
+  # config.json then has it. Settings on the command line take precedence over rules; a
+  # configuration that sets one of them leaves its rule out.
+  config.plan = {
+    "rules": (),  # such as ("crop", "batch")
+    "memory_gib": placeholder(float),  # of each device; None: 90 % of what it has
+    "hours": placeholder(float),  # of training, for the rule "length"; None: by epochs
+  }
+
   config.images = {
     "channels": 3,  # 1 to 32
     "dtype": "uint8",  # of the values in files; or uint16, or float32 for numbers of any type

@@ -5,6 +5,7 @@ import itertools
 import pathlib
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -12,6 +13,7 @@ from absl import flags
 from ml_collections import config_dict, config_flags
 
 from flax_unet import base_config, errors, files
+from flax_unet.planning import rules
 
 CONFIG = "config.json"  # in a run folder
 
@@ -54,7 +56,8 @@ def complete(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """Adds settings that a run's configuration lacks because an earlier version wrote it."""
   defaults = base_config.get_config()
   groups = [(config, defaults)]
-  groups += [(config.get(name, defaults[name]), defaults[name]) for name in ("input", "images")]
+  for name in ("input", "images", "plan"):
+    groups.append((config.get(name, defaults[name]), defaults[name]))
   groups += [(group, base_config.evaluation()) for group in config.get("evals", {}).values()]
   given = config.get("input", {})
   for data in (given.get("data", {}), *given.get("extra_data", {}).values()):
@@ -133,10 +136,22 @@ def add_evaluations(config: Any, arguments: list[str]) -> None:
         evals[match[1]] = first.copy_and_resolve_references()
 
 
-def settle_length(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-  """Lets a length on the command line, in steps or epochs, override the one in the file."""
+def settle(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+  """Lets the settings on the command line override what the file says of them elsewhere.
+
+  A length, in steps or epochs, replaces the other; and what is given is not planned.
+  """
   flag = flag_values["config"]
   config, given = flag.value, config_flags.get_override_values(flag)
+  if not isinstance(config, ml_collections.ConfigDict):
+    return
+  _settle_length(config, given)
+  if names := config.get("plan", {}).get("rules"):
+    left = [name for name in names if not set(rules.keys([name], config)) & given.keys()]
+    config.plan.rules = tuple(left)
+
+
+def _settle_length(config: ml_collections.ConfigDict, given: Mapping[str, Any]) -> None:
   lengths = [key for key in ("total_steps", "total_epochs") if given.get(key) is not None]
   if len(lengths) != 1 or not hasattr(config, "total_steps"):
     return  # if both are given, a later check says what is wrong

@@ -98,7 +98,7 @@ def test_one_length_on_the_command_line_sets_the_runs(parse, tmp_path, arguments
     )
   )
   config = parse(*arguments)
-  config_flag.settle_length(flags.FLAGS)
+  config_flag.settle(flags.FLAGS)
   assert (config.total_steps, config.total_epochs) == expected
 
 

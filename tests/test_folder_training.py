@@ -57,7 +57,7 @@ def config(tmp_path):
     (tmp_path / name / "link").symlink_to(tmp_path / "disk" / name)
     (tmp_path / name / ".hidden.png").write_bytes(b"no picture")
   config = folder.get_config(
-    f"images=images,labels=masks,classes={tmp_path}/classes.csv,suffix=_mask,res=32x32,width=4"
+    f"images=images,labels=masks,classes={tmp_path}/classes.csv,suffix=_mask,model=unet,res=32x32,width=4"
   )
   config.update_from_flattened_dict(
     {
@@ -67,6 +67,7 @@ def config(tmp_path):
       "input.pp": "label_map|random_crop(32, 32)|flip_lr",
       "input.batch_size": 8,
       "input.workers": 0,
+      "plan.rules": (),
       "model.depth": 2,
       "lr": 0.02,
       "schedule.warmup_steps": 5,

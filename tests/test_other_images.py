@@ -61,8 +61,9 @@ def _draw(root, kind):
 def _config(root, kind, steps=4):
   config = folder.get_config(
     f"images={root}/images,labels={root}/labels,num_classes=3,train_dir=train,val_dir=val,"
-    f"res=32x32,width=4,{_KINDS[kind][0].format(root=root)}"
+    f"model=unet,res=32x32,width=4,{_KINDS[kind][0].format(root=root)}"
   )
+  config.plan.rules = ()
   config.model.depth = 1
   config.total_epochs, config.total_steps = None, steps
   config.schedule.decay_type = "constant"  # so that the run can become longer

@@ -9,7 +9,7 @@ from absl import logging
 
 from flax_unet import terminal
 from flax_unet.evaluation.report import report
-from flax_unet.run import experiment, extension, init_from, processes, run_info, workdir
+from flax_unet.run import experiment, extension, init_from, planner, processes, run_info, workdir
 from flax_unet.run.experiment import Experiment
 from flax_unet.run.parts import Parts
 from flax_unet.training import checkpoint
@@ -45,8 +45,13 @@ class Beginning:
   since_best: int
 
 
-def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
+def begin(parts: Parts, folder: pathlib.Path, plan: Sequence[planner.Row] = ()) -> Beginning | None:
   """Opens a run in a folder that this process owns.
+
+  Args:
+    parts: what the configuration names.
+    folder: the run folder.
+    plan: the choices of a plan, for `run.json`.
 
   Returns:
     Where to begin, or None if the run is finished and its report exists.
@@ -83,6 +88,8 @@ def begin(parts: Parts, folder: pathlib.Path) -> Beginning | None:
     parameters=num_params(state),
   )
   info.update(total_steps=run.total_steps, finished=False)
+  if plan:
+    info.update(plan=list(plan))
   if run.config.model.get("mean", ()) != config.model.get("mean", ()):
     info.update(mean=list(run.parts.model.mean), stddev=list(run.parts.model.stddev))
   if run.class_weights:

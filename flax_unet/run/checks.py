@@ -14,6 +14,8 @@ _DATA = ("input.data.", "input.extra_data.")
 _MAY_BE_NONE = (
   "total_steps",
   "total_epochs",
+  "plan.memory_gib",
+  "plan.hours",
   "input.cache_dir",
   "class_weights",
   "grad_clip_norm",
@@ -73,7 +75,7 @@ def _check_keys(config: ml_collections.ConfigDict) -> None:
   `base_config` and the command line do so too, except in groups that a configuration replaces.
   """
   base, evaluation = base_config.get_config(), base_config.evaluation()
-  groups = {"": base, "input.": base.input, "schedule.": base.schedule}
+  groups = {"": base} | {f"{name}.": base[name] for name in ("input", "plan", "schedule")}
   for name in config.evals:
     groups[f"evals.{name}."] = evaluation
   for prefix, expected in groups.items():
@@ -130,6 +132,8 @@ _RANGES = {
   "profile_steps": _Range(True, 0),
   "skip_nonfinite": _Range(True, 0),
   "early_stopping": _Range(True, 0),
+  "plan.memory_gib": _Range(False, 0, above=True),
+  "plan.hours": _Range(False, 0, above=True),
   "input.workers": _Range(True, 0),
   "input.prefetch": _Range(True, 1),
   "input.prefetch_to_device": _Range(True, 0),

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 
 from flax_unet import errors
+from flax_unet.run import chips
 from flax_unet.run.chips import Chip
 from flax_unet.run.parts import Parts
 from flax_unet.training import flops
@@ -74,7 +76,7 @@ class StepPlan:
     Raises:
       DoesNotFitError: according to the compiler it does not fit into the devices' memory.
     """
-    lowered = self.parts.map_train_step(self.devices).lower(self.state, self._batch(batch_size))
+    lowered = self.parts.map_train_step(self.devices).lower(self.state, self.batch(batch_size))
     try:
       compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
@@ -85,7 +87,7 @@ class StepPlan:
     memory = compiled.memory_analysis()
     accumulate_steps = self.parts.config.accumulate_steps
     step = self.parts.map_train_step(jax.local_devices()[:1])
-    batch = self._batch(batch_size // len(self.devices), num_devices=1)
+    batch = self.batch(batch_size // len(self.devices), num_devices=1)
     return Cost(
       flops=flops.count(step, self.state, batch, accumulate_steps),
       # Accumulation is a loop, and XLA counts its body once.
@@ -106,14 +108,24 @@ class StepPlan:
     about memory or speed.
     """
     step = jax.jit(self.parts.map_train_step(self.devices))
-    return jax.export.export(step, platforms=[platform])(self.state, self._batch(batch_size))
+    return jax.export.export(step, platforms=[platform])(self.state, self.batch(batch_size))
 
-  def _batch(
+  def batch(
     self, batch_size: int, num_devices: int | None = None
   ) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes of a batch of images, on all devices or so many."""
     return flops.batch_shapes(
       batch_size, self.image_size, num_devices or len(self.devices), self.parts.image_format
     )
+
+
+def device_memory(device: jax.Device) -> int:
+  """The bytes of memory of a device; the devices on a CPU share its memory."""
+  if chip := chips.find(device):
+    return chip.memory
+  if device.platform == "cpu":
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.local_device_count()
+  return device.memory_stats()["bytes_limit"]
 
 
 def largest_batch(bytes_needed: Callable[[int], int | None], limit: int, start: int) -> int:

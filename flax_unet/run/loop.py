@@ -19,6 +19,7 @@ from flax_unet.run import (
   events,
   lock,
   parts,
+  planner,
   processes,
   reporting,
   stopping,
@@ -48,13 +49,16 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
       training in the folder.
   """
   if checkpoint.exist(folder):
-    config = workdir.with_counted(config, folder)
+    config = workdir.with_chosen(config, folder)
+  config, plan = planner.settle(config)
+  if plan:
+    logging.info("The plan:\n\n%s\n", planner.show(plan))
   built = parts.build(config)
   processes.check_same_run(config, folder)
   with contextlib.ExitStack() as stack:
     # The lock of the first process covers all processes of a run.
     processes.in_first(lambda: stack.enter_context(lock.hold(folder)))
-    begun = beginning.begin(built, folder)
+    begun = beginning.begin(built, folder, plan)
     if begun is None:  # it is finished
       logging.info("%s is finished: look at %s", folder, folder / report.FOLDER / report.PAGE)
       return 0

@@ -134,7 +134,7 @@ def evaluate(
   Raises:
     UserError: there is no checkpoint, it is of another model, or the report cannot be written.
   """
-  config = workdir.with_counted(config, folder)
+  config = workdir.with_chosen(config, folder)
   trained.check_same_model(config, folder)
   label_space = trained.read_label_space(folder)
   built = parts.build(config, label_space=label_space)

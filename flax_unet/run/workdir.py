@@ -13,6 +13,7 @@ from flax_unet.config_flag import CONFIG, complete, from_json
 from flax_unet.data import label_space_file
 from flax_unet.data.datasets import Dataset
 from flax_unet.data.label_space import LabelSpace
+from flax_unet.planning import rules
 
 _DIGESTS = "data.json"  # digests of the examples that a run began with
 _GENERIC = ("image", "images", "img", "imgs")  # the parent folder's name says more
@@ -116,29 +117,43 @@ def check_config(
   return changes
 
 
-def with_counted(
+def with_chosen(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> ml_collections.ConfigDict:
-  """Takes the mean and deviation of a run's images from its folder, if they are left to be counted.
+  """Takes from a run's folder what a configuration leaves to be found out from the data.
 
   Args:
     config: the configuration.
     workdir: the run folder.
 
   Returns:
-    The configuration, with the numbers of the run if it has any.
+    The configuration, with the mean and deviation and the planned settings of the run, if any.
   """
   path = workdir / CONFIG
-  left = [key for key in ("mean", "stddev") if config.model.get(key) == ()]
+  left = [f"model.{key}" for key in ("mean", "stddev") if config.model.get(key) == ()]
+  left += rules.keys(config.plan.rules, config)
   if not left or not path.exists():
     return config
   there = complete(from_json(files.read_json(path)))
   if any(there.images[key] != config.images[key] for key in config.images if key != "view"):
     return config  # it is another run, as `check_config` will say
-  counted = there.model
+  found = nested.flatten(there.to_dict())
+  chosen = {key: found[key] for key in left if found.get(key, ()) != ()}
+  return replaced(config, {**chosen, "plan.rules": ()})
+
+
+def replaced(
+  config: ml_collections.ConfigDict, settings: Mapping[str, Any]
+) -> ml_collections.ConfigDict:
+  """Returns a copy of a configuration with other settings, by dotted key."""
   config = config.copy_and_resolve_references()
-  for key in left:
-    config.model[key] = tuple(counted.get(key) or ())
+  with config.unlocked():
+    for key, value in settings.items():
+      *groups, name = key.split(".")
+      group = config
+      for part in groups:
+        group = group[part]
+      group[name] = tuple(value) if isinstance(value, list) else value
   return config
 
 

@@ -41,7 +41,7 @@ def main(_):
     return conversion.to_file(folder, _CHECKPOINT.value, pathlib.Path(_OUTPUT.value).expanduser())
   if _CONFIG.value is None:
     raise errors.UserError("--input needs --config=FILE, the configuration of the new run")
-  config_flag.settle_length()
+  config_flag.settle()
   return conversion.to_run(_INPUT.value, _CONFIG.value, folder)
 
 

@@ -3,9 +3,11 @@
     python -m flax_unet.tools.inspect_data --config=configs/cityscapes.py
 
 Reads every example of every split and prints the number of examples, image sizes, class shares,
-unusable examples, and the class weights that each rule of `config.class_weights` would give. Draws
-the first training examples as training sees them, after preprocessing and with the run's seed:
-image | label over image | label. Exits with code 1 if an example cannot be used.
+unusable examples, and the class weights that each rule of `config.class_weights` would give. If
+`config.plan.rules` leaves settings to be chosen from the data, prints the choices with their
+reasons, as a run would make them on this machine. Draws the first training examples as training
+sees them, after preprocessing and with the run's seed: image | label over image | label. Exits with
+code 1 if an example cannot be used.
 """
 
 import functools
@@ -22,7 +24,7 @@ from ml_collections import config_flags
 from flax_unet import config_flag, errors, files, terminal
 from flax_unet.data import class_pixels, datasets, inspection, label_spaces, op_spec, pipeline
 from flax_unet.evaluation.report import contact_sheet, data_report
-from flax_unet.run import experiment, image_settings, parts, workdir
+from flax_unet.run import experiment, image_settings, parts, planner, processes, workdir
 
 _CONFIG = config_flag.define()
 _OUTPUT = flags.DEFINE_string(
@@ -33,11 +35,11 @@ _EXAMPLES = flags.DEFINE_integer("examples", 8, "How many examples to draw.", lo
 
 def main(_):
   """Runs the program; see above."""
-  config_flag.settle_length()
+  config_flag.settle()
   config = _CONFIG.value
   label_space = label_spaces.get(config.label_space)
   image_format = image_settings.image_format(config)
-  train_op = parts.make_op("input", config.input.pp, label_space, image_format)
+  parts.make_op("input", config.input.pp, label_space, image_format)  # a check, before reading
   dataset = datasets.open_dataset(config.input.data, label_space, True, image_format)
   splits = {}
   for name in _split_names(config, dataset):
@@ -56,6 +58,12 @@ def main(_):
   facts = experiment.identity(dataset.fingerprint(), config.input.data.split)
   pixels = class_pixels.counted_once(source, label_space, facts)
   print(f"\n{data_report.class_weight_table(pixels, label_space)}")
+  processes.divide_cores(config)
+  processes.keep_compiled_programs()
+  config, plan = planner.settle(config)
+  if plan:
+    print(f"\n{planner.show(plan)}")
+  train_op = parts.make_op("input", config.input.pp, label_space, image_format)
   examples = _training_examples(source, train_op, config.seed, _EXAMPLES.value)
   shown = [(name, image_format.shown(image), label) for name, image, label in examples]
   path = _write(contact_sheet.draw(shown, label_space))

@@ -5,16 +5,16 @@
 Compiles the train step that `main.py` would run, for a TPU topology that need not be present (with
 libtpu: pip install -e '.[tpu]') or for this machine's devices, and lowers it for CUDA. Prints the
 compiler's count of operations and memory; `--search` looks for the largest batch that fits. A
-compilation takes minutes. Needs no data. Does not consider evaluation, which keeps no activations
-for a backward pass but may process larger images.
+compilation takes minutes. Needs no data; settings that a run would choose from its data
+(`config.plan.rules`) have their defaults here. Does not consider evaluation, which keeps no
+activations for a backward pass but may process larger images.
 """
 
-import os
 import re
 import sys
 
 import jax
-from absl import flags
+from absl import flags, logging
 
 from flax_unet import config_flag, errors, terminal
 from flax_unet.evaluation.report.page_facts import amount
@@ -42,11 +42,17 @@ def main(_) -> int:
   else:
     devices = jax.devices()
   processes.keep_compiled_programs()
-  config_flag.settle_length()
+  config_flag.settle()
   config = _CONFIG.value
+  if config.plan.rules:
+    logging.warning(
+      "config.plan.rules: a run chooses %s from its data; here they have their defaults. To plan "
+      "what a run chose, give --config=RUN/config.json",
+      ", ".join(config.plan.rules),
+    )
   built = parts.build(config, len(devices))
   plan = cost.StepPlan(built, _image_size(built), devices)
-  limit = round(_MEMORY.value * 2**30) if _MEMORY.value else _memory(devices[0])
+  limit = round(_MEMORY.value * 2**30) if _MEMORY.value else cost.device_memory(devices[0])
 
   per_device = config.input.batch_size // len(devices)
   _print("devices", f"{len(devices)} x {devices[0].device_kind}")
@@ -86,15 +92,6 @@ def _image_size(built: parts.Parts) -> tuple[int, int]:
     )
   rehearsal.network(built.model, size)
   return size
-
-
-def _memory(device: jax.Device) -> int:
-  """Returns the bytes of memory of a device; the devices on a CPU share its memory."""
-  if chip := chips.find(device):
-    return chip.memory
-  if device.platform == "cpu":
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.local_device_count()
-  return device.memory_stats()["bytes_limit"]
 
 
 def _print_cost(plan: cost.StepPlan, limit: int) -> int:

@@ -55,7 +55,7 @@ def predict(
   """
   if not request.images or not request.output:
     raise errors.UserError("--mode=predict needs --images=FOLDER_OR_PATTERN and --output=FOLDER")
-  config = workdir.with_counted(config, folder)
+  config = workdir.with_chosen(config, folder)
   trained.check_same_model(config, folder)
   write_masks(
     functools.partial(_load, config, folder, which),

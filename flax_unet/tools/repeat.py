@@ -18,11 +18,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import ml_collections
 from absl import flags, logging
 from ml_collections import config_flags
 
-from flax_unet import config_flag, errors, files, tables, terminal
+from flax_unet import config_flag, errors, files, nested, tables, terminal
 from flax_unet.evaluation.report import comparison, comparison_tables, study_page
+from flax_unet.planning import rules
 from flax_unet.run import workdir
 
 _CONFIG = config_flag.define()
@@ -45,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
   """Runs the program; see above."""
   if argv[1:]:
     raise errors.UserError(f"unexpected argument '{argv[1]}': settings begin with --config.")
-  config_flag.settle_length()
+  config_flag.settle()
   config = _CONFIG.value
   folder = _folder()
   if _FOLDS.value and config.input.data.name != "folder":
@@ -56,8 +58,11 @@ def main(argv: Sequence[str]) -> int:
   other = _read(pathlib.Path(_AGAINST.value).expanduser()) if _AGAINST.value else None
   seeds = _SEEDS.value or (1 if _FOLDS.value else 3)
   by_seed = [_runs_of_seed(seed) for seed in range(config.seed, config.seed + seeds)]
+  planned: dict[str, Any] = {}  # by the first run, so that all runs are alike
   for name, settings in ((name, s) for runs in by_seed for name, s in runs.items()):
-    if code := _train(folder / name, settings):
+    code = _train(folder / name, {**settings, **planned})
+    planned = planned or _planned(config, folder / name)
+    if code:
       if code > 128:
         logging.info("Stopped in %s. To go on: %s", folder / name, terminal.command_line())
       return code
@@ -86,6 +91,17 @@ def _runs_of_seed(seed: int) -> dict[str, dict[str, Any]]:
     f"seed_{seed}_fold_{fold}": {"seed": seed, "input.data.fold": f"{fold}/{_FOLDS.value}"}
     for fold in range(1, _FOLDS.value + 1)
   }
+
+
+def _planned(config: ml_collections.ConfigDict, run: pathlib.Path) -> dict[str, Any]:
+  """The settings that a run has chosen from its data."""
+  keys = rules.keys(config.plan.rules, config)
+  if not keys or not (run / config_flag.CONFIG).exists():
+    return {}
+  chosen = nested.flatten(
+    config_flag.from_json(files.read_json(run / config_flag.CONFIG)).to_dict()
+  )
+  return {key: chosen[key] for key in keys}
 
 
 def _train(folder: pathlib.Path, settings: dict[str, Any]) -> int:

@@ -20,7 +20,7 @@ _NEW = object()
 
 def main(_):
   """Runs the program; see above."""
-  config_flag.settle_length()
+  config_flag.settle()
   defaults = nested.flatten(base_config.get_config().to_dict())
   evaluation = nested.flatten(base_config.evaluation().to_dict())
   for key, value in nested.flatten(_CONFIG.value.to_dict()).items():

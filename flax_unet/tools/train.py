@@ -52,7 +52,7 @@ def main(arguments):
   from flax_unet import terminal
 
   terminal.set_up()  # first, as libraries log while they are imported
-  config_flag.settle_length()
+  config_flag.settle()
   logging.info("Loading libraries")
   from flax_unet.run import processes, workdir
 

@@ -39,7 +39,7 @@ def _start(folder, *flags):
     "evals.val.batch_size": 4,
     "evals.val.num_pictures": 1,
   }
-  data = f"images={folder}/images,labels={folder}/masks,num_classes=2,width=2"
+  data = f"images={folder}/images,labels={folder}/masks,num_classes=2,model=unet,width=2"
   command = [sys.executable, "-m", "flax_unet.tools.repeat", f"--config=configs/folder.py:{data}"]
   command += [f"--config.{key}={value}".replace("'", "") for key, value in settings.items()]
   return subprocess.Popen(

@@ -1,0 +1,268 @@
+"""The rules of a plan: what each setting should be for these data on this machine, and why.
+
+The rules apply in the order of `RULES`, each on the choices before it. The comment beside a number
+says where it is from: "measured" refers to docs/results.md. Measurements were made on CPUs; for
+accelerators, the numbers are those of published recipes.
+"""
+
+import fnmatch
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import ml_collections
+import numpy as np
+
+from flax_unet import nested
+from flax_unet.planning.facts import Facts
+from flax_unet.planning.situation import Choice, Situation
+
+# In the same time, CamVid is learned better at two thirds of its resolution (measured).
+_CPU_IMAGE = 240 * 320
+_ACCELERATOR_IMAGE = 1024 * 2048  # Cityscapes, which published recipes do not shrink
+_LEAST_OBJECT = 8  # pixels on a side: CamVid's bicyclists at half the resolution (measured)
+_FULL_RESOLUTION = 0.9  # from this scale on, images are not resampled
+_SCALES = (2 / 3, 4 / 3)  # augmentation, relative to the working resolution (measured)
+_CROP_SIDE = 0.8  # of the image's sides: crops differ, and see most of the image (measured)
+_CPU_CROP = 192 * 256  # measured
+_ACCELERATOR_CROP = 512 * 1024  # mmsegmentation, Cityscapes
+_DEPTH = 4  # halvings in the U-Net as published (Ronneberger et al. 2015)
+_LEAST_BOTTOM = 4  # pixels on a side at the lowest level: nnU-Net (Isensee et al. 2021)
+_CPU_WIDTH = 16  # measured
+_ACCELERATOR_WIDTH = 32  # nnU-Net
+_CPU_BATCH = (4, 32)  # 4 crops of 192 x 256, twice the steps, beat 8 (measured)
+_ACCELERATOR_BATCH = (8, 64)  # mmsegmentation, Cityscapes: 16 crops of 512 x 1024 on four GPUs
+_BATCH_SHARE = 0.05  # of the images: nnU-Net
+_EPOCHS = 100  # CamVid: 98 (measured)
+_FEWEST_STEPS = 1000  # what a network from scratch needs to learn anything (measured)
+_MOST_STEPS = 160_000  # mmsegmentation, Cityscapes
+_TRAINING_SHARE = 0.85  # of the hours; evaluation and the report take the rest (measured)
+_AVERAGE = 9  # the moving average spans a ninth of the run: 0.999 in 9,000 steps (measured)
+_FEWEST_AVERAGED = 100  # steps; in fewer, the average would be that of the start
+_EVALUATIONS = 6
+_RARE = 0.1  # of random crops hold the class
+_FOCUSED = 0.33  # of the crops: nnU-Net
+_EVAL_BATCH = 8  # images, over all devices
+_OVERLAP_LOSSES = ("dice", "tversky", "lovasz")
+
+
+class Rule(NamedTuple):
+  """A rule.
+
+  Attributes:
+    keys: patterns of the settings that it chooses.
+    choose: returns the choice; None if the network has no such setting.
+    needs_step: whether it depends on what a step takes.
+  """
+
+  keys: tuple[str, ...]
+  choose: Callable[[Situation], Choice | None]
+  needs_step: bool = False
+
+
+def _resolution(s: Situation) -> Choice:
+  """Shrinks large images, as long as the objects of common classes stay visible."""
+  height, width = s.facts.median_size
+  limit = _CPU_IMAGE if s.machine.is_cpu else _ACCELERATOR_IMAGE
+  scale = (limit / (height * width)) ** 0.5
+  reason = f"{limit:,} pixels an image, as many as {s.machine.kind} can train on"
+  index, side = _smallest_objects(s.facts)
+  if side and scale < _LEAST_OBJECT / side:
+    scale = _LEAST_OBJECT / side
+    reason = f"objects of {s.class_names[index]}, {side:.0f} pixels wide, keep {_LEAST_OBJECT}"
+    if scale >= _FULL_RESOLUTION:
+      reason = f"objects of {s.class_names[index]} are only {side:.0f} pixels wide"
+  elif scale >= _FULL_RESOLUTION:
+    reason = f"the median image has {height:.0f} x {width:.0f} pixels"
+  scale = 1.0 if scale >= _FULL_RESOLUTION else round(scale, 3)
+  low, high = (round(factor * scale, 3) for factor in _SCALES)
+  pp = re.sub(r"random_scale\([^)]*\)", f"random_scale({low}, {high})", s.config.input.pp)
+  settings = {f"evals.{name}.inference.scales": (scale,) for name in s.config.evals}
+  value = f"{scale:g} of the files, varied from {low:g} to {high:g}"
+  return Choice({"input.pp": pp, **settings}, value, reason)
+
+
+def _smallest_objects(facts: Facts) -> tuple[int, float]:
+  """The class with the smallest objects of those in a tenth of the images, and their side."""
+  common = (facts.class_pixels > 0).mean(axis=0) >= 0.1
+  sides = np.where(common & (facts.class_sides > 0), facts.class_sides, np.inf)
+  index = int(sides.argmin())
+  return index, float(sides[index]) if np.isfinite(sides[index]) else 0.0
+
+
+def _depth(s: Situation) -> Choice | None:
+  """Halves the resolution as often as published, if some pixels are left at the lowest level."""
+  if "depth" not in s.config.model:
+    return None
+  side = min(_wished_crop(s) if s.is_open("crop") else s.crop)
+  depth = min(_DEPTH, max(1, int(math.log2(max(2, side / _LEAST_BOTTOM)))))
+  settings = {"model.depth": depth}
+  if "attention_grid" in s.config.model:  # it has to divide 2 to the power of the depth
+    settings["model.attention_grid"] = min(s.config.model.attention_grid, 2**depth)
+  reason = "as the U-Net was published"
+  if depth < _DEPTH:
+    reason = f"leaves crops of {side:.0f} pixels {_LEAST_BOTTOM} or more at the lowest level"
+  return Choice(settings, f"{depth} halvings", reason)
+
+
+def _crop(s: Situation) -> Choice:
+  """Crops in the proportions of the images."""
+  wished = _wished_crop(s)
+  height, width = (max(1, round(side / s.multiple)) * s.multiple for side in wished)
+  reason = f"{_CROP_SIDE:.0%} of each side of an image, in multiples of {s.multiple}"
+  if math.prod(wished) < 0.99 * _CROP_SIDE**2 * math.prod(s.working_size):
+    reason = f"in the proportions of the images, as large as {s.machine.kind} can train on"
+  return Choice(s.with_crop(height, width), f"{height} x {width} pixels", reason)
+
+
+def _wished_crop(s: Situation) -> tuple[float, float]:
+  """Height and width of crops, before they are rounded to what the network takes."""
+  limit = _CPU_CROP if s.machine.is_cpu else _ACCELERATOR_CROP
+  height, width = (_CROP_SIDE * side for side in s.working_size)
+  shrink = min(1.0, (limit / (height * width)) ** 0.5)
+  return height * shrink, width * shrink
+
+
+def _sampling(s: Situation) -> Choice:
+  """Centres some crops on rare classes."""
+  held = (s.facts.class_pixels > 0).mean(axis=0)
+  covered = min(1.0, math.prod(s.crop) / math.prod(s.working_size))
+  chances = np.where(held > 0, held * covered, np.inf)
+  name, chance = s.class_names[int(chances.argmin())], float(chances.min())
+  if chance >= _RARE:
+    reason = f"the rarest class, {name}, is in about {chance:.0%} of random crops"
+    return Choice({}, "crops from anywhere", reason)
+  crop = rf"balanced_crop(\1, share={_FOCUSED})"
+  return Choice(
+    {"input.pp": re.sub(r"random_crop\((\d+, \d+)\)", crop, s.config.input.pp)},
+    f"{_FOCUSED:.0%} of the crops on a class drawn at random",
+    f"the rarest class, {name}, may be in as few as {chance:.1%} of random crops",
+  )
+
+
+def _width(s: Situation) -> Choice | None:
+  """The channels of the first level."""
+  if "width" not in s.config.model or "depth" not in s.config.model:
+    return None  # the other networks have the width of their published weights
+  width = _CPU_WIDTH if s.machine.is_cpu else _ACCELERATOR_WIDTH
+  return Choice({"model.width": width}, f"{width} channels", f"what {s.machine.kind} can train")
+
+
+def _batch(s: Situation) -> Choice:
+  """As many pixels as in the measured recipe: more images if crops are small."""
+  machine, images = s.machine, s.facts.num_images
+  least, most = _CPU_BATCH if machine.is_cpu else _ACCELERATOR_BATCH
+  pixels = least * (_CPU_CROP if machine.is_cpu else _ACCELERATOR_CROP)
+  wished = min(most, max(least, pixels / math.prod(s.crop)))
+  few = max(least, _BATCH_SHARE * images)
+  size = 2 ** int(math.log2(min(wished, few)))
+  size = -(-size // machine.devices) * machine.devices
+  reason = f"{pixels:,} pixels, but from {least} to {most} crops"
+  if few < wished:
+    reason = f"at most {_BATCH_SHARE:.0%} of {images:,} images, but at least {least}"
+  return Choice({"input.batch_size": size}, f"{size} crops", reason)
+
+
+def _workers(s: Situation) -> Choice:
+  """The processes that prepare batches."""
+  cores = s.machine.cores
+  number = min(4, cores // 2) if s.machine.is_cpu else min(16, cores - 1)
+  reason = f"{cores} cores" + ", which train the network too" * s.machine.is_cpu
+  return Choice({"input.workers": max(1, number)}, f"{max(1, number)}", reason)
+
+
+def _weights(s: Situation) -> Choice:
+  """Class weights, unless the loss counts classes alike by itself."""
+  if any(name in s.config.loss for name in _OVERLAP_LOSSES):
+    reason = f"{s.config.loss} counts classes alike (CamVid loses 0.02 with weights)"  # measured
+    return Choice({"class_weights": None}, "none", reason)
+  reason = f"{s.config.loss} counts pixels, not classes"
+  return Choice({"class_weights": "median_frequency"}, "median_frequency", reason)
+
+
+def _inference(s: Situation) -> Choice:
+  """Whole images if they fit into memory. They need less a pixel than training does."""
+  evals, devices = list(s.config.evals), s.machine.devices
+  crops = -(-s.config.input.batch_size // devices)
+  bytes_a_pixel = (s.step.total - s.step.arguments) / (math.prod(s.crop) * crops)
+  height, width = s.facts.largest_size
+  needed = height * width * s.scale**2 * bytes_a_pixel
+  left = s.machine.memory - s.step.arguments
+  reason = f"{height} x {width}, the largest, takes at most {gib(needed)} of {gib(left)}"
+  for number in (8, 4, 2, 1):
+    if number <= max(1, _EVAL_BATCH // devices) and number * needed <= left:
+      settings: dict[str, Any] = {f"evals.{name}.inference.mode": "whole" for name in evals}
+      settings |= {f"evals.{name}.batch_size": number * devices for name in evals}
+      return Choice(settings, f"whole images, {number * devices} at once", reason)
+  tile = tuple(-(-round(side / s.scale) // s.multiple) * s.multiple for side in s.crop)
+  overlap = min(tile) // 4 // s.multiple * s.multiple
+  settings = {}
+  for name in evals:
+    settings[f"evals.{name}.batch_size"] = devices
+    settings[f"evals.{name}.inference.mode"] = "tiles"
+    settings[f"evals.{name}.inference.tile"] = tile
+    settings[f"evals.{name}.inference.overlap"] = overlap
+  return Choice(settings, f"tiles of {tile[0]} x {tile[1]}, overlapping by {overlap}", reason)
+
+
+def _length(s: Situation) -> Choice:
+  """A number of epochs within bounds, or what the given hours allow."""
+  config, images = s.config, s.facts.num_images
+  if config.plan.hours is not None:
+    steps = max(1, int(_TRAINING_SHARE * config.plan.hours * 3600 / s.step.seconds))
+    reason = f"{_TRAINING_SHARE:.0%} of {config.plan.hours:g} hours, {s.step.seconds:.3g} s a step"
+  else:
+    wished = math.ceil(_EPOCHS * images / config.input.batch_size)
+    steps = min(_MOST_STEPS, max(_FEWEST_STEPS, wished))
+    reason = f"{_EPOCHS} epochs, but from {_FEWEST_STEPS:,} to {_MOST_STEPS:,} steps"
+  value = f"{steps:,} steps, {steps * config.input.batch_size / images:.3g} epochs"
+  return Choice({"total_steps": steps, "total_epochs": None}, value, reason)
+
+
+def _average(s: Situation) -> Choice:
+  """A moving average of the weights over a share of the run."""
+  if s.num_steps < _FEWEST_AVERAGED:
+    return Choice({"ema_decay": None}, "none", f"fewer than {_FEWEST_AVERAGED} steps")
+  decay = round(1 - _AVERAGE / s.num_steps, 5)
+  return Choice({"ema_decay": decay}, f"decay {decay:g}", f"over 1/{_AVERAGE} of the steps")
+
+
+def _evaluations(s: Situation) -> Choice:
+  """When to evaluate in the course of training; tests wait for its end."""
+  every = -(-s.num_steps // _EVALUATIONS)
+  names = [name for name, part in s.config.evals.items() if part.split != "test"]
+  settings = {f"evals.{name}.log_steps": every for name in names}
+  return Choice(settings, f"every {every:,} steps", f"{_EVALUATIONS} times in the run")
+
+
+_HOW_TO_PREDICT = tuple(
+  f"evals.*.{key}"
+  for key in ("inference.mode", "inference.tile", "inference.overlap", "batch_size")
+)
+RULES = {
+  "resolution": Rule(("input.pp", "evals.*.inference.scales"), _resolution),
+  "depth": Rule(("model.depth", "model.attention_grid"), _depth),
+  "crop": Rule(("input.pp",), _crop),
+  "sampling": Rule(("input.pp",), _sampling),
+  "width": Rule(("model.width",), _width),
+  "batch": Rule(("input.batch_size",), _batch),
+  "workers": Rule(("input.workers",), _workers),
+  "class weights": Rule(("class_weights",), _weights),
+  "inference": Rule(_HOW_TO_PREDICT, _inference, needs_step=True),
+  "length": Rule(("total_steps", "total_epochs"), _length, needs_step=True),
+  "average": Rule(("ema_decay",), _average, needs_step=True),
+  "evaluations": Rule(("evals.*.log_steps",), _evaluations, needs_step=True),
+}
+
+
+def keys(names: Iterable[str], config: ml_collections.ConfigDict) -> list[str]:
+  """The dotted keys in a configuration that rules choose."""
+  patterns = [pattern for name in names for pattern in RULES[name].keys]
+  flat = nested.flatten(config.to_dict())
+  return [key for key in flat if any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)]
+
+
+def gib(number: float) -> str:
+  """Formats bytes."""
+  return f"{number / 2**30:.3g} GiB"
