@@ -1,5 +1,6 @@
 """Images that are not 8-bit RGB, all the way: train, resume, evaluate, predict, export, Python."""
 
+import dataclasses
 import functools
 import json
 
@@ -129,6 +130,17 @@ def test_all_programs_give_one_score(tmp_path, kind, monkeypatch):
     predictions.append(found)
     labels.append(cv2.imread(str(tmp_path / f"labels/val/{mask.name}"), cv2.IMREAD_UNCHANGED))
   assert flax_unet.score(predictions, labels, "3_classes")["mean_iou"] == expected
+  if kind == "depth":  # files of other names
+    folder = tmp_path / "renamed"
+    folder.mkdir()
+    for path in (tmp_path / "extra/val").iterdir():
+      (folder / f"{path.stem}_depth{path.suffix}").write_bytes(path.read_bytes())
+    again = dataclasses.replace(
+      request, output=f"{tmp_path}/again", extra=str(folder), extra_suffix="_depth"
+    )
+    predict.predict(_config(tmp_path, kind), run, "newest", again)
+    for mask in masks:
+      assert (tmp_path / "again/label_ids" / mask.name).read_bytes() == mask.read_bytes()
   assert len(np.unique(predictions)) > 1
 
 

@@ -26,7 +26,8 @@ class ImageFormat:
   rounds by a 131,070th of the range at most. An exported file, which knows no range, keeps them.
 
   With `extra`, the last channels come from a second file, such as depth. If one of the two files
-  has more than 8 bits, all channels become uint16, and each part is stretched to 0 to 65,535.
+  has more than 8 bits or a range, all channels become uint16, and each part is stretched to 0 to
+  65,535.
 
   Attributes:
     channels: of each image, with those of `extra`, 1 to `MAX_CHANNELS`.
@@ -99,7 +100,8 @@ class ImageFormat:
   def array_dtype(self) -> np.dtype:
     """The type of arrays."""
     if self.extra:
-      return np.promote_types(self.own.array_dtype, self.extra.array_dtype)
+      is_plain = all((p.dtype, p.value_range) == ("uint8", ()) for p in (self.own, self.extra))
+      return np.dtype(np.uint8 if is_plain else np.uint16)
     if self.dtype == "float32":
       return np.dtype(np.uint16 if self.value_range else np.float32)
     return np.dtype(self.dtype)

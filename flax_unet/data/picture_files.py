@@ -15,7 +15,7 @@ from absl import logging
 from PIL import Image
 
 from flax_unet import errors
-from flax_unet.data import file_search, image_headers, images
+from flax_unet.data import file_search, image_headers, images, pair_files
 from flax_unet.data.image_format import RGB, ImageFormat
 
 ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -28,7 +28,12 @@ def endings(image_format: ImageFormat) -> tuple[str, ...]:
 
 
 def find_extra(
-  where: str, pictures: Mapping[pathlib.Path, pathlib.Path], image_format: ImageFormat
+  where: str,
+  pictures: Mapping[pathlib.Path, pathlib.Path],
+  image_format: ImageFormat,
+  *,
+  image_suffix: str = "",
+  extra_suffix: str = "",
 ) -> dict[pathlib.Path, pathlib.Path]:
   """Finds the files with further channels, which are named like the images.
 
@@ -36,6 +41,8 @@ def find_extra(
     where: their folder.
     pictures: from `find`.
     image_format: that of the images.
+    image_suffix: what the names of images end with, see `pair_files.Files`.
+    extra_suffix: what the names of the other files end with.
 
   Returns:
     The file of each image.
@@ -45,18 +52,20 @@ def find_extra(
   """
   if not pathlib.Path(where).expanduser().is_dir():
     raise errors.UserError(f"--extra={where}: is not a folder")
-  by_name: dict[pathlib.Path, pathlib.Path] = {}
-  for path, name in find(where, endings(image_format)).items():
-    if other := by_name.get(name.with_suffix("")):
-      raise errors.UserError(f"{other} and {path}: differ only in their suffix")
-    by_name[name.with_suffix("")] = path
+  folder, kinds = pathlib.Path(where).expanduser(), endings(image_format)
+  files = pair_files.Files(folder, kinds, suffix=extra_suffix)
+  image_endings = pair_files.Files(folder, kinds, suffix=image_suffix).endings
   extra = {}
   for path, name in pictures.items():
-    if name.with_suffix("") not in by_name:
+    key = name.with_suffix("").as_posix()
+    if image_suffix:
+      divided = file_search.split_ending(name.with_suffix(path.suffix).as_posix(), image_endings)
+      key = divided[0] if divided else key
+    if (key := file_search.unify(key)) not in files.by_name:
       raise errors.UserError(
-        f"{path}: has no file {where}/{name.with_suffix('')}.* with further channels"
+        f"{path}: has no file {where}/{key}{extra_suffix or '.*'} with further channels"
       )
-    extra[path] = by_name[name.with_suffix("")]
+    extra[path] = files.by_name[key]
   return extra
 
 

@@ -62,6 +62,7 @@ def predict(
     trained.read_label_space(folder),
     image_settings.image_format(config),
     request,
+    **{key: config.input.data.get(key) or "" for key in ("image_suffix", "extra_suffix")},
   )
 
 
@@ -70,6 +71,7 @@ def write_masks(
   label_space: LabelSpace,
   image_format: ImageFormat,
   request: Request,
+  **suffixes: str,
 ) -> None:
   """Predicts images, and writes masks; see `predict`.
 
@@ -78,6 +80,7 @@ def write_masks(
     label_space: of the masks.
     image_format: of the images.
     request: see `predict`.
+    **suffixes: see `picture_files.find_extra`; `request.extra_suffix` takes precedence.
 
   Raises:
     UserError: nothing can be predicted, or some images could not be.
@@ -85,7 +88,7 @@ def write_masks(
   output, formats = pathlib.Path(request.output).expanduser(), request.formats
   _check_formats(formats, request.make_zip)
   masks = _find(request.images, output, image_format)
-  more = _find_extra(request.extra, masks, image_format)
+  more = _find_extra(request, masks, image_format, suffixes)
   if "cityscapes" in formats:
     mask_files.check_cityscapes(masks, label_space)
   writer = mask_files.Writer(output, formats, masks, label_space, image_format)
@@ -114,12 +117,15 @@ def write_masks(
     100 * (reader.waited + writer.waited) / seconds,
     output,
   )
-  if reader.failures:
-    for reason in reader.failures:
-      logging.warning("%s", reason)
+  unwritten = [*writer.failures, *(table.failures if table else [])]
+  for reason in (*reader.failures, *unwritten):
+    logging.warning("%s", reason)
+  if failures := len(reader.failures) + len(unwritten):
     raise errors.UserError(
-      f"{len(reader.failures)} of {terminal.counted(len(masks), 'image')} could not be "
-      "predicted, see above" + ("; cityscapes.zip was not written" if request.make_zip else "")
+      f"{failures} of {terminal.counted(len(masks), 'image')} could not be predicted"
+      + ", written in all formats, or scored" * bool(unwritten)
+      + ", see above"
+      + "; cityscapes.zip was not written" * request.make_zip
     )
   if request.make_zip:
     mask_files.write_zip(
@@ -152,13 +158,17 @@ def _results(
 
 
 def _find_extra(
-  extra: str | None, masks: dict[pathlib.Path, pathlib.Path], image_format: ImageFormat
+  request: Request,
+  masks: dict[pathlib.Path, pathlib.Path],
+  image_format: ImageFormat,
+  suffixes: dict[str, str],
 ) -> dict[pathlib.Path, pathlib.Path]:
   """Finds the files with further channels.
 
   Raises:
     UserError: they are missing, or the network does not take any.
   """
+  extra = request.extra
   if bool(extra) != bool(image_format.extra):
     raise errors.UserError(
       f"--extra={extra}: the network takes no further channels"
@@ -166,7 +176,11 @@ def _find_extra(
       else f"the network takes {image_format.describe()}: name the folder of the latter with "
       "--extra=DIR"
     )
-  return picture_files.find_extra(extra, masks, image_format) if extra else {}
+  if not extra:
+    return {}
+  if request.extra_suffix is not None:
+    suffixes = {**suffixes, "extra_suffix": request.extra_suffix}
+  return picture_files.find_extra(extra, masks, image_format, **suffixes)
 
 
 def _check_formats(formats: Sequence[str], make_zip: bool) -> None:

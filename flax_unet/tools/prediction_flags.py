@@ -5,11 +5,16 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from flax_unet import errors
+
 _IMAGES = flags.DEFINE_string(
   "images", None, "What to predict: a folder, or a quoted pattern such as 'photos/*.jpg'."
 )
 _EXTRA = flags.DEFINE_string(
   "extra", None, "Folder of files with further channels of these images, such as depth."
+)
+_EXTRA_SUFFIX = flags.DEFINE_string(
+  "extra_suffix", None, "What the names of those files end with (default: as in training)."
 )
 _OUTPUT = flags.DEFINE_string(
   "output", None, "The folder for predicted masks, or for an evaluation's report, such as masks."
@@ -37,6 +42,7 @@ class Request:
       its own subfolder.
     formats: of `mask_files.FORMATS`.
     extra: folder of files with further channels, which are named like the images.
+    extra_suffix: what their names end with; None: as in training.
     table: CSV file to write, see `prediction_table`.
     labels: folder of masks to score against in the table.
     overwrite: whether existing files may be replaced.
@@ -47,10 +53,23 @@ class Request:
   output: str | None
   formats: Sequence[str] = ("label_ids",)
   extra: str | None = None
+  extra_suffix: str | None = None
   table: str | None = None
   labels: str | None = None
   overwrite: bool = False
   make_zip: bool = False
+
+
+def refuse_in(mode: str) -> None:
+  """Refuses flags that a mode of the program would ignore.
+
+  Raises:
+    UserError: one of them is given.
+  """
+  names = ["images", "extra", "extra_suffix", "format", "table", "labels", "overwrite", "zip"]
+  for name in names + ["output"] * (mode == "train"):
+    if name in flags.FLAGS and flags.FLAGS[name].present:
+      raise errors.UserError(f"--{name} does nothing with --mode={mode}: add --mode=predict")
 
 
 def request(make_zip: bool = False) -> Request:
@@ -60,6 +79,7 @@ def request(make_zip: bool = False) -> Request:
     _OUTPUT.value,
     _FORMAT.value,
     _EXTRA.value,
+    _EXTRA_SUFFIX.value,
     _TABLE.value,
     _LABELS.value,
     _OVERWRITE.value,

@@ -47,6 +47,8 @@ def main(arguments):
   """Runs the program; see above."""
   if arguments[1:]:
     raise errors.UserError(f"unexpected argument '{arguments[1]}': settings begin with --config.")
+  if _MODE.value != "predict":
+    prediction_flags.refuse_in(_MODE.value)
   memory.keep()
   # Imported here, so that --help and the data workers start fast.
   from flax_unet import terminal

@@ -106,6 +106,16 @@ def test_mean_and_deviation_are_those_of_all_pixels():
   assert stddev[2] == 1  # the third channel is constant
 
 
+def test_a_range_of_either_part_stretches_it():
+  image, depth = np.full((2, 2, 1), 100, np.uint8), np.full((2, 2, 1), 60, np.uint8)
+  plain, ranged = ImageFormat(1, mean=()), ImageFormat(1, value_range=(0, 100), mean=())
+  both = ImageFormat(2, mean=(), extra=ranged)
+  assert both.join(image, depth)[0, 0].tolist() == [100 * 257, 39321]
+  both = ImageFormat(2, value_range=(0, 250), mean=(), extra=plain)
+  assert both.join(image, depth)[0, 0].tolist() == [26214, 60 * 257]
+  assert ImageFormat(2, mean=(), extra=plain).join(image, depth)[0, 0].tolist() == [100, 60]
+
+
 def test_what_people_see():
   image = _example(RGB)["image"]
   assert RGB.shown(image) is image

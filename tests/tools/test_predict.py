@@ -207,7 +207,7 @@ def test_mistakes_are_told_in_one_line(run, pictures, tmp_path):
   _fails(run, pictures, output, "would have the same name")
 
 
-def test_a_table_has_confidence_shares_and_scores(run, pictures, tmp_path):
+def test_a_table_has_confidence_shares_and_scores(run, pictures, tmp_path, caplog):
   labels = tmp_path / "labels"
   labels.mkdir()
   random = np.random.default_rng(1)
@@ -232,8 +232,15 @@ def test_a_table_has_confidence_shares_and_scores(run, pictures, tmp_path):
   expected = sklearn.metrics.jaccard_score(label[valid], mask[valid], average="macro")
   assert float(row["mean_iou"]) == pytest.approx(expected, abs=1e-5)
   cv2.imwrite(str(labels / "a.png"), np.zeros((3, 4), np.uint8))
-  with pytest.raises(errors.UserError, match=r"labels/a.png: is 4 x 3 pixels, but a.png is 256 x"):
+  # One mask that cannot be scored costs neither the other scores nor the predictions.
+  with pytest.raises(
+    errors.UserError, match=r"1 of 3 images could not be predicted, written .* or"
+  ):
     _predict(run, pictures, tmp_path / "again", table=str(tmp_path / "b.csv"), labels=str(labels))
+  assert "labels/a.png: is 4 x 3 pixels, but a.png is 256 x" in caplog.text
+  with (tmp_path / "b.csv").open() as file:
+    assert list(csv.DictReader(file))[1] == row
+  assert len(list((tmp_path / "again").iterdir())) == 3
   with pytest.raises(errors.UserError, match=r"all.csv: already exists; choose"):
     _predict(run, pictures, tmp_path / "third", table=str(tmp_path / "new/all.csv"))
   with pytest.raises(errors.UserError, match=r"--labels are scored in a table: name it with --tab"):

@@ -70,7 +70,7 @@ def _instances(found: Predicted, label_space: LabelSpace) -> np.ndarray:
   numbers = regions.instances(found.mask)
   if numbers.max() > np.iinfo(np.uint16).max:
     raise errors.UserError(
-      f"--format=instances: a mask has {numbers.max():,} connected parts, and 16 bits hold 65,535; "
+      f"--format=instances: {numbers.max():,} connected parts, but 16 bits hold 65,535; "
       "contours describe any number"
     )
   return numbers.astype(np.uint16)
@@ -183,6 +183,7 @@ class Writer:
 
   Attributes:
     waited: seconds that the caller has waited for the writer.
+    failures: what a format cannot hold, one line each; those files are not written.
   """
 
   def __init__(
@@ -195,6 +196,7 @@ class Writer:
   ):
     self._image_format = image_format
     self.waited = 0.0
+    self.failures: list[str] = []
     several = len(formats) > 1
     self._folders = {name: output / name if several else output for name in formats}
     self._masks = masks
@@ -219,7 +221,12 @@ class Writer:
     if "overlay" in self._folders:
       found = found._replace(image=self._image_format.shown(found.image))
     for name in self._folders:
-      content, path = FORMATS[name].encode(found, self._label_space), self.path(name, picture)
+      path = self.path(name, picture)
+      try:
+        content = FORMATS[name].encode(found, self._label_space)
+      except errors.UserError as error:
+        self.failures.append(f"{picture}: {error}")
+        continue
       if isinstance(content, bytes):
         _write(path, content)
       else:

@@ -25,6 +25,7 @@ class PredictionTable:
 
   Attributes:
     path: of the table.
+    failures: why images could not be scored, one line each; their scores are empty.
   """
 
   def __init__(self, path: pathlib.Path, label_space: LabelSpace, labels: pathlib.Path | None):
@@ -42,6 +43,7 @@ class PredictionTable:
     self._label_space = label_space
     self._labels = mask_pairs.find_labels(labels).files if labels else {}
     self._rows: list[list[object]] = []
+    self.failures: list[str] = []
 
   def add(self, name: pathlib.PurePath, mask: np.ndarray, probabilities: np.ndarray) -> None:
     """Adds an image.
@@ -50,15 +52,22 @@ class PredictionTable:
       name: its path, relative to the folder.
       mask: uint8 `[height, width]`, class indices.
       probabilities: float32 `[height, width, classes]`.
+    """
+    try:
+      scores = self._scores(name, mask)
+    except errors.UserError as error:
+      self.failures.append(str(error))
+      scores = [""] * len(_SCORES)
+    shares = np.bincount(mask.reshape(-1), minlength=self._label_space.num_classes) / mask.size
+    confidence = float(probabilities.max(-1).mean(dtype=np.float64))
+    self._rows.append([name, *mask.shape, confidence, *scores, *shares.tolist()])
+
+  def _scores(self, name: pathlib.PurePath, mask: np.ndarray) -> list[float | str]:
+    """The scores of an image.
 
     Raises:
       UserError: its label cannot be read, or has another size.
     """
-    shares = np.bincount(mask.reshape(-1), minlength=self._label_space.num_classes) / mask.size
-    confidence = float(probabilities.max(-1).mean(dtype=np.float64))
-    self._rows.append([name, *mask.shape, confidence, *self._scores(name, mask), *shares.tolist()])
-
-  def _scores(self, name: pathlib.PurePath, mask: np.ndarray) -> list[float | str]:
     stem = name.with_suffix("").as_posix()
     label_file = self._labels.get(stem) or self._labels.get(name.stem.removesuffix("_leftImg8bit"))
     if label_file is None:
@@ -85,7 +94,7 @@ class PredictionTable:
     Raises:
       UserError: the file cannot be written.
     """
-    if self._labels and not any(row[4] != "" for row in self._rows):
+    if self._labels and not self.failures and not any(row[4] != "" for row in self._rows):
       logging.warning("%s has no scores: no mask is named like an image", self.path)
     text = io.StringIO()
     shares = [f"share of {name}" for name in self._label_space.class_names]

@@ -52,6 +52,18 @@ def test_every_format_has_a_folder_and_its_pixels(tmp_path):
   np.testing.assert_array_equal(masks["cityscapes"][128::256, 128::256], masks["label_ids"])
 
 
+def test_a_mask_of_too_many_parts_costs_only_its_instances(tmp_path):
+  many = np.indices((260, 520)).sum(0).astype(np.uint8) % 2  # a chess board of 135,200 fields
+  names = {pathlib.Path(f"{name}.png"): pathlib.Path(f"{name}.png") for name in "ab"}
+  with mask_files.Writer(tmp_path, ["train_ids", "instances"], names, CITYSCAPES_19) as writer:
+    for path, mask in zip(names, (many, MASK), strict=True):
+      writer.write(path, mask_files.Predicted(mask, mask))
+  (failure,) = writer.failures
+  assert failure.startswith("a.png: --format=instances: 135,200 connected parts, but 16 bits hold")
+  found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*"))
+  assert found == ["instances/b.png", "train_ids/a.png", "train_ids/b.png"]
+
+
 def test_one_format_needs_no_folder(tmp_path):
   picture = pathlib.Path("in/a.jpg")
   masks = {picture: pathlib.Path("a.png")}
