@@ -79,7 +79,8 @@ def _resolution(s: Situation) -> Choice:
   low, high = (round(factor * scale, 3) for factor in _SCALES)
   pp = re.sub(r"random_scale\([^)]*\)", f"random_scale({low}, {high})", s.config.input.pp)
   settings = {f"evals.{name}.inference.scales": (scale,) for name in s.config.evals}
-  value = f"{scale:g} of the files, varied from {low:g} to {high:g}"
+  value = "full" if scale == 1 else f"{scale:g} of the full one"
+  value += f", varied from {low:g} to {high:g}"
   return Choice({"input.pp": pp, **settings}, value, reason)
 
 
