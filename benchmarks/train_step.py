@@ -5,8 +5,10 @@
 Our step is the one of the training loop (`flax_unet.training.steps.train_step`), set up as in
 `main.py`: like the forward pass, it is mapped over the devices that `main.py` makes of the cores.
 The peer is a network with the same layers, loss and optimizer in PyTorch, in its own process, once
-in NCHW layout and once with channels last; the faster one counts. The programs take turns, and the
-result is the median of the ratios per turn, so that other load on the machine affects both alike.
+in NCHW layout and once with channels last; `--peer=torch-compile` adds a third, channels last and
+compiled by `torch.compile`, which takes minutes and needs a C++ compiler. The fastest one counts.
+The programs take turns, and the result is the median of the ratios per turn, so that other load on
+the machine affects all alike.
 `--model=segnet` times another network.
 """
 
@@ -20,12 +22,9 @@ sys.path.append(str(pathlib.Path(__file__).parents[1]))  # the package `benchmar
 if __name__ == "__main__":  # not in the processes that this one starts
   memory.keep()  # before the imports below start threads
 
-import atexit
 import functools
 import json
 import math
-import multiprocessing
-import multiprocessing.connection
 import os
 import statistics
 import time
@@ -38,6 +37,7 @@ import numpy as np
 import optax
 from absl import app, flags
 
+from benchmarks import peer_process
 from flax_unet.losses.pixelwise import CrossEntropy
 from flax_unet.models import base, registry
 from flax_unet.training import state, steps
@@ -50,16 +50,12 @@ _IMAGE_SIZE = flags.DEFINE_string("image_size", "256x512", "HEIGHTxWIDTH in pixe
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Type of the computation.")
 _NORM = flags.DEFINE_enum("norm", "batch", ["batch", "none"], "Normalisation.")
 _STEPS = flags.DEFINE_integer("steps", 7, "Turns to time.", lower_bound=1)
-_PEER = flags.DEFINE_enum("peer", None, ["torch"], "What to compare with; nothing by default.")
+_PEER = flags.DEFINE_enum(
+  "peer", None, ["torch", "torch-compile"], "What to compare with; nothing by default."
+)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of a table.")
 
 _NUM_CLASSES = 19
-
-
-def _seconds(function: Callable[[], None]) -> float:
-  start = time.perf_counter()
-  function()
-  return time.perf_counter() - start
 
 
 def _attributes() -> dict[str, Any]:
@@ -124,8 +120,11 @@ def _torch_programs(
 
   from benchmarks import torch_models
 
-  layout = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last}[layout]
+  is_compiled = layout == "compiled"
+  layout = torch.contiguous_format if layout == "NCHW" else torch.channels_last
   model = torch_models.make(*network).to(memory_format=layout)
+  if is_compiled:
+    model = torch.compile(model)
   optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
   mean, stddev = (torch.tensor(x).reshape(3, 1, 1) for x in (base.MEAN, base.STDDEV))
   images = torch.tensor(image.transpose(0, 3, 1, 2)).contiguous(memory_format=layout)
@@ -157,34 +156,14 @@ def _torch_programs(
   return {"train": train, "forward": forward}
 
 
-def _serve_torch(connection: multiprocessing.connection.Connection, *arguments) -> None:
-  """Runs in the peer's process: receives names of programs, and sends the seconds of one run."""
-  programs = _torch_programs(*arguments)
-  while name := connection.recv():
-    connection.send(_seconds(programs[name]))
-
-
-def _start_torch(*arguments) -> Callable[[str], float]:
-  """Starts a process with the PyTorch programs; returns a function that times one of them."""
-  context = multiprocessing.get_context("spawn")
-  ours, theirs = context.Pipe()
-  context.Process(target=_serve_torch, args=(theirs, *arguments), daemon=True).start()
-  atexit.register(ours.send, None)
-
-  def run(name: str) -> float:
-    ours.send(name)
-    return ours.recv()
-
-  return run
-
-
 def _measure_peak() -> float:
   """The rate of a large float32 matrix product on this machine, in FLOP/s; the best of ten."""
   size = 2048
   product = jax.jit(jnp.matmul)
   x = jnp.ones((size, size))
   product(x, x).block_until_ready()
-  return 2 * size**3 / min(_seconds(lambda: product(x, x).block_until_ready()) for _ in range(10))
+  times = [peer_process.seconds(lambda: product(x, x).block_until_ready()) for _ in range(10)]
+  return 2 * size**3 / min(times)
 
 
 def main(argv):
@@ -196,11 +175,11 @@ def main(argv):
   image = random.integers(256, size=(*size, 3), dtype=np.uint8)
   label = random.integers(_NUM_CLASSES, size=size, dtype=np.uint8)
   ours, result = _our_programs(image, label)
-  run = {"ours": lambda name: _seconds(ours[name])}
-  if _PEER.value == "torch":
+  run = {"ours": lambda name: peer_process.seconds(ours[name])}
+  if _PEER.value:
     network = (_MODEL.value, _NUM_CLASSES, _WIDTH.value, _DEPTH.value, _NORM.value)
-    for layout in ("NCHW", "channels last"):
-      run[layout] = _start_torch(image, label, layout, network, _DTYPE.value)
+    for layout in ("NCHW", "channels last", *["compiled"] * (_PEER.value == "torch-compile")):
+      run[layout] = peer_process.start(_torch_programs, image, label, layout, network, _DTYPE.value)
 
   for work in ("train", "forward"):
     times = {name: [] for name in run}
@@ -214,7 +193,7 @@ def main(argv):
     peers = {name: statistics.median(times[name]) for name in run if name != "ours"}
     if peers:
       best = min(peers, key=peers.get)
-      result[f"{work}_peer"] = f"{_PEER.value} {best}"
+      result[f"{work}_peer"] = f"torch {best}"
       result[f"{work}_peer_seconds"] = peers[best]
       result[f"{work}_ratio"] = statistics.median(
         ours / peer for ours, peer in zip(times["ours"], times[best], strict=True)

@@ -1,0 +1,46 @@
+"""Runs programs in a process of their own, so that two libraries do not share threads or memory."""
+
+import atexit
+import multiprocessing
+import multiprocessing.connection
+import time
+from collections.abc import Callable, Mapping
+
+
+def seconds(function: Callable[[], object]) -> float:
+  """Runs a function, and returns how long it took."""
+  start = time.perf_counter()
+  function()
+  return time.perf_counter() - start
+
+
+def start(
+  make_programs: Callable[..., Mapping[str, Callable[[], object]]], *arguments: object
+) -> Callable[[str], float]:
+  """Starts a process with some programs.
+
+  Args:
+    make_programs: returns the programs by name; called in the process.
+    *arguments: of `make_programs`.
+
+  Returns:
+    A function that runs the program of a name once, and returns its seconds.
+  """
+  context = multiprocessing.get_context("spawn")
+  ours, theirs = context.Pipe()
+  arguments = (theirs, make_programs, *arguments)
+  context.Process(target=_serve, args=arguments, daemon=True).start()
+  atexit.register(ours.send, None)
+
+  def run(name: str) -> float:
+    ours.send(name)
+    return ours.recv()
+
+  return run
+
+
+def _serve(connection: multiprocessing.connection.Connection, make_programs, *arguments) -> None:
+  """Runs in the process: receives names of programs, and sends the seconds of one run."""
+  programs = make_programs(*arguments)
+  while name := connection.recv():
+    connection.send(seconds(programs[name]))
