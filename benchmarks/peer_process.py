@@ -1,4 +1,4 @@
-"""Runs programs in a process of their own, so that two libraries do not share threads or memory."""
+"""Times programs, also in a process of their own: two libraries then share no threads or memory."""
 
 import atexit
 import multiprocessing
@@ -12,6 +12,17 @@ def seconds(function: Callable[[], object]) -> float:
   start = time.perf_counter()
   function()
   return time.perf_counter() - start
+
+
+def peak_flops(size: int = 2048, dtype: str = "float32") -> float:
+  """The rate of a large matrix product on the first device, in FLOP/s; the best of ten."""
+  import jax
+  import jax.numpy as jnp
+
+  product = jax.jit(jnp.matmul)
+  x = jnp.ones((size, size), dtype)
+  product(x, x).block_until_ready()
+  return 2 * size**3 / min(seconds(lambda: product(x, x).block_until_ready()) for _ in range(10))
 
 
 def start(

@@ -37,7 +37,7 @@ import numpy as np
 import optax
 from absl import app, flags
 
-from benchmarks import peer_process
+from benchmarks import peer_process, torch_programs
 from flax_unet.losses.pixelwise import CrossEntropy
 from flax_unet.models import base, registry
 from flax_unet.training import state, steps
@@ -111,61 +111,6 @@ def _our_programs(image: np.ndarray, label: np.ndarray) -> tuple[dict[str, Calla
   return {"train": train, "forward": run_forward}, compiled
 
 
-def _torch_programs(
-  image: np.ndarray, label: np.ndarray, layout: str, network: tuple[Any, ...], dtype: str
-) -> dict[str, Callable]:
-  """The same programs in PyTorch."""
-  import torch
-  from torch.nn import functional
-
-  from benchmarks import torch_models
-
-  is_compiled = layout == "compiled"
-  layout = torch.contiguous_format if layout == "NCHW" else torch.channels_last
-  model = torch_models.make(*network).to(memory_format=layout)
-  if is_compiled:
-    model = torch.compile(model)
-  optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-  mean, stddev = (torch.tensor(x).reshape(3, 1, 1) for x in (base.MEAN, base.STDDEV))
-  images = torch.tensor(image.transpose(0, 3, 1, 2)).contiguous(memory_format=layout)
-  labels = torch.tensor(label, dtype=torch.long)
-
-  def logits() -> list[torch.Tensor]:
-    """The main logits and, in training, any auxiliary ones, enlarged."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
-      outputs = model((images.float() / 255 - mean) / stddev)
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    size = outputs[0].shape[2:]
-    return [
-      x if x.shape[2:] == size else functional.interpolate(x, size, mode="bilinear")
-      for x in (output.float() for output in outputs)
-    ]
-
-  def train():
-    model.train()
-    optimizer.zero_grad()
-    main, *others = [functional.cross_entropy(x, labels, ignore_index=255) for x in logits()]
-    (main + 0.4 * sum(others)).backward()
-    optimizer.step()
-
-  def forward():
-    model.eval()
-    with torch.inference_mode():
-      logits()
-
-  return {"train": train, "forward": forward}
-
-
-def _measure_peak() -> float:
-  """The rate of a large float32 matrix product on this machine, in FLOP/s; the best of ten."""
-  size = 2048
-  product = jax.jit(jnp.matmul)
-  x = jnp.ones((size, size))
-  product(x, x).block_until_ready()
-  times = [peer_process.seconds(lambda: product(x, x).block_until_ready()) for _ in range(10)]
-  return 2 * size**3 / min(times)
-
-
 def main(argv):
   """Runs the program; see above."""
   del argv
@@ -179,7 +124,9 @@ def main(argv):
   if _PEER.value:
     network = (_MODEL.value, _NUM_CLASSES, _WIDTH.value, _DEPTH.value, _NORM.value)
     for layout in ("NCHW", "channels last", *["compiled"] * (_PEER.value == "torch-compile")):
-      run[layout] = peer_process.start(_torch_programs, image, label, layout, network, _DTYPE.value)
+      run[layout] = peer_process.start(
+        torch_programs.make, image, label, layout, network, _DTYPE.value
+      )
 
   for work in ("train", "forward"):
     times = {name: [] for name in run}
@@ -198,7 +145,7 @@ def main(argv):
       result[f"{work}_ratio"] = statistics.median(
         ours / peer for ours, peer in zip(times["ours"], times[best], strict=True)
       )
-  result["peak_flops"] = _measure_peak()
+  result["peak_flops"] = peer_process.peak_flops()
   result["peak_share"] = result["flops"] / result["train_seconds"] / result["peak_flops"]
 
   if _JSON.value:
