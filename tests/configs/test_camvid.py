@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import pathlib
 
@@ -6,8 +7,20 @@ import pytest
 from PIL import Image
 
 from configs import camvid
+from flax_unet import base_config
 from flax_unet.data import class_pixels, datasets, label_spaces
 from flax_unet.losses import class_weights
+from flax_unet.planning import facts, rules
+from flax_unet.planning.situation import Machine, Situation, Step
+from flax_unet.run import workdir
+
+
+@pytest.fixture(name="camvid_folder")
+def _camvid_folder():
+  folder = os.environ.get("CAMVID")
+  if not folder:
+    pytest.skip("CAMVID does not name the folder of the SegNet authors' version of CamVid")
+  return pathlib.Path(folder)
 
 
 def _open(config):
@@ -35,11 +48,8 @@ def test_the_folders_decide(tmp_path, has_test):
     np.testing.assert_array_equal(indices[0, :12], [*range(11), 255])
 
 
-def test_the_authors_pictures():
-  folder = os.environ.get("CAMVID")
-  if not folder:
-    pytest.skip("CAMVID does not name the folder of the SegNet authors' version of CamVid")
-  dataset, label_space = _open(camvid.get_config(f"data={pathlib.Path(folder)}"))
+def test_the_authors_pictures(camvid_folder):
+  dataset, label_space = _open(camvid.get_config(f"data={camvid_folder}"))
   train = dataset.split("train")
   assert (len(train), len(dataset.split("validation"))) == (367, 101)
   pixels = class_pixels.count(train, label_space)
@@ -60,3 +70,32 @@ def test_the_authors_pictures():
   ]
   ratio = weights / published
   assert np.all(np.abs(np.delete(ratio, 6) - 1) < 0.25)
+
+
+def test_the_plan_for_a_cpu_is_close_to_the_recipe(camvid_folder):
+  config = camvid.get_config(f"data={camvid_folder}")
+  dataset, label_space = _open(config)
+  found = facts.read(dataset.split("train"), label_space)
+  numbers = found[:, :13].astype(np.int64)
+  machine = Machine(is_cpu=True, devices=2, cores=2, memory=2**33)
+  base_config.set_network(config, "ma_unet")
+  config.plan.rules = tuple(rules.RULES)
+  step = Step(arguments=2**25, total=2**29)
+  situation = Situation(
+    config,
+    facts.Facts(numbers[:, :2], numbers[:, 2:], found[:, 13:]),
+    label_space.class_names,
+    machine,
+    step,
+  )
+  for rule in rules.RULES.values():
+    settings = rule.choose(situation).settings
+    situation = dataclasses.replace(situation, config=workdir.replaced(situation.config, settings))
+  planned, recipe = situation.config, camvid.get_config(f"data={camvid_folder}")
+  assert planned.input.pp == recipe.input.pp.replace("0.45, 0.9", "0.445, 0.889")
+  assert (planned.input.batch_size, planned.input.workers) == (4, 1)
+  assert planned.model.to_dict() == recipe.model.to_dict()
+  assert planned.class_weights is None
+  assert planned.total_steps == pytest.approx(recipe.total_steps, rel=0.02)
+  assert planned.ema_decay == pytest.approx(recipe.ema_decay, abs=1e-4)
+  assert planned.evals.val.inference.scales[0] == pytest.approx(240 / 360, abs=1e-3)
