@@ -52,7 +52,7 @@ class Rule(NamedTuple):
 
   Attributes:
     keys: patterns of the settings that it chooses.
-    choose: returns the choice; None if the network has no such setting.
+    choose: returns the choice; None if the configuration has no such setting.
     needs_step: whether it depends on what a step takes.
   """
 
@@ -61,8 +61,10 @@ class Rule(NamedTuple):
   needs_step: bool = False
 
 
-def _resolution(s: Situation) -> Choice:
+def _resolution(s: Situation) -> Choice | None:
   """Shrinks large images, as long as the objects of common classes stay visible."""
+  if "random_scale(" not in s.config.input.pp:
+    return None
   height, width = s.facts.median_size
   limit = _CPU_IMAGE if s.machine.is_cpu else _ACCELERATOR_IMAGE
   scale = (limit / (height * width)) ** 0.5
@@ -107,8 +109,10 @@ def _depth(s: Situation) -> Choice | None:
   return Choice(settings, f"{depth} halvings", reason)
 
 
-def _crop(s: Situation) -> Choice:
+def _crop(s: Situation) -> Choice | None:
   """Crops in the proportions of the images."""
+  if "_crop(" not in s.config.input.pp:
+    return None
   wished = _wished_crop(s)
   height, width = (max(1, round(side / s.multiple)) * s.multiple for side in wished)
   reason = f"{_CROP_SIDE:.0%} of each side of an image, in multiples of {s.multiple}"
@@ -125,8 +129,10 @@ def _wished_crop(s: Situation) -> tuple[float, float]:
   return height * shrink, width * shrink
 
 
-def _sampling(s: Situation) -> Choice:
+def _sampling(s: Situation) -> Choice | None:
   """Centres some crops on rare classes."""
+  if "random_crop(" not in s.config.input.pp:
+    return None
   held = (s.facts.class_pixels > 0).mean(axis=0)
   covered = min(1.0, math.prod(s.crop) / math.prod(s.working_size))
   chances = np.where(held > 0, held * covered, np.inf)

@@ -50,11 +50,11 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
   """
   if checkpoint.exist(folder):
     config = workdir.with_chosen(config, folder)
+  processes.check_same_run(config, folder)
   config, plan = planner.settle(config)
   if plan:
     logging.info("The plan:\n\n%s\n", planner.show(plan))
   built = parts.build(config)
-  processes.check_same_run(config, folder)
   with contextlib.ExitStack() as stack:
     # The lock of the first process covers all processes of a run.
     processes.in_first(lambda: stack.enter_context(lock.hold(folder)))

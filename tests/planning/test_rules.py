@@ -191,6 +191,11 @@ def test_average_and_evaluations_follow_the_length():
   assert _choice("evaluations", situation).settings == {"evals.val.log_steps": 5}
 
 
+def test_rules_leave_a_preprocessing_alone_that_they_do_not_know():
+  situation = _situation(**{"input.pp": "label_map|resize(64, 64)|flip_lr"})
+  assert [_choice(rule, situation) for rule in ("resolution", "crop", "sampling")] == [None] * 3
+
+
 def test_every_rule_has_settings_that_exist():
   config = _situation().config
   for name in rules.RULES:
