@@ -41,6 +41,8 @@ def parse(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
       value = ast.literal_eval(text) if is_pair and not isinstance(default, str) else text or True
     except (SyntaxError, ValueError):
       value = text
+    if type(default) is float and type(value) is int:
+      value = float(value)
     if type(value) is not type(default):
       raise errors.UserError(
         f"argument {item} of the configuration: give "

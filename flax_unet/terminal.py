@@ -59,6 +59,11 @@ def counted(number: int, noun: str) -> str:
   return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def memory(size: float) -> str:
+  """Formats a number of bytes: "1.50 GiB", "12.00 MiB"."""
+  return f"{size / 2**30:.2f} GiB" if size >= 2**27 else f"{size / 2**20:.2f} MiB"
+
+
 def aligned(facts: Mapping[str, str]) -> str:
   """Formats names and values, one pair per line."""
   width = max(map(len, facts)) + 2

@@ -10,6 +10,7 @@ def test_switches_and_values():
   arg = config_arg.parse("paper, width=32,res=256x512", **DEFAULTS)
   assert dict(arg) == {"paper": True, "width": 32, "res": "256x512", "lr": 0.1}
   assert dict(config_arg.parse(None, **DEFAULTS)) == DEFAULTS
+  assert isinstance(config_arg.parse("lr=1", **DEFAULTS).lr, float)
 
 
 @pytest.mark.parametrize(

@@ -187,8 +187,9 @@ def _number(pairs: int, share: float) -> int:
   number = round(share * pairs)
   if not 0 < number < pairs:
     raise errors.UserError(
-      f"config.input.data.validation_share = {share} of {pairs} images is {number}: "
-      "training and validation need at least one each"
+      f"config.input.data.validation_share = {share} of {pairs} images are {number} to validate "
+      "with: training and validation need at least one each; change it (val_share=0.5 after the "
+      "colon of configs/folder.py) or add images"
     )
   logging.info(
     "Drew %s of %s for validation (config.input.data.validation_share and validation_seed, or "

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import ml_collections
 import numpy as np
 
-from flax_unet import nested
+from flax_unet import nested, terminal
 from flax_unet.planning.facts import Facts
 from flax_unet.planning.situation import Choice, Situation
 
@@ -105,8 +105,8 @@ def _depth(s: Situation) -> Choice | None:
     settings["model.attention_grid"] = min(s.config.model.attention_grid, 2**depth)
   reason = "as the U-Net was published"
   if depth < _DEPTH:
-    reason = f"leaves crops of {side:.0f} pixels {_LEAST_BOTTOM} or more at the lowest level"
-  return Choice(settings, f"{depth} halvings", reason)
+    reason = f"{depth + 1} would leave fewer than {_LEAST_BOTTOM} pixels of a crop"
+  return Choice(settings, terminal.counted(depth, "halving"), reason)
 
 
 def _crop(s: Situation) -> Choice | None:
@@ -133,12 +133,18 @@ def _sampling(s: Situation) -> Choice | None:
   """Centres some crops on rare classes."""
   if "random_crop(" not in s.config.input.pp:
     return None
-  held = (s.facts.class_pixels > 0).mean(axis=0)
+  pixels = s.facts.class_pixels
   covered = min(1.0, math.prod(s.crop) / math.prod(s.working_size))
-  chances = np.where(held > 0, held * covered, np.inf)
-  name, chance = s.class_names[int(chances.argmin())], float(chances.min())
+  shares = pixels / s.facts.sizes.prod(axis=1, keepdims=True)
+  # A crop of an image holds a class with the probability that it covers one pixel of it, or more.
+  chances = np.where(pixels > 0, np.maximum(shares, covered), 0).mean(axis=0)
+  present = np.flatnonzero(pixels.any(axis=0))
+  if not len(present):
+    return None
+  rarest = min(present, key=lambda index: (chances[index], pixels[:, index].sum()))
+  name, chance = s.class_names[rarest], float(chances[rarest])
   if chance >= _RARE:
-    reason = f"the rarest class, {name}, is in about {chance:.0%} of random crops"
+    reason = f"the rarest class, {name}, is in {chance:.0%} of random crops or more"
     return Choice({}, "crops from anywhere", reason)
   crop = rf"balanced_crop(\1, share={_FOCUSED})"
   return Choice(
@@ -196,7 +202,8 @@ def _inference(s: Situation) -> Choice:
   height, width = s.facts.largest_size
   needed = height * width * s.scale**2 * bytes_a_pixel
   left = s.machine.memory - s.step.arguments
-  reason = f"{height} x {width}, the largest, takes at most {gib(needed)} of {gib(left)}"
+  reason = f"{height} x {width}, the largest, takes at most {terminal.memory(needed)}"
+  reason += f" of {terminal.memory(left)}"
   for number in (8, 4, 2, 1):
     if number <= max(1, _EVAL_BATCH // devices) and number * needed <= left:
       settings: dict[str, Any] = {f"evals.{name}.inference.mode": "whole" for name in evals}
@@ -238,9 +245,11 @@ def _average(s: Situation) -> Choice:
 def _evaluations(s: Situation) -> Choice:
   """When to evaluate in the course of training; tests wait for its end."""
   every = -(-s.num_steps // _EVALUATIONS)
+  times = -(-s.num_steps // every)
   names = [name for name, part in s.config.evals.items() if part.split != "test"]
   settings = {f"evals.{name}.log_steps": every for name in names}
-  return Choice(settings, f"every {every:,} steps", f"{_EVALUATIONS} times in the run")
+  value = f"every {terminal.counted(every, 'step')}"
+  return Choice(settings, value, f"{terminal.counted(times, 'time')} in the run")
 
 
 _HOW_TO_PREDICT = tuple(
@@ -268,8 +277,3 @@ def keys(names: Iterable[str], config: ml_collections.ConfigDict) -> list[str]:
   patterns = [pattern for name in names for pattern in RULES[name].keys]
   flat = nested.flatten(config.to_dict())
   return [key for key in flat if any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)]
-
-
-def gib(number: float) -> str:
-  """Formats bytes."""
-  return f"{number / 2**30:.3g} GiB"

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import ml_collections
 from absl import logging
 
-from flax_unet import errors, nested, tables
+from flax_unet import errors, nested, tables, terminal
 from flax_unet.data import datasets, label_spaces
 from flax_unet.planning import facts, rules
 from flax_unet.planning.situation import Choice, Machine, Situation, Step
@@ -51,6 +51,11 @@ def settle(config: ml_collections.ConfigDict) -> tuple[ml_collections.ConfigDict
       f"config.plan.hours = {config.plan.hours}: only a run of one process is timed; give "
       "config.total_steps"
     )
+  if config.plan.hours is not None and "length" not in config.plan.rules:
+    raise errors.UserError(
+      f"config.plan.hours = {config.plan.hours} and config.total_steps or total_epochs both give "
+      "the length of the run: leave one of them out"
+    )
   planned = processes.in_first(lambda: json.dumps(_plan(config)))
   settings, rows = json.loads(processes.broadcast(planned or ""))
   return workdir.replaced(config, {**settings, "plan.rules": ()}), rows
@@ -70,10 +75,13 @@ def _plan(config: ml_collections.ConfigDict) -> tuple[dict[str, Any], list[Row]]
   situation = _apply(situation, choices, needs_step=True)
   chosen = nested.flatten(situation.config.to_dict())
   settings = {key: chosen[key] for choice in choices.values() for key in choice.settings}
-  in_order = [(name, choices[name]) for name in rules.RULES if name in choices]
-  return settings, [
-    {"setting": name, "choice": choice.value, "reason": choice.reason} for name, choice in in_order
-  ]
+  rows = []
+  for name in rules.RULES:
+    if choice := choices.get(name):
+      rows.append({"setting": name, "choice": choice.value, "reason": choice.reason})
+    elif not situation.is_open(name):
+      rows.append({"setting": name, "choice": "as given", "reason": ""})
+  return settings, rows
 
 
 def _apply(situation: Situation, choices: dict[str, Choice], *, needs_step: bool) -> Situation:
@@ -140,7 +148,7 @@ def _fit(situation: Situation, choices: dict[str, Choice]) -> Situation:
         seconds = _seconds(plan, batch_size) if is_timed else None
         step = Step(needed.arguments, needed.total, seconds)
         return dataclasses.replace(situation, step=step)
-      excess = f"it needs {rules.gib(needed.total)} of each device's {rules.gib(limit)}"
+      excess = f"it needs {terminal.memory(needed.total)} of each device's {terminal.memory(limit)}"
     if not (found := _smaller(situation)):
       height, width = situation.crop
       raise errors.UserError(

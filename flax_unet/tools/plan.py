@@ -99,15 +99,19 @@ def _print_cost(plan: cost.StepPlan, limit: int) -> int:
   batch_size, devices = plan.parts.config.input.batch_size, len(plan.devices)
   step = plan.cost(batch_size)
   _print("FLOPs per step", f"{amount(step.flops * devices)}, {amount(step.flops)} per device")
-  _print("arguments", f"{_gib(step.arguments)} per device")
-  _print("temporaries", f"{_gib(step.temporaries)} per device")
-  _print("total", f"{_gib(step.total)} of {_gib(limit)} per device ({step.total / limit:.1%})")
+  _print("arguments", f"{terminal.memory(step.arguments)} per device")
+  _print("temporaries", f"{terminal.memory(step.temporaries)} per device")
+  _print(
+    "total",
+    f"{terminal.memory(step.total)} of {terminal.memory(limit)} per device "
+    f"({step.total / limit:.1%})",
+  )
   _print("fits", "yes" if step.total <= limit else "no")
   if chip := chips.find(plan.devices[0]):
     bounds = step.seconds_at_peak(chip)
     bound = max(bounds, key=bounds.get)
     rate = 1 / bounds[bound]
-    _print("traffic", f"{_gib(step.traffic)} per device and step, by XLA's count")
+    _print("traffic", f"{terminal.memory(step.traffic)} per device and step, by XLA's count")
     _print("estimate", f"at most {rate:.3g} steps/s ({rate * batch_size:.3g} images/s), bound by")
     _print("", f"{bound} at the chip's peak; not measured, a real step is slower")
   return step.total
@@ -132,14 +136,10 @@ def _search(plan: cost.StepPlan, limit: int, first: int | None) -> int:
     except cost.DoesNotFitError as error:
       print(f"  batch {number * unit}: {error}", file=sys.stderr)
       return None
-    print(f"  batch {number * unit}: {_gib(total)} per device", file=sys.stderr)
+    print(f"  batch {number * unit}: {terminal.memory(total)} per device", file=sys.stderr)
     return total
 
   return unit * cost.largest_batch(bytes_needed, limit, start)
-
-
-def _gib(size: float) -> str:
-  return f"{size / 2**30:.2f} GiB" if size >= 2**27 else f"{size / 2**20:.2f} MiB"
 
 
 def _print(name: str, value: str) -> None:

@@ -1,6 +1,7 @@
 """Predicts your own images: `python main.py --mode=predict --images=... --output=...`."""
 
 import functools
+import itertools
 import pathlib
 import tempfile
 import time
@@ -117,14 +118,17 @@ def write_masks(
     100 * (reader.waited + writer.waited) / seconds,
     output,
   )
-  unwritten = [*writer.failures, *(table.failures if table else [])]
-  for reason in (*reader.failures, *unwritten):
+  failures = {
+    "predicted": reader.failures,
+    "written in all formats": writer.failures,
+    "scored": table.failures if table else [],
+  }
+  for reason in itertools.chain(*failures.values()):
     logging.warning("%s", reason)
-  if failures := len(reader.failures) + len(unwritten):
+  if any(failures.values()):
+    counts = [f"{len(lines)} could not be {what}" for what, lines in failures.items() if lines]
     raise errors.UserError(
-      f"{failures} of {terminal.counted(len(masks), 'image')} could not be predicted"
-      + ", written in all formats, or scored" * bool(unwritten)
-      + ", see above"
+      f"of {terminal.counted(len(masks), 'image')}, {', '.join(counts)}, see above"
       + "; cityscapes.zip was not written" * request.make_zip
     )
   if request.make_zip:

@@ -259,8 +259,8 @@ def test_mistakes_in_lists(root, train, validation, message):
   [
     ({"images": "pictures"}, "/pictures: no such folder$"),
     ({"label_suffix": "_mask"}, r"/labels: holds no file \*_mask.png, .* \(but others: 8 .png\)$"),
-    ({"validation_share": 0.01}, r"validation_share = 0.01 of 8 images is 0: "),
-    ({"validation_share": 1.0}, r"validation_share = 1.0 of 8 images is 8: "),
+    ({"validation_share": 0.01}, r"validation_share = 0.01 of 8 images are 0 to "),
+    ({"validation_share": 1.0}, r"validation_share = 1.0 of 8 images are 8 to "),
   ],
 )
 def test_mistakes_in_the_configuration(root, overrides, message):

@@ -99,6 +99,9 @@ def test_sampling_favours_classes_that_few_crops_hold():
   # Half of the images hold the cell, and a crop covers 256 * 256 of its 512 * 512 pixels: 12.5 %.
   choice = _choice("sampling", _situation(size=(512, 512)))
   assert choice.settings == {} and "12%" in choice.reason
+  alike = _situation(size=(512, 512))
+  alike.facts.class_pixels[:, 1] = 100  # now every image holds both, and the cell has fewer pixels
+  assert "cell, is in 25%" in _choice("sampling", alike).reason
   choice = _choice("sampling", _situation(size=(640, 640)))  # 8 %
   assert "|balanced_crop(256, 256, share=0.33)|" in choice.settings["input.pp"]
   assert "cell" in choice.reason and "8.0%" in choice.reason
