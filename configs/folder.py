@@ -62,6 +62,8 @@ and so do settings such as --config.input.batch_size=16 or --config.total_steps=
 and weight decay are those that were best on CamVid, see docs/results.md.
 """
 
+import re
+
 from flax_unet import base_config, config_arg, errors
 from flax_unet.planning import rules
 
@@ -112,6 +114,10 @@ def get_config(arg=None):
     )
   if any((arg.train_dir, arg.val_dir, arg.test_dir)) and not (arg.train_dir and arg.val_dir):
     raise errors.UserError("configs/folder.py: give train_dir=DIR and val_dir=DIR, or neither")
+  if arg.res and not re.fullmatch(r"\d+x\d+", arg.res):
+    raise errors.UserError(
+      f"configs/folder.py, res={arg.res}: give HEIGHTxWIDTH in pixels, such as res=256x256"
+    )
   if not arg.extra and (arg.extra_suffix or arg.extra_range or arg.extra_dtype != "uint8"):
     raise errors.UserError(
       "configs/folder.py: extra_suffix, extra_dtype and extra_range need extra=DIR"

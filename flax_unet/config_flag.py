@@ -147,7 +147,9 @@ def settle(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     return
   _settle_length(config, given)
   if names := config.get("plan", {}).get("rules"):
-    left = [name for name in names if not set(rules.keys([name], config)) & given.keys()]
+    known = [name for name in names if name in rules.RULES]  # the planner refuses others
+    dropped = [name for name in known if set(rules.keys([name], config)) & given.keys()]
+    left = [name for name in names if name not in dropped]
     config.plan.rules = tuple(left)
 
 

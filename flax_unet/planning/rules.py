@@ -100,12 +100,15 @@ def _depth(s: Situation) -> Choice | None:
     return None
   side = min(_wished_crop(s) if s.is_open("crop") else s.crop)
   depth = min(_DEPTH, max(1, int(math.log2(max(2, side / _LEAST_BOTTOM)))))
-  settings = {"model.depth": depth}
-  if "attention_grid" in s.config.model:  # it has to divide 2 to the power of the depth
-    settings["model.attention_grid"] = min(s.config.model.attention_grid, 2**depth)
   reason = "as the U-Net was published"
   if depth < _DEPTH:
     reason = f"{depth + 1} would leave fewer than {_LEAST_BOTTOM} pixels of a crop"
+  while not s.is_open("crop") and depth > 1 and any(side % 2**depth for side in s.crop):
+    depth -= 1
+    reason = f"crops of {s.crop[0]} x {s.crop[1]} pixels cannot be halved more often"
+  settings = {"model.depth": depth}
+  if "attention_grid" in s.config.model:  # it has to divide 2 to the power of the depth
+    settings["model.attention_grid"] = min(s.config.model.attention_grid, 2**depth)
   return Choice(settings, terminal.counted(depth, "halving"), reason)
 
 
@@ -173,7 +176,7 @@ def _batch(s: Situation) -> Choice:
   size = -(-size // machine.devices) * machine.devices
   reason = f"{pixels:,} pixels, but from {least} to {most} crops"
   if few < wished:
-    reason = f"at most {_BATCH_SHARE:.0%} of {images:,} images, but at least {least}"
+    reason = f"{_BATCH_SHARE:.0%} of {images:,} images, but at least {least}"
   return Choice({"input.batch_size": size}, f"{size} crops", reason)
 
 
@@ -202,15 +205,16 @@ def _inference(s: Situation) -> Choice:
   height, width = s.facts.largest_size
   needed = height * width * s.scale**2 * bytes_a_pixel
   left = s.machine.memory - s.step.arguments
-  reason = f"{height} x {width}, the largest, takes at most {terminal.memory(needed)}"
-  reason += f" of {terminal.memory(left)}"
+  need = f"{height} x {width}, the largest, may need {terminal.memory(needed)}"
   for number in (8, 4, 2, 1):
     if number <= max(1, _EVAL_BATCH // devices) and number * needed <= left:
       settings: dict[str, Any] = {f"evals.{name}.inference.mode": "whole" for name in evals}
       settings |= {f"evals.{name}.batch_size": number * devices for name in evals}
-      return Choice(settings, f"whole images, {number * devices} at once", reason)
+      value = f"whole images, {number * devices} at once"
+      return Choice(settings, value, f"{need} of {terminal.memory(left)}")
   tile = tuple(-(-round(side / s.scale) // s.multiple) * s.multiple for side in s.crop)
   overlap = min(tile) // 4 // s.multiple * s.multiple
+  reason = f"{need}, but {terminal.memory(left)} are left"
   settings = {}
   for name in evals:
     settings[f"evals.{name}.batch_size"] = devices
@@ -230,7 +234,8 @@ def _length(s: Situation) -> Choice:
     wished = math.ceil(_EPOCHS * images / config.input.batch_size)
     steps = min(_MOST_STEPS, max(_FEWEST_STEPS, wished))
     reason = f"{_EPOCHS} epochs, but from {_FEWEST_STEPS:,} to {_MOST_STEPS:,} steps"
-  value = f"{steps:,} steps, {steps * config.input.batch_size / images:.3g} epochs"
+  epochs = steps * config.input.batch_size / images
+  value = f"{steps:,} steps, {epochs:,.0f} epochs" if epochs >= 10 else f"{steps:,} steps"
   return Choice({"total_steps": steps, "total_epochs": None}, value, reason)
 
 
@@ -260,7 +265,7 @@ RULES = {
   "resolution": Rule(("input.pp", "evals.*.inference.scales"), _resolution),
   "depth": Rule(("model.depth", "model.attention_grid"), _depth),
   "crop": Rule(("input.pp",), _crop),
-  "sampling": Rule(("input.pp",), _sampling),
+  "sampling": Rule(("input.pp",), _sampling, needs_step=True),
   "width": Rule(("model.width",), _width),
   "batch": Rule(("input.batch_size",), _batch),
   "workers": Rule(("input.workers",), _workers),

@@ -2,11 +2,13 @@
 
 import dataclasses
 import functools
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from flax_unet import errors
 from flax_unet.run import chips
@@ -24,7 +26,7 @@ class Cost:
   """What one device needs for one step.
 
   Attributes:
-    flops: floating-point operations, see `training.flops`.
+    flops: floating-point operations, see `training.flops`; NaN with several processes.
     traffic: bytes that kernels read and write; too low on CPUs, whose kernels contain loops.
     arguments: bytes of state and batch in their memory layout. The next state overwrites the old.
     temporaries: bytes that live during the step only: activations and gradients.
@@ -76,7 +78,12 @@ class StepPlan:
     Raises:
       DoesNotFitError: according to the compiler it does not fit into the devices' memory.
     """
-    lowered = self.parts.map_train_step(self.devices).lower(self.state, self.batch(batch_size))
+    inputs = (self.state, self.batch(batch_size))
+    if is_alone := jax.process_count() == 1:
+      lowered = self.parts.map_train_step(self.devices).lower(*inputs)
+    else:  # there, pmap takes no shapes
+      zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), inputs)
+      lowered = self.parts.map_train_step(self.devices).lower(*zeros)
     try:
       compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
@@ -89,7 +96,7 @@ class StepPlan:
     step = self.parts.map_train_step(jax.local_devices()[:1])
     batch = self.batch(batch_size // len(self.devices), num_devices=1)
     return Cost(
-      flops=flops.count(step, self.state, batch, accumulate_steps),
+      flops=flops.count(step, self.state, batch, accumulate_steps) if is_alone else math.nan,
       # Accumulation is a loop, and XLA counts its body once.
       traffic=compiled.cost_analysis()["bytes accessed"] * accumulate_steps,
       arguments=memory.argument_size_in_bytes,

@@ -99,7 +99,7 @@ def _situation(config: ml_collections.ConfigDict) -> Situation:
   """Checks what is given, and looks at the data and the machine."""
   devices = jax.device_count()
   start = {f"evals.{name}.batch_size": devices for name in config.evals}
-  start["input.batch_size"] = devices
+  start |= {"input.batch_size": devices, "model.depth": 1, "model.attention_grid": 2}
   to_choose = rules.keys(config.plan.rules, config)
   built = parts.build(
     workdir.replaced(config, {key: start[key] for key in start if key in to_choose})
@@ -116,6 +116,12 @@ def _situation(config: ml_collections.ConfigDict) -> Situation:
     experiment.identity(dataset.fingerprint(), split),
     skip_bad_examples,
   )
+  if unseen := [
+    name
+    for name, pixels in zip(label_space.class_names, found.class_pixels.sum(0), strict=True)
+    if not pixels
+  ]:
+    logging.warning("No training mask has a pixel of %s: nothing can be learned", ", ".join(unseen))
   memory = cost.device_memory(jax.local_devices()[0])
   machine = Machine(
     is_cpu=jax.default_backend() == "cpu",
@@ -123,7 +129,7 @@ def _situation(config: ml_collections.ConfigDict) -> Situation:
     cores=os.cpu_count() or 1,
     memory=int(config.plan.memory_gib * 2**30 if config.plan.memory_gib else _USABLE * memory),
   )
-  return Situation(built.config, found, label_space.class_names, machine)
+  return Situation(config, found, label_space.class_names, machine)
 
 
 def _fit(situation: Situation, choices: dict[str, Choice]) -> Situation:
@@ -153,8 +159,8 @@ def _fit(situation: Situation, choices: dict[str, Choice]) -> Situation:
       height, width = situation.crop
       raise errors.UserError(
         f"no memory for any plan: a step of {config.input.batch_size} crops of {height} x {width} "
-        f"does not fit ({excess}), and what is given by hand stays: give smaller values, more "
-        "memory (config.plan.memory_gib), or use a larger device"
+        f"does not fit ({excess}). Settings given by hand are not made smaller; give smaller ones, "
+        "raise config.plan.memory_gib if it is set, or use a larger device"
       )
     name, choice = found
     choices[name] = choice

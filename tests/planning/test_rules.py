@@ -79,6 +79,13 @@ def test_depth_leaves_four_pixels_at_the_lowest_level(size, depth, grid):
   assert settings == {"model.depth": depth, "model.attention_grid": grid}
 
 
+@pytest.mark.parametrize(("crop", "depth"), [((64, 96), 4), ((48, 40), 3), ((50, 50), 1)])
+def test_depth_fits_a_given_crop(crop, depth):
+  pp = f"label_map|random_crop({crop[0]}, {crop[1]})"
+  situation = _situation(**{"input.pp": pp, "plan.rules": ("depth",)})
+  assert _choice("depth", situation).settings["model.depth"] == depth
+
+
 @pytest.mark.parametrize(
   ("machine", "size", "depth", "crop"),
   [

@@ -132,6 +132,17 @@ def test_a_run_keeps_its_plan(config, tmp_path):
     loop.train(workdir.replaced(config, {"plan.hours": 1.0}), run)
 
 
+def test_small_crops_may_be_given_and_unseen_classes_are_told(config, caplog):
+  settings = {"input.pp": "label_map|random_crop(12, 20)", "label_space": "3_classes"}
+  rules_left = tuple(name for name in config.plan.rules if name not in ("resolution", "crop"))
+  config = workdir.replaced(config, {**settings, "plan.rules": (*rules_left, "depth")})
+  planned, _ = planner.settle(config)
+  # 12 pixels leave 6 after one halving, and 3 after two; few crops hold the disc of each image.
+  assert planned.model.depth == 1
+  assert "balanced_crop(12, 20, share=0.33)" not in planned.input.pp
+  assert "No training mask has a pixel of 2: nothing can be learned" in caplog.text
+
+
 def test_mistakes_are_told_before_the_data_are_read(config):
   with pytest.raises(errors.UserError, match=r"rule in config.plan.rules 'bach'.*batch"):
     planner.settle(workdir.replaced(config, {"plan.rules": ("bach",)}))
