@@ -4,8 +4,6 @@ They normalise images that are not 8-bit RGB. They are counted once and kept in 
 folder.
 """
 
-import concurrent.futures
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from flax_unet import caches, errors, terminal
-from flax_unet.data import images
+from flax_unet.data import examples, images
 from flax_unet.data.datasets import Source
 from flax_unet.data.image_format import ImageFormat
 
@@ -37,15 +35,9 @@ def count(source: Source, image_format: ImageFormat, skip_bad_examples: bool = F
     UserError: an example cannot be used.
   """
 
-  def read(index: int) -> np.ndarray:
+  def read(example: dict[str, Any]) -> np.ndarray:
     """The pixels, and the sum of each channel and of its squares, int64 `[3, channels]`."""
-    try:
-      image = images.decoded(source[index]["image"])
-    except errors.UserError:
-      if skip_bad_examples:
-        return np.zeros((3, image_format.channels), np.int64)
-      raise
-    pixels = image.reshape(-1, image_format.channels)
+    pixels = images.decoded(example["image"]).reshape(-1, image_format.channels)
     sums = np.zeros((3, image_format.channels), np.int64)
     for start in range(0, len(pixels), _BLOCK):  # a whole image would take 16 times its memory
       values = pixels[start : start + _BLOCK].astype(np.int64)
@@ -53,9 +45,9 @@ def count(source: Source, image_format: ImageFormat, skip_bad_examples: bool = F
     return sums
 
   total = np.zeros((3, image_format.channels), object)  # Python's integers, which do not overflow
-  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    for sums in pool.map(read, range(len(source))):
-      total += sums
+  nothing = np.zeros((3, image_format.channels), np.int64)
+  for sums in examples.of_each(source, read, (lambda _: nothing) if skip_bad_examples else None):
+    total += sums
   if not total[0].any():
     raise errors.UserError("no image can be used to count mean and deviation (config.model.mean)")
   low, high = image_format.array_range

@@ -4,15 +4,14 @@ Class weights and class-balanced crops need these counts. They are counted once 
 user's cache folder.
 """
 
-import concurrent.futures
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from flax_unet import caches, errors, terminal
+from flax_unet import caches, terminal
+from flax_unet.data import examples
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_space import LabelSpace, count_values
 
@@ -31,18 +30,13 @@ def count(source: Source, label_space: LabelSpace, skip_bad_examples: bool = Fal
   Raises:
     UserError: an example cannot be used.
   """
-
-  def read(index: int) -> np.ndarray:
-    try:
-      example = source[index]
-      return label_space.count_classes(count_values(example["label"]))
-    except errors.UserError:
-      if skip_bad_examples:
-        return np.zeros(label_space.num_classes, np.int64)
-      raise
-
-  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    return np.stack(list(pool.map(read, range(len(source)))))
+  nothing = np.zeros(label_space.num_classes, np.int64)
+  rows = examples.of_each(
+    source,
+    lambda example: label_space.count_classes(count_values(example["label"])),
+    (lambda _: nothing) if skip_bad_examples else None,
+  )
+  return np.stack(list(rows))
 
 
 def counted_once(

@@ -1,15 +1,13 @@
 """Inspects a split: image sizes, class shares, and unusable examples."""
 
 import collections
-import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
-from flax_unet import errors
-from flax_unet.data import images
+from flax_unet.data import examples, images
 from flax_unet.data.datasets import Source
 from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.label_space import LabelSpace
@@ -83,21 +81,15 @@ def inspect_split(
   facts = SplitFacts(examples=len(source))
   known = set(label_space.id_to_index)
 
-  def read(index: int) -> tuple[str, tuple[int, int], np.ndarray] | str:
-    try:
-      example = source[index]
-      images.decoded(example["image"])
-      check_example(example, image_format)
-    except errors.UserError as error:
-      return str(error)
+  def read(example: dict[str, Any]) -> tuple[str, tuple[int, int], np.ndarray]:
+    images.decoded(example["image"])
+    check_example(example, image_format)
     label = example["label"]
     return example["id"], label.shape, np.bincount(label.reshape(-1), minlength=256)
 
-  # Threads are enough: decoding takes most of the time and releases Python's lock.
-  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    for found in progress(pool.map(read, range(len(source)))):
-      if isinstance(found, str):
-        facts.broken.append(found)
-      else:
-        facts.add(*found, known)
+  for found in progress(examples.of_each(source, read, on_bad=str)):
+    if isinstance(found, str):
+      facts.broken.append(found)
+    else:
+      facts.add(*found, known)
   return facts

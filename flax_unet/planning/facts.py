@@ -3,9 +3,7 @@
 They are read from the masks of the training split once, and kept in the user's cache folder.
 """
 
-import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from flax_unet import caches, errors, terminal
+from flax_unet.data import examples
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_space import LabelSpace
 
@@ -106,18 +105,14 @@ def read(source: Source, label_space: LabelSpace, skip_bad_examples: bool = Fals
   Raises:
     UserError: an example cannot be used.
   """
-
-  def read_one(index: int) -> np.ndarray:
-    try:
-      label = source[index]["label"]
-    except errors.UserError:
-      if skip_bad_examples:
-        return np.full(2 + 2 * label_space.num_classes, np.nan)
-      raise
-    return of_mask(label_space.lookup_table[label], label_space.num_classes)
-
-  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    return np.stack(list(pool.map(read_one, range(len(source)))))
+  classes = label_space.num_classes
+  left_out = np.full(2 + 2 * classes, np.nan)
+  rows = examples.of_each(
+    source,
+    lambda example: of_mask(label_space.lookup_table[example["label"]], classes),
+    (lambda _: left_out) if skip_bad_examples else None,
+  )
+  return np.stack(list(rows))
 
 
 def read_once(
