@@ -71,8 +71,9 @@ def test_an_unknown_name_comes_with_the_nearest(name, hint):
 
 
 _SLEEPS = """
-import sys, time
+import signal, sys, time
 from flax_unet import errors
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of shells ignore it
 def main(arguments):
   try:
     print("ready", flush=True)

@@ -56,8 +56,8 @@ def settle(config: ml_collections.ConfigDict) -> tuple[ml_collections.ConfigDict
       f"config.plan.hours = {config.plan.hours} and config.total_steps or total_epochs both give "
       "the length of the run: leave one of them out"
     )
-  planned = processes.in_first(lambda: json.dumps(_plan(config)))
-  settings, rows = json.loads(processes.broadcast(planned or ""))
+  # Each process plans, since opening data needs all of them, and takes the plan of the first.
+  settings, rows = json.loads(processes.broadcast(json.dumps(_plan(config))))
   return workdir.replaced(config, {**settings, "plan.rules": ()}), rows
 
 

@@ -154,9 +154,10 @@ if "--process_id=1" in sys.argv:
 
 
 def test_two_processes_train_as_one_with_two_devices_does(start, start_with, tmp_path):
-  assert start(workdir="one", devices=2).wait(300) == 0
+  planned = "--config.plan.rules=('average',)"  # compiles a step in the first process
+  assert start(planned, workdir="one", devices=2).wait(300) == 0
   two = functools.partial(start_with, _LATE_SECOND, workdir="two")
-  assert [process.wait(300) for process in _start_two(two)] == [0, 0]
+  assert [process.wait(300) for process in _start_two(two, planned)] == [0, 0]
   scores = [_scores(tmp_path / name / "report") for name in ("one", "two")]
   assert scores[0]["pictures"] == scores[1]["pictures"] == 7
   assert scores[1]["mean_iou"] == pytest.approx(scores[0]["mean_iou"], abs=0.01)
@@ -166,6 +167,9 @@ def test_two_processes_train_as_one_with_two_devices_does(start, start_with, tmp
   assert steps == list(range(2, STEPS + 1, 2))
   assert losses == pytest.approx(events.scalars(tmp_path / "one")["train/loss"][1], rel=0.02)
   assert run_info(tmp_path / "two")["processes"] == 2
+  plans = [run_info(tmp_path / name)["plan"] for name in ("one", "two")]
+  assert plans[0] == plans[1]
+  assert {"setting": "average", "choice": "none"}.items() <= plans[0][-2].items()
 
   assert [process.wait(300) for process in _start_two(two, "--mode=evaluate")] == [0, 0]
   (evaluation,) = (tmp_path / "two/evaluations").iterdir()
