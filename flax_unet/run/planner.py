@@ -98,11 +98,13 @@ def _apply(situation: Situation, choices: dict[str, Choice], *, needs_step: bool
 def _situation(config: ml_collections.ConfigDict) -> Situation:
   """Checks what is given, and looks at the data and the machine."""
   devices = jax.device_count()
-  start = {f"evals.{name}.batch_size": devices for name in config.evals}
-  start |= {"input.batch_size": devices, "model.depth": 1, "model.attention_grid": 2}
   to_choose = rules.keys(config.plan.rules, config)
+  # Until they are chosen, batches are those that any number of devices can share.
+  batches = ["input.batch_size", *(f"evals.{name}.batch_size" for name in config.evals)]
+  config = workdir.replaced(config, {key: devices for key in batches if key in to_choose})
+  shallow = {"model.depth": 1, "model.attention_grid": 2}  # fits all crops
   built = parts.build(
-    workdir.replaced(config, {key: start[key] for key in start if key in to_choose})
+    workdir.replaced(config, {key: shallow[key] for key in shallow if key in to_choose})
   )
   label_space = label_spaces.get(config.label_space)
   skip_bad_examples = config.input.on_bad_example == "skip"

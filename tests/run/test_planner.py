@@ -66,6 +66,13 @@ def test_chooses_what_is_open_and_keeps_what_is_given(config):
   assert parts.build(planned).model.width == 2
 
 
+def test_batches_in_the_file_need_not_fit_the_devices(config):
+  odd = {"input.batch_size": 7, "evals.val.batch_size": 2 * jax.device_count() + 1}
+  planned, _ = planner.settle(workdir.replaced(config, odd))
+  for batch_size in (planned.input.batch_size, planned.evals.val.batch_size):
+    assert batch_size % jax.device_count() == 0
+
+
 def test_hours_bound_the_length(config):
   planned, rows = planner.settle(workdir.replaced(config, {"plan.hours": 0.001}))
   (row,) = (row for row in rows if row["setting"] == "length")
