@@ -120,13 +120,13 @@ def test_an_image_in_many_chunks_can_end_early():
     np.testing.assert_array_equal(images.decoded(later, rows), rgb[:rows])
 
 
-def test_damage_is_noticed_where_pixels_are_needed():
-  content, rgb = _noise_in_many_chunks()
-  half = len(content) // 2
-  damaged = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.95])
+def test_damage_is_noticed_in_rows_that_are_not_needed_too(place):
+  content, _ = _noise_in_many_chunks()
+  byte = int(place * len(content))
+  damaged = content[:byte] + bytes([content[byte] ^ 1]) + content[byte + 1 :]
   later = images.decode_later(damaged, "street.png:")
-  np.testing.assert_array_equal(later.decode(80), rgb[:80])
-  for rows in (270, None):
+  for rows in (80, 270, None):
     with pytest.raises(errors.UserError, match=r"^street\.png: cannot be decoded \([\d,]+ bytes\)"):
       later.decode(rows)
 
