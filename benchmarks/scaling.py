@@ -4,8 +4,9 @@
 
 The rows take turns, and times are medians over turns; operations and memory are the compiler's
 figures, over all devices. Doubling the images, the pixels, or the devices with their images doubles
-the work, and should at most double the time. A network of twice the width has four times the
-parameters and, except in its first and last layer, four times the operations.
+the work, and should at most double the time; classes hardly count. A network of twice the width has four times the
+parameters and, except in its first and last layer, four times the operations. A second table shows
+how scoring grows with the classes, on random labels of 1024 x 2048.
 """
 
 from flax_unet import memory
@@ -14,6 +15,7 @@ if __name__ == "__main__":
   memory.keep()  # before the imports below start threads
 
 import dataclasses
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -22,7 +24,11 @@ import jax
 import numpy as np
 from absl import app, flags
 
+from benchmarks import peer_process
 from configs import street_scenes
+from flax_unet.data import label_spaces
+from flax_unet.evaluation.metrics import audit, bootstrap, segmentation
+from flax_unet.evaluation.metrics.confusion import confusion_matrices
 from flax_unet.run import parts, processes
 from flax_unet.training import flops
 from flax_unet.training.state import num_params
@@ -31,6 +37,9 @@ _WIDTH = flags.DEFINE_integer("width", 16, "Channels of the first block.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 2, "Images per step, divisible by two devices.")
 _IMAGE_SIZE = flags.DEFINE_string("image_size", "128x256", "HEIGHTxWIDTH in pixels.")
 _TURNS = flags.DEFINE_integer("turns", 7, "Turns to time.", lower_bound=1)
+
+
+_SCORED_SIZE, _SCORED_IMAGES = (1024, 2048), 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +51,7 @@ class _Work:
   batch_size: int
   image_size: tuple[int, int]
   devices: int = 1
+  classes: int = 20
 
 
 def _rows() -> list[_Work]:
@@ -53,6 +63,8 @@ def _rows() -> list[_Work]:
     dataclasses.replace(first, name="pixels x 2", image_size=(2 * height, width)),
     dataclasses.replace(first, name="pixels x 4", image_size=(2 * height, 2 * width)),
     dataclasses.replace(first, name="width x 2", width=2 * first.width),
+    dataclasses.replace(first, name="classes / 10", classes=2),
+    dataclasses.replace(first, name="classes x 10", classes=200),
     dataclasses.replace(first, name="devices x 2", devices=2),
     dataclasses.replace(
       first, name="devices and images x 2", devices=2, batch_size=2 * first.batch_size
@@ -63,6 +75,7 @@ def _rows() -> list[_Work]:
 def _compile(work: _Work) -> tuple[Callable[[], None], dict[str, float]]:
   """Returns a function that runs a step, and the compiler's figures for it."""
   config = street_scenes.get_config(f"width={work.width}")
+  config.label_space, config.class_weights = f"{work.classes}_classes", None
   built = parts.build(config, work.devices)
   # Moved to the host, because it is on all devices.
   state = jax.device_get(built.init_state(work.image_size, config.total_steps))
@@ -113,6 +126,46 @@ def main(argv):
     growth = [told[key] / programs[first][1][key] for key in ("flops", "bytes", "parameters")]
     columns = " | ".join(f"x {x:.2f}" for x in [ratio, *growth])
     print(f"| {work.name} | {statistics.median(seconds[work]):.3f} | {columns} |")
+  _show_scoring()
+
+
+def _show_scoring() -> None:
+  """Shows how scoring grows with the number of classes."""
+  print("\n| classes | count an image | audit it | score 500 images | their counts |")
+  print("| ---: | ---: | ---: | ---: | ---: |")
+  for classes in (2, 20, 200):
+    *seconds, size = _time_scoring(classes)
+    columns = " | ".join(f"{value:.3f} s" for value in seconds)
+    print(f"| {classes} | {columns} | {size / 2**20:.1f} MiB |")
+
+
+def _time_scoring(classes: int) -> tuple[float, float, float, int]:
+  """Seconds to count an image, to audit it, and to score a split; bytes of the split's counts."""
+  random = np.random.default_rng(0)
+  label, prediction = random.integers(classes, size=(2, *_SCORED_SIZE), dtype=np.uint8)
+  jitted = jax.jit(functools.partial(confusion_matrices, num_classes=classes))
+
+  def count() -> np.ndarray:
+    return np.asarray(jitted(label[None], prediction[None]))
+
+  confusions = count().astype(np.int64).repeat(_SCORED_IMAGES, axis=0)
+  label_space = label_spaces.get(f"{classes}_classes")
+
+  def score() -> None:
+    segmentation.scores(confusions.sum(axis=0), label_space)
+    bootstrap.mean_iou_interval(confusions)
+    audit.definitions(confusions)
+
+  return (
+    _median_seconds(count),
+    _median_seconds(lambda: audit.extra_counts(label, prediction, classes)),
+    _median_seconds(score),
+    confusions.nbytes,
+  )
+
+
+def _median_seconds(function: Callable[[], object]) -> float:
+  return statistics.median(peer_process.seconds(function) for _ in range(_TURNS.value))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """Your own data: a folder of images and a folder of masks.
 
 `folder_pairs.py` pairs the files, and `masks.py` reads the masks. Opening a split reads all of its
-files, on all cores, so that even a mistake in the last one is found before training starts.
+files, on all cores, so that even a mistake in the last one is found before training starts. Files
+that have not changed since are not read again, see `checked.py`.
 """
 
-import concurrent.futures
 import dataclasses
 import functools
 import hashlib
-import os
 import pathlib
+import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,20 +18,40 @@ import numpy as np
 from absl import logging
 
 from flax_unet import errors, terminal
-from flax_unet.data import folder_pairs, image_headers, images, masks, picture_files
+from flax_unet.data import (
+  checked,
+  folder_pairs,
+  image_headers,
+  images,
+  label_space_file,
+  masks,
+  picture_files,
+)
 from flax_unet.data.image_format import RGB, ImageFormat
-from flax_unet.data.label_space import IGNORED, LabelSpace
+from flax_unet.data.label_space import IGNORED, LabelSpace, count_values
 from flax_unet.data.pair_files import Pair
 
 _MOST_MISTAKES = 10  # reported for one split
+_PACKED = "<32sq32s"  # the fields of `_Facts`
+_CHECKS = 1  # to be raised when a check becomes stricter, so that all files are checked again
 
 
 class _Facts(NamedTuple):
-  """Facts about a pair of files: a digest, their size, and the number of pixels by id."""
+  """Facts about a pair of files: a digest, their size, and which ids the mask has."""
 
   sha256: bytes
   bytes: int
-  pixels: np.ndarray  # int64 [256]
+  ids: np.ndarray  # bool [256]
+
+  def pack(self) -> bytes:
+    """Returns the facts as bytes, for the cache."""
+    return struct.pack(_PACKED, self.sha256, self.bytes, np.packbits(self.ids).tobytes())
+
+  @classmethod
+  def unpack(cls, packed: bytes) -> "_Facts":
+    """Inverts `pack`."""
+    sha256, size, ids = struct.unpack(_PACKED, packed)
+    return cls(sha256, size, np.unpackbits(np.frombuffer(ids, np.uint8)).astype(bool))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +99,7 @@ class FolderSource:
     return _Facts(
       hashlib.sha256(b"\0".join([pair.id.encode(), *contents])).digest(),
       sum(map(len, contents)),
-      np.bincount(example["label"].reshape(-1), minlength=256),
+      count_values(example["label"]) > 0,
     )
 
 
@@ -102,7 +122,7 @@ def _different_sizes(
 
 def _contents(pair: Pair) -> list[bytes]:
   """Reads the files of a pair: image, mask, and further channels if there are any."""
-  return [_read(path) for path in (pair.image, pair.label, pair.extra) if path]
+  return [_read(path) for path in pair.files]
 
 
 def _read(path: pathlib.Path) -> bytes:
@@ -112,10 +132,10 @@ def _read(path: pathlib.Path) -> bytes:
     raise errors.UserError(f"{path}: {error.strerror}") from error
 
 
-def _inspect(source: FolderSource, index: int) -> _Facts | errors.UserError:
-  """Reads and checks one example; returns the error if something is wrong with it."""
+def _inspect(source: FolderSource, index: int) -> checked.Result:
+  """Reads and checks one example; returns packed facts, or what is wrong with it."""
   try:
-    return source.inspect(index)
+    return source.inspect(index).pack()
   except errors.UserError as error:
     return error
 
@@ -170,8 +190,13 @@ class FolderDataset:
   def _check(self, name: str, source: FolderSource) -> dict[str, Any]:
     """Reads every file of a split, and returns what identifies it."""
     logging.info("Checking %s of %s", terminal.counted(len(source), "image"), name)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-      found = list(pool.map(functools.partial(_inspect, source), range(len(source))))
+    identity = {
+      "checks": _CHECKS,
+      "label_space": label_space_file.to_json(self._label_space),
+      "image_format": repr(self._image_format),
+    }
+    results = checked.results(source.pairs, functools.partial(_inspect, source), identity, name)
+    found = [_Facts.unpack(item) if isinstance(item, bytes) else item for item in results]
     mistakes = [item for item in found if isinstance(item, errors.UserError)]
     if mistakes and not self._skip_bad_examples:
       others = (
@@ -187,7 +212,7 @@ class FolderDataset:
       raise errors.UserError(
         f"no image of {name} can be used, all {len(mistakes):,} are left out: {mistakes[0]}"
       )
-    self._check_classes(name, sum(item.pixels for item in facts))
+    self._check_classes(name, functools.reduce(np.logical_or, (item.ids for item in facts)))
     self._digests[name] = {
       pair.id: item.sha256.hex()[:16]
       for pair, item in zip(source.pairs, found, strict=True)
@@ -199,10 +224,10 @@ class FolderDataset:
       "sha256": hashlib.sha256(b"".join(item.sha256 for item in facts)).hexdigest(),
     }
 
-  def _check_classes(self, name: str, pixels: np.ndarray) -> None:
-    """Refuses a split with too few classes to learn or score; `pixels` by id, `[256]`."""
+  def _check_classes(self, name: str, ids: np.ndarray) -> None:
+    """Refuses a split with too few classes to learn or score; `ids` tells which it has, `[256]`."""
     space = self._label_space
-    present = np.unique(space.lookup_table[np.flatnonzero(pixels)])
+    present = np.unique(space.lookup_table[ids])
     present = present[present < space.num_classes]
     if len(present) >= (2 if name == self._train_split else 1):
       return
@@ -212,7 +237,7 @@ class FolderDataset:
       if names
       else f"the masks of {name} hold no pixel of a class, only ignored ones"
     )
-    if pixels[IGNORED] and space.id_to_index.get(IGNORED) == IGNORED:
+    if ids[IGNORED] and space.id_to_index.get(IGNORED) == IGNORED:
       complaint += (
         f"; their value {IGNORED} is read as 'ignored', so for masks of 0 and {IGNORED} give "
         "classes=FILE.csv with the lines name,r,g,b,id and background,0,0,0,0 and "

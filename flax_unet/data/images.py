@@ -3,31 +3,23 @@
 Unless a configuration says otherwise, networks take three 8-bit channels. Images that do not fit
 are refused rather than reduced; `_check_fits` has the rules. `bands.py` reads other formats.
 
-Three libraries decode to the same pixels. OpenCV reads every format. Decoding takes most of the
-time for a Cityscapes example, so plain PNG goes to kornia-rs, whose decoder in Rust takes 19 ms for
-a frame of 1024 x 2048 on one core, against 41 ms in OpenCV. JPEG goes to simplejpeg, which raises
-an error where libjpeg and OpenCV fill in missing data.
+OpenCV reads every format. `png.py` has faster decoders for plain PNG, with the same pixels. JPEG
+goes to simplejpeg, which raises an error where libjpeg and OpenCV fill in missing data.
 
 A crop only needs the rows down to its lower edge, so a plain PNG can wait as an `EncodedImage`.
 """
 
 import dataclasses
-import struct
 import zlib
 
 import cv2
-import kornia_rs.io
 import numpy as np
 from absl import logging
 
 from flax_unet import errors
-from flax_unet.data import bands, codecs, image_headers
+from flax_unet.data import bands, codecs, image_headers, png
 from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.image_headers import Header
-
-# In the header: bits per channel, colour type (0 grey, 2 RGB), compression, filters, interlacing.
-_RGB, _GREY = b"\x08\x02\0\0\0", b"\x08\0\0\0\0"
-_MODES = {_RGB: "rgb", _GREY: "mono"}  # kornia-rs's names for them
 
 _NETWORK_TAKES = "the network takes three 8-bit channels"
 # 16-bit values below this come from 14 bits or fewer: scaled to 8 bits, at most 64 levels remain.
@@ -51,7 +43,7 @@ def decode(encoded: bytes, where: str, image_format: ImageFormat = RGB) -> np.nd
   """
   if not image_format.is_rgb8:
     return bands.decode(encoded, where, image_format)
-  decoded = _decode_plain_png(encoded, _RGB)
+  decoded = png.decode(encoded, png.RGB)
   if decoded is not None:
     return decoded
   header = image_headers.read(encoded, where)
@@ -103,7 +95,7 @@ def decode_ids(encoded: bytes, where: str) -> np.ndarray:
   Raises:
     UserError: it cannot be decoded.
   """
-  decoded = _decode_plain_png(encoded, _GREY)
+  decoded = png.decode(encoded, png.GRAY)
   if decoded is not None:
     return decoded
   return codecs.with_opencv(encoded, cv2.IMREAD_UNCHANGED, where)
@@ -155,35 +147,6 @@ def _decode_jpeg(encoded: bytes, header: Header, where: str) -> np.ndarray | Non
   return None if header.bands == 4 or image_headers.orientation(encoded) > 1 else pixels
 
 
-def _decode_plain_png(encoded: bytes, kind: bytes) -> np.ndarray | None:
-  """Decodes a PNG of a kind that needs no conversion; None for others and for damaged ones."""
-  if not _is_plain(encoded, kind):
-    return None
-  width, height = struct.unpack(">II", encoded[16:24])
-  try:
-    pixels = kornia_rs.io.decode_image_png_u8(encoded, (height, width), _MODES[kind])
-  except Exception:  # all its errors are of this type; the caller's next decoder words them
-    return None
-  return pixels[..., 0] if kind == _GREY else pixels
-
-
-def is_plain_gray(encoded: bytes) -> bool:
-  """Whether it is a plain PNG with a single 8-bit channel."""
-  return _is_plain(encoded, _GREY)
-
-
-def _is_plain(encoded: bytes, kind: bytes) -> bool:
-  """Whether it is a PNG of this kind, and not rotated, transparent, animated or too large."""
-  if not encoded.startswith(image_headers.PNG) or encoded[24:29] != kind:
-    return False
-  width, height = struct.unpack(">II", encoded[16:24])
-  if width * height > image_headers.MAX_PIXELS:
-    return False
-  # These chunks come before or after the pixels; searching the pixels too would take 1.5 ms.
-  before, after = encoded[: encoded.find(b"IDAT")], encoded[encoded.rfind(b"IDAT") :]
-  return not any(chunk in part for chunk in (b"eXIf", b"tRNS", b"acTL") for part in (before, after))
-
-
 @dataclasses.dataclass(frozen=True)
 class EncodedImage:
   """An RGB image kept as a plain PNG file; stands in for its array until pixels are needed.
@@ -202,30 +165,26 @@ class EncodedImage:
   @property
   def shape(self) -> tuple[int, int, int]:
     """Height, width and 3, from the header."""
-    width, height = struct.unpack(">II", self.content[16:24])
-    return height, width, 3
+    return *png.size(self.content), 3
 
   def decode(self, rows: int | None = None) -> np.ndarray:
     """Decodes the first rows, or all: uint8 `[rows, width, 3]`.
 
-    The decoder stops at the height in the header. Of the rest, it only compares checksums.
+    Of the rest, only the checksums are compared.
 
     Raises:
       UserError: it cannot be decoded.
     """
     if rows is None or rows >= self.shape[0]:
       return decode(self.content, self.where)
-    header = self.content[12:20] + struct.pack(">I", rows) + self.content[24:29]
-    checksum = struct.pack(">I", zlib.crc32(header))
-    shortened = self.content[:12] + header + checksum + self.content[33:]
-    pixels = _decode_plain_png(shortened, _RGB)
+    pixels = png.decode_rows(self.content, rows, self.where)
     return decode(self.content, self.where) if pixels is None else pixels
 
 
 def decode_later(encoded: bytes, where: str) -> EncodedImage | np.ndarray:
   """Leaves a plain PNG encoded for now, and decodes anything else; see `decode`."""
   intact = zlib.crc32(encoded[12:29]) == int.from_bytes(encoded[29:33])
-  if intact and _is_plain(encoded, _RGB):
+  if intact and png.is_plain(encoded, png.RGB):
     return EncodedImage(encoded, where)
   return decode(encoded, where)
 

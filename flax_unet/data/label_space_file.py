@@ -14,7 +14,12 @@ NAME = "label_space.json"  # in a run folder
 
 def write(path: pathlib.Path, space: LabelSpace) -> None:
   """Writes a label space atomically."""
-  content = {
+  files.write_json(path, to_json(space))
+
+
+def to_json(space: LabelSpace) -> dict[str, Any]:
+  """Everything about a label space, for JSON."""
+  return {
     "name": space.name,
     "classes": [
       {"name": name, "color": color, "label_id": label_id}
@@ -27,7 +32,6 @@ def write(path: pathlib.Path, space: LabelSpace) -> None:
     "instance_classes": list(space.instance_classes),
     "color_to_id": [[*color, label_id] for color, label_id in sorted(space.color_to_id.items())],
   }
-  files.write_json(path, content)
 
 
 def read(path: pathlib.Path) -> LabelSpace:

@@ -22,6 +22,11 @@ class Pair(NamedTuple):
   label: pathlib.Path
   extra: pathlib.Path | None = None
 
+  @property
+  def files(self) -> list[pathlib.Path]:
+    """Image, mask, and the file with further channels if there is one."""
+    return [path for path in (self.image, self.label, self.extra) if path]
+
 
 class Files:
   """The files below a folder with one of several endings, by name without the ending."""

@@ -215,7 +215,7 @@ class Evaluation:
       places=places,
       ids=ids[order],
       confusions=confusions,
-      scores=self._scores(rows),
+      scores=self._scores(rows, confusions),
       evaluator=self._evaluator,
       examples=self.pictures(variables, places[: self._num_pictures].tolist()),
       extra={key: devices.gather_rows(counts[None]).sum(0) for key, counts in extra.items()},
@@ -239,9 +239,8 @@ class Evaluation:
     rows["host"] = self._count([Picture("", image[0], pixels[0], pixels[0])])
     return jax.tree.map(lambda x: np.zeros((0, *x.shape[1:]), x.dtype), rows)
 
-  def _scores(self, rows: Mapping[str, Any]) -> dict[str, Any]:
+  def _scores(self, rows: Mapping[str, Any], confusions: np.ndarray) -> dict[str, Any]:
     """The scores of the split, from the counts of all images."""
-    confusions = rows["confusion"].astype(np.int64)
     counts = {**rows["device"], **rows.get("host", {})}
     scores = self._evaluator.scores(confusions, counts, self._label_space)
     if self._loss is not None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flax_unet.data import codecs, file_search, images, masks
+from flax_unet.data import codecs, file_search, images, masks, png
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.data.pair_files import Files
 from flax_unet.errors import UserError
@@ -152,7 +152,7 @@ def read_label_ids(file: pathlib.Path, label_space: LabelSpace) -> np.ndarray:
 
 def _plain_gray(file: pathlib.Path, content: bytes) -> np.ndarray | None:
   """The values of an 8-bit gray PNG, as nearly all masks are; None for other files."""
-  if not images.is_plain_gray(content):
+  if not png.is_plain(content, png.GRAY):
     return None
   codecs.check_png(content, f"{file}:")
   return images.decode_ids(content, f"{file}:")

@@ -1,15 +1,15 @@
 """The training loop, and what it needs around it."""
 
 import contextlib
+import functools
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import ml_collections
 import numpy as np
 from absl import logging
-from clu import metric_writers, periodic_actions
 
 from flax_unet import devices, nested, terminal
 from flax_unet.data import feed, pipeline
@@ -27,9 +27,12 @@ from flax_unet.run import (
 )
 from flax_unet.run.beginning import Beginning
 from flax_unet.run.experiment import Experiment
-from flax_unet.training import checkpoint
+from flax_unet.training import checkpoint, writers
 from flax_unet.training.state import TrainState, params_digest
-from flax_unet.training.train_log import ProgressWriter, TrainLog
+from flax_unet.training.train_log import TrainLog
+
+if TYPE_CHECKING:  # importing it takes seconds, as it loads TensorFlow
+  from clu import metric_writers, periodic_actions
 
 _IN_STEP = ("image", "label", "weights")  # the parts of a batch that the train step takes
 
@@ -78,7 +81,7 @@ def _train(begun: Beginning) -> int:
   with contextlib.ExitStack() as stack:
     stack.enter_context(checkpoints.finishing())
     stop = stack.enter_context(stopping.StopSignal())
-    writer = _open_writer(begun)
+    writer = writers.Opening(functools.partial(_open_writer, begun))
     stack.callback(writer.close)
     log = TrainLog(
       writer,
@@ -207,13 +210,12 @@ def _train_batches(run: Experiment, start: int) -> Iterator[pipeline.Batch]:
   )
 
 
-def _open_writer(begun: Beginning) -> metric_writers.MetricWriter:
+def _open_writer(begun: Beginning) -> "metric_writers.MetricWriter":
   """Opens a writer to the terminal and, in the first process, to TensorBoard."""
-  writers = [ProgressWriter(begun.run.total_steps)]
-  if jax.process_index() == 0:
+  is_first = jax.process_index() == 0
+  if is_first:
     events.forget_after(begun.folder, begun.step, again=begun.due)
-    writers.append(metric_writers.SummaryWriter(str(begun.folder)))
-  writer = metric_writers.AsyncMultiWriter(writers)
+  writer = writers.make(begun.run.total_steps, begun.folder if is_first else None)
   if begun.step == 0:
     writer.write_hparams(_hyperparameters(begun.run.config))
   return writer
@@ -228,10 +230,12 @@ def _hyperparameters(config: ml_collections.ConfigDict) -> dict[str, bool | int 
 
 def _make_profilers(
   config: ml_collections.ConfigDict, folder: pathlib.Path, start: int
-) -> list[periodic_actions.Profile]:
+) -> "list[periodic_actions.Profile]":
   """Profilers for TensorBoard: none, or one for a few steps soon after the start."""
   if not config.profile_steps:
     return []
+  from clu import periodic_actions
+
   return [
     periodic_actions.Profile(
       logdir=folder,

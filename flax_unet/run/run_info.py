@@ -28,6 +28,7 @@ _PACKAGES = (
   "grain",
   "tensorflow-datasets",
   "numpy",
+  "imagecodecs",
   "kornia_rs",
   "opencv-python-headless",
   "clu",

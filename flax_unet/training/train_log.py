@@ -1,15 +1,18 @@
-"""Logs training to the terminal and to TensorBoard."""
+"""Averages, checks and logs what train steps return."""
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 import optax
 from absl import logging
-from clu import metric_writers
 
 from flax_unet import errors
+
+if TYPE_CHECKING:  # importing it takes seconds, as it loads TensorFlow
+  from clu import metric_writers
 
 
 class TrainLog:
@@ -21,7 +24,7 @@ class TrainLog:
 
   def __init__(
     self,
-    writer: metric_writers.MetricWriter,
+    writer: "metric_writers.MetricWriter",
     schedule: optax.Schedule,
     every_steps: int,
     batch_size: int,
@@ -125,27 +128,3 @@ class TrainLog:
         "config.skip_nonfinite=N"
       )
     logging.warning("Skipped %s", what)
-
-
-class ProgressWriter(metric_writers.LoggingWriter):
-  """Logs scalars as one line with the time left; ignores images and hyper-parameters."""
-
-  def __init__(self, total_steps: int):
-    super().__init__()
-    self._total_steps = total_steps
-
-  def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-    """See base class."""
-    words = [f"step {step}/{self._total_steps}"]
-    words += [f"{key.removeprefix('train/')} {value:.4g}" for key, value in scalars.items()]
-    if rate := scalars.get("train/steps_per_second"):
-      words.append(f"ETA {(self._total_steps - step) / rate / 60:.1f} min")
-    logging.info("%s", "  ".join(words))
-
-  def write_images(self, step: int, images: Mapping[str, object]) -> None:
-    """See base class."""
-    del step, images
-
-  def write_hparams(self, hparams: Mapping[str, object]) -> None:
-    """See base class."""
-    del hparams

@@ -1,6 +1,8 @@
 """Images decode to the same pixels as with OpenCV, whichever library decodes them."""
 
+import concurrent.futures
 import io
+import multiprocessing
 import re
 import struct
 import zlib
@@ -129,6 +131,22 @@ def test_damage_is_noticed_in_rows_that_are_not_needed_too(place):
   for rows in (80, 270, None):
     with pytest.raises(errors.UserError, match=r"^street\.png: cannot be decoded \([\d,]+ bytes\)"):
       later.decode(rows)
+
+
+def test_worker_processes_decode_to_the_same_pixels_and_errors():
+  content, rgb = _noise_in_many_chunks()
+  damaged = content[:-5000] + bytes([content[-5000] ^ 1]) + content[-4999:]
+  spawn = multiprocessing.get_context("spawn")
+  with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as worker:
+    whole = worker.submit(images.decode, content, "street.png:")
+    rows = worker.submit(images.EncodedImage(content, "street.png:").decode, 80)
+    gray = worker.submit(images.decode_ids, _PICTURES["grey"], "mask.png:")
+    bad = worker.submit(images.EncodedImage(damaged, "street.png:").decode, 80)
+  np.testing.assert_array_equal(whole.result(), rgb)
+  np.testing.assert_array_equal(rows.result(), rgb[:80])
+  np.testing.assert_array_equal(gray.result(), images.decode_ids(_PICTURES["grey"], "mask.png:"))
+  with pytest.raises(errors.UserError, match=r"^street\.png: cannot be decoded \([\d,]+ bytes\)"):
+    bad.result()
 
 
 def test_a_damaged_header_is_not_mended():
