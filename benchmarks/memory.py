@@ -165,18 +165,18 @@ def _peak(name: str, width: int, side: int) -> float:
 
 
 def _growth(steps: int) -> list[float]:
-  """The resident size of a long run in MiB, after a tenth of its steps and near its end."""
+  """The resident size of a long run in MiB, after each tenth of its steps."""
   with tempfile.TemporaryDirectory() as folder:
     command = [sys.executable, "main.py", "--config=configs/street_scenes.py:runlocal"]
     command += [f"--workdir={folder}/run", f"--config.total_steps={steps}"]
     command += [f"--config.evals.val.log_steps={10 * steps}", "--config.log_training_steps=10"]
-    found, places = [], [f"  step {steps // 10}/", f"  step {steps - 10}/"]
+    found = []
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
       for line in process.stderr:
-        if len(found) < len(places) and places[len(found)] in line:
+        if f"  step {(len(found) + 1) * steps // 10}/" in line:
           pages = pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()[1]
           found.append(int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20)
-    if process.returncode or len(found) < 2:
+    if process.returncode or len(found) < 10:
       sys.exit(f"main.py ended with {process.returncode}")
     return found
 
@@ -196,9 +196,11 @@ def main() -> None:
     ours, theirs = peak(f"our {work}"), peak(f"torch {work}")
     print(f"{work:12s} ours {ours:7.0f} MiB, PyTorch {theirs:7.0f} MiB, ratio {ours / theirs:.2f}")
     sys.stdout.flush()
-  early, late = _growth(arguments.steps)
-  print(f"{arguments.steps} steps: {early:.0f} MiB after a tenth, {late:.0f} MiB at the end")
-  print(f"growth       {late / early - 1:+.1%}")
+  found = _growth(arguments.steps)
+  print(
+    f"{arguments.steps} steps, MiB after each tenth: {' '.join(f'{size:.0f}' for size in found)}"
+  )
+  print(f"growth from the first to the last: {found[-1] / found[0] - 1:+.1%}")
   return None
 
 

@@ -4,7 +4,7 @@
 
 The rows take turns, and times are medians over turns; operations and memory are the compiler's
 figures, over all devices. Doubling the images, the pixels, or the devices with their images doubles
-the work, and should at most double the time; classes hardly count. A network of twice the width has four times the
+the work, and should at most double the time. A network of twice the width has four times the
 parameters and, except in its first and last layer, four times the operations. A second table shows
 how scoring grows with the classes, on random labels of 1024 x 2048.
 """
