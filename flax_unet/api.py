@@ -122,6 +122,7 @@ def load(workdir: Path, checkpoint: str = "newest") -> Model:
   """
   if checkpoint not in ("newest", "best"):
     raise errors.unknown("checkpoint", checkpoint, ["newest", "best"])
+  terminal.quiet_libraries()
   return Model(trained.load(pathlib.Path(workdir).expanduser(), checkpoint))
 
 

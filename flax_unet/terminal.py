@@ -42,9 +42,10 @@ def set_up() -> None:
 
 def quiet_libraries() -> None:
   """Hides what libraries log, but for warnings that matter to users."""
-  handler = absl.logging.get_absl_handler()
-  if not any(isinstance(known, _OwnMessages) for known in handler.filters):
-    handler.addFilter(_OwnMessages())
+  # In a program that does not start with absl, its records reach the handlers of others.
+  for place in (absl.logging.get_absl_handler(), absl.logging.get_absl_logger()):
+    if not any(isinstance(known, _OwnMessages) for known in place.filters):
+      place.addFilter(_OwnMessages())
 
 
 def command_line() -> str:

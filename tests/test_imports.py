@@ -105,3 +105,4 @@ print(json.dumps([[name for name in {_HEAVY} if name in found] for found in name
     [sys.executable, "-c", program], capture_output=True, text=True, check=True
   )
   assert json.loads(result.stdout) == [[], ["orbax", "jax"]]
+  assert result.stderr == ""  # nor does it print what libraries log
