@@ -65,7 +65,7 @@ def _attributes() -> dict[str, Any]:
     "unet": {"depth": depth, "norm": _NORM.value},
     "unet_s5": {"depth": depth},
     "attention_unet": {"depth": depth},
-    "ma_unet": {"depth": depth, "attention_grid": 2**depth},
+    "ma_unet": {"depth": depth},
     "segnet_basic": {"depth": depth},
     "fcn": {"fc_width": 64 * width, "border": "same"},
   }

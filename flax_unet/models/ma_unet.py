@@ -77,8 +77,8 @@ class MAUNet(AttentionUNet):
   """Multi-scale attention U-Net; takes the attributes of `UNet`, with `padding="same"`.
 
   Attributes:
-    attention_grid: height and width of the cells of spatial attention, in pixels; divides
-      `2**depth`.
+    attention_grid: height and width of the cells of spatial attention, in pixels: a power of two;
+      `2**depth` if that is less.
   """
 
   attention_grid: int = 16
@@ -95,10 +95,10 @@ class MAUNet(AttentionUNet):
       raise ValueError(
         f"MAUNet has no padding='{self.padding}': its levels are joined at full size"
       )
-    if self.attention_grid < 1 or 2**self.depth % self.attention_grid:
+    grid = min(self.attention_grid, 2**self.depth)
+    if grid < 1 or 2**self.depth % grid:
       raise ValueError(
-        f"MAUNet has no attention_grid={self.attention_grid}: it must divide {2**self.depth}, 2 to "
-        "the power of its depth"
+        f"MAUNet has no attention_grid={self.attention_grid}: it must be a power of two"
       )
     fused, outputs = 0, self.levels(images, train)
     self.supervise(outputs, train)
@@ -108,5 +108,5 @@ class MAUNet(AttentionUNet):
       x = self.layers.conv(self.width, 1, use_bias=level == 0, name=f"fusion_{level}")(x)
       fused += upsample_bilinear(x, 2**level)
     attended = ChannelAttention(name="channel_attention")(fused)
-    attended += SpatialAttention(self.attention_grid, self.layers, name="spatial_attention")(fused)
+    attended += SpatialAttention(grid, self.layers, name="spatial_attention")(fused)
     return self.layers.logits(self.num_classes)(attended)

@@ -106,10 +106,7 @@ def _depth(s: Situation) -> Choice | None:
   while not s.is_open("crop") and depth > 1 and any(side % 2**depth for side in s.crop):
     depth -= 1
     reason = f"crops of {s.crop[0]} x {s.crop[1]} pixels cannot be halved more often"
-  settings = {"model.depth": depth}
-  if "attention_grid" in s.config.model:  # it has to divide 2 to the power of the depth
-    settings["model.attention_grid"] = min(s.config.model.attention_grid, 2**depth)
-  return Choice(settings, terminal.counted(depth, "halving"), reason)
+  return Choice({"model.depth": depth}, terminal.counted(depth, "halving"), reason)
 
 
 def _crop(s: Situation) -> Choice | None:
@@ -263,7 +260,7 @@ _HOW_TO_PREDICT = tuple(
 )
 RULES = {
   "resolution": Rule(("input.pp", "evals.*.inference.scales"), _resolution),
-  "depth": Rule(("model.depth", "model.attention_grid"), _depth),
+  "depth": Rule(("model.depth",), _depth),
   "crop": Rule(("input.pp",), _crop),
   "sampling": Rule(("input.pp",), _sampling, needs_step=True),
   "width": Rule(("model.width",), _width),

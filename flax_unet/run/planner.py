@@ -102,9 +102,9 @@ def _situation(config: ml_collections.ConfigDict) -> Situation:
   # Until they are chosen, batches are those that any number of devices can share.
   batches = ["input.batch_size", *(f"evals.{name}.batch_size" for name in config.evals)]
   config = workdir.replaced(config, {key: devices for key in batches if key in to_choose})
-  shallow = {"model.depth": 1, "model.attention_grid": 2}  # fits all crops
+  # A depth of 1 fits all crops.
   built = parts.build(
-    workdir.replaced(config, {key: shallow[key] for key in shallow if key in to_choose})
+    workdir.replaced(config, {"model.depth": 1} if "model.depth" in to_choose else {})
   )
   label_space = label_spaces.get(config.label_space)
   skip_bad_examples = config.input.on_bad_example == "skip"

@@ -28,7 +28,7 @@ NETWORKS = {
   ),
   "attention_unet": ({"width": 4, "depth": 2}, lambda c: peers.AttentionUNet(c, CLASSES, 4, 2)),
   "ma_unet": (
-    {"width": 8, "depth": 2, "attention_grid": 4},
+    {"width": 8, "depth": 2},
     lambda c: peers.MAUNet(c, CLASSES, 8, 2, 4),
   ),
   "segnet": ({"width": 4}, lambda c: torch_vgg.SegNet(c, CLASSES, 4)),
@@ -195,7 +195,7 @@ SMALL = {
   "unet": {"width": 2, "depth": 2},
   "unet_s5": {"width": 2, "depth": 2},
   "attention_unet": {"width": 2, "depth": 2},
-  "ma_unet": {"width": 2, "depth": 2, "attention_grid": 4},
+  "ma_unet": {"width": 2, "depth": 2},
   "fcn": {"width": 2, "fc_width": 4},
   "segnet": {"width": 2},
   "segnet_basic": {"width": 2, "depth": 2},

@@ -70,13 +70,12 @@ def test_resolution(machine, size, side, scale):
 
 
 @pytest.mark.parametrize(
-  ("size", "depth", "grid"),
-  [((360, 480), 4, 16), ((64, 64), 3, 8), ((20, 90), 2, 4), ((4, 4), 1, 2)],
+  ("size", "depth"), [((360, 480), 4), ((64, 64), 3), ((20, 90), 2), ((4, 4), 1)]
 )
-def test_depth_leaves_four_pixels_at_the_lowest_level(size, depth, grid):
+def test_depth_leaves_four_pixels_at_the_lowest_level(size, depth):
   # 0.8 * 64 = 51: three halvings leave 6 pixels, four would leave 3.
   settings = _choice("depth", _situation(size=size)).settings
-  assert settings == {"model.depth": depth, "model.attention_grid": grid}
+  assert settings == {"model.depth": depth}
 
 
 @pytest.mark.parametrize(("crop", "depth"), [((64, 96), 4), ((48, 40), 3), ((50, 50), 1)])
