@@ -102,10 +102,8 @@ def _situation(config: ml_collections.ConfigDict) -> Situation:
   # Until they are chosen, batches are those that any number of devices can share.
   batches = ["input.batch_size", *(f"evals.{name}.batch_size" for name in config.evals)]
   config = workdir.replaced(config, {key: devices for key in batches if key in to_choose})
-  # A depth of 1 fits all crops.
-  built = parts.build(
-    workdir.replaced(config, {"model.depth": 1} if "model.depth" in to_choose else {})
-  )
+  fits_all_crops = {"model.depth": 1} if "model.depth" in to_choose else {}
+  built = parts.build(workdir.replaced(config, fits_all_crops))
   label_space = label_spaces.get(config.label_space)
   skip_bad_examples = config.input.on_bad_example == "skip"
   dataset = datasets.open_dataset(
