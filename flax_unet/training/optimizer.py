@@ -52,7 +52,7 @@ def _rule(
   config: ml_collections.ConfigDict, total_steps: int
 ) -> Sequence[optax.GradientTransformation]:
   name = config.optax_name
-  function = plugins.resolve("optimizer in config.optax_name", name, _optimizers())
+  function = plugins.resolve("optimizer in config.optax_name", name, optimizers())
   known = inspect.signature(function).parameters
   arguments = {"learning_rate": schedules.make(config, total_steps), **config.optax}
   for key in config.optax:
@@ -71,7 +71,7 @@ def _rule(
 
 
 @functools.cache
-def _optimizers() -> dict[str, Any]:
+def optimizers() -> dict[str, Any]:
   """The optimizers of the installed optax."""
   found = {}
   for name, function in vars(optax).items():

@@ -98,7 +98,7 @@ def test_optimizers_of_optax_take_a_step(name):
   with jax.numpy_rank_promotion("allow"):  # because some of them need it
     updates, _ = tx.update(jax.tree.map(jnp.cos, params), tx.init(params), params)
   assert all(np.abs(leaf).min() > 0 for leaf in jax.tree.leaves(updates))
-  assert "scale_by_learning_rate" not in optimizer._optimizers()
+  assert "scale_by_learning_rate" not in optimizer.optimizers()
 
 
 def test_rates_by_parameter_and_freezing():
