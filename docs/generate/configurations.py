@@ -8,8 +8,9 @@ from flax_unet import recipes
 
 _CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 _INTRODUCTION = """\
-`--config=configs/NAME.py:ARGUMENTS` names one of these files. [Configurations](../configurations.md) explains how to
-change their settings and how to write your own."""
+`--config=configs/NAME.py:ARGUMENTS` names one of these files.
+[Configurations](../configurations.md) explains how to change their settings and how to write your
+own."""
 
 
 def page() -> str:

@@ -5,12 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-_SECTIONS = {
-  "Args": "Arguments",
-  "Attributes": "Attributes",
-  "Returns": "Returns",
-  "Raises": "Raises",
-}
+_SECTIONS = {"Args": "Arguments", "Attributes": "", "Returns": "Returns", "Raises": "Raises"}
 _CODE = re.compile(r"(`[^`]*`)")
 _URL = re.compile(r"https?://[^\s<>()]+[^\s<>().,:;]")
 
@@ -50,12 +45,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
   )
 
 
-def docstring(thing: Any, leave_out: Sequence[str] = ()) -> str:
+def docstring(thing: Any, leave_out: Sequence[str] = (), attributes: str = "Attributes") -> str:
   """Returns the docstring of an object as Markdown.
 
   Args:
     thing: an object with a docstring in Google's style, or its text.
     leave_out: titles of sections that do not belong on the page.
+    attributes: what the page calls the section of attributes.
   """
   raw = thing if isinstance(thing, str) else thing.__doc__
   blocks = []
@@ -68,7 +64,8 @@ def docstring(thing: Any, leave_out: Sequence[str] = ()) -> str:
       blocks.append(f"**Returns**\n\n{_body(_dedented(lines))}")
     else:
       items = "\n".join(f"- {code(name)}: {text(what)}" for name, what in _items(lines))
-      blocks.append(f"**{_SECTIONS[title]}**\n\n{items}")
+      shown = attributes if title == "Attributes" else _SECTIONS[title]
+      blocks.append(f"**{shown}**\n\n{items}")
   return "\n\n".join(blocks)
 
 

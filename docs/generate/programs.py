@@ -10,9 +10,14 @@ from flax_unet import cli
 
 _TOOLS = pathlib.Path(cli.__file__).parent / "tools"
 _INTRODUCTION = """\
-Each program is started as `flax-unet COMMAND`, or as `python -m flax_unet.tools.NAME`; `flax-unet train` is also
-`python main.py`. `--help` lists the flags. Exit codes: 0 done, 1 error, 130 and 143 stopped by Ctrl-C and SIGTERM."""
-_CONFIG = ("`--config`", "", "The configuration, `FILE[:ARGUMENTS]`; `--config.KEY=VALUE` changes a setting.")
+Each program is started as `flax-unet COMMAND`, or as `python -m flax_unet.tools.NAME`; `python
+main.py` is `flax-unet train`. `--help` lists the flags. Exit codes: 0 done, 1 error, 130 and 143
+stopped by Ctrl-C and SIGTERM."""
+_CONFIG = (
+  "`--config`",
+  "",
+  "The configuration, `FILE[:ARGUMENTS]`; `--config.KEY=VALUE` changes a setting.",
+)
 
 
 def page() -> str:

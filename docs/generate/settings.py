@@ -12,9 +12,10 @@ from docs.generate import markdown
 from flax_unet import base_config
 
 _INTRODUCTION = """\
-Every setting of a configuration, with its default and the comment beside it in
-[base_config.py](../../flax_unet/base_config.py). [Configurations](../configurations.md) explains how to change them:
-`--config.input.batch_size=16` on the command line, `config.input.batch_size = 16` in a file."""
+Every setting of a configuration, with its default and its comment in
+[base_config.py](../../flax_unet/base_config.py). [Configurations](../configurations.md) explains
+how to change them: `--config.input.batch_size=16` on the command line, or `config.input.batch_size
+= 16` in a file."""
 
 
 class Setting(NamedTuple):

@@ -14,8 +14,8 @@ import optax
 from flax_unet import errors, plugins
 from flax_unet.training import schedules
 
-# The first two need the loss value or a line search; the third is only a building block.
-_NO_OPTIMIZERS = ("lbfgs", "polyak_sgd", "scale_by_learning_rate")
+_NO_OPTIMIZERS = ("lbfgs", "polyak_sgd")  # they need the loss value or a line search
+_NO_PREFIXES = ("_", "scale_by_")  # building blocks: `scale_by_rprop` would climb the gradient
 
 
 def decayed(params: optax.Params) -> optax.Params:
@@ -75,7 +75,9 @@ def optimizers() -> dict[str, Any]:
   """The optimizers of the installed optax."""
   found = {}
   for name, function in vars(optax).items():
-    if inspect.isclass(function) or not callable(function) or name in _NO_OPTIMIZERS:
+    if inspect.isclass(function) or not callable(function):
+      continue
+    if name in _NO_OPTIMIZERS or name.startswith(_NO_PREFIXES):
       continue
     try:
       first = next(iter(inspect.signature(function).parameters), None)
