@@ -11,6 +11,7 @@ html_title = f"flax_unet {release}"
 extensions = ["myst_parser"]
 exclude_patterns = ["generate", "_build"]
 myst_heading_anchors = 4  # as GitHub's, so that links work there too
+smartquotes = False  # quotes on these pages are those of values
 html_theme = "furo"  # fetches nothing from the network
 html_copy_source = False
 html_show_sphinx = False

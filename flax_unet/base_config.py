@@ -43,7 +43,7 @@ def get_config() -> ml_collections.ConfigDict:
       "manual_dir": placeholder(str),  # folder of archives; None: downloads/manual in data_dir
     },
     "extra_data": {},  # further data sets by name, each with a share of the batch
-    # Preprocessing ops, see data/op_spec.py.
+    # Preprocessing ops, joined by a bar, see data/op_spec.py.
     "pp": "label_map|random_scale(0.5, 2.0)|random_crop(256, 256)|flip_lr|photometric",
     "batch_size": 8,  # over all devices
     "on_bad_example": "raise",  # or "skip": use the next example instead

@@ -76,7 +76,7 @@ def networks() -> str:
     blocks.append(markdown.table(_ATTRIBUTES, [row for row in rows[name] if row not in known]))
     if ancestor:
       blocks.append(f"All others are as in [{ancestor}](#{ancestor}).")
-  return markdown.join("Networks", *blocks)
+  return markdown.join("Network attributes", *blocks)
 
 
 def _attributes(name: str, network: type) -> list[tuple[str, str, str]]:
