@@ -4,11 +4,14 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from docs.generate import optimizers
 from docs.generate.__main__ import FOLDER, pages
 from flax_unet import base_config, nested
+from flax_unet.losses import spec as loss_spec
+from flax_unet.models import base, registry
 from flax_unet.training import optimizer
 
 _OPTIMIZERS = "optimizers.md"
@@ -71,6 +74,19 @@ def test_every_setting_has_its_line_with_a_comment(made):
   for key in nested.flatten(config.to_dict()):
     group = key.rpartition(".")[0]
     assert key in comments or group in comments, key  # a group of values, such as optax
+
+
+def test_the_parts_of_the_first_hour_work(tmp_path, monkeypatch):
+  text = (FOLDER.parent / "first-hour.md").read_text()
+  (block,) = re.findall(r"^```python\n# my_ideas.py\n(.*?)^```", text, re.M | re.S)
+  (tmp_path / "first_hour_ideas.py").write_text(block)
+  monkeypatch.syspath_prepend(tmp_path)
+  loss = loss_spec.parse("first_hour_ideas.Brier")
+  labels = np.array([[[0, 1], [3, 255]]], np.uint8)
+  assert loss(np.zeros((1, 2, 2, 4), np.float32), labels) == (1 - 1 / 4) ** 2 + 3 / 4**2
+  network = registry.build("first_hour_ideas.Dilated", {"width": 4}, num_classes=11)
+  kernels = base.variable_shapes(network, (8, 12))["params"]["Conv_5"]["kernel"]
+  assert kernels.shape == (3, 3, 4, 4)
 
 
 @pytest.fixture(name="made", scope="module")

@@ -44,7 +44,7 @@ _FOR_CONFIGURATIONS = (
 
 def page() -> str:
   """Returns the page."""
-  blocks = ["[From Python](../python.md) has examples of all of these, which run as they are."]
+  blocks = ["[From Python](../python.md) has examples, which run as they are."]
   blocks += ["## flax_unet"]
   for name in flax_unet.__all__:
     blocks += _described(getattr(flax_unet, name), "flax_unet")
@@ -68,7 +68,7 @@ def _described(thing: Any, module: str) -> list[str]:
     is_public = name == "__call__" or not name.startswith("_")
     if is_public and inspect.isfunction(function) and function.__doc__:
       signature = name if isinstance(member, property) else _signature(function)
-      blocks += [f"#### {thing.__name__}.{name}", markdown.block(signature)]
+      blocks += [f"#### `{thing.__name__}.{name}`", markdown.block(signature)]
       blocks.append(markdown.docstring(function))
   return blocks
 

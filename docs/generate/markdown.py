@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 _SECTIONS = {"Args": "Arguments", "Attributes": "", "Returns": "Returns", "Raises": "Raises"}
+_FROM_PROGRAM = ("image_format", "label_space", "lr", "steps", "end_lr", "power")
 _CODE = re.compile(r"(`[^`]*`)")
 _URL = re.compile(r"https?://[^\s<>()]+[^\s<>().,:;]")
 
@@ -33,6 +34,16 @@ def code(source: str) -> str:
 def block(source: str, language: str = "python") -> str:
   """Returns code as a block."""
   return f"```{language}\n{source}\n```"
+
+
+def call(name: str, function: Any) -> str:
+  """Returns the call of a part as a configuration has it, with the defaults of its arguments."""
+  arguments = [
+    key if parameter.default is parameter.empty else f"{key}={parameter.default!r}"
+    for key, parameter in inspect.signature(function).parameters.items()
+    if key not in _FROM_PROGRAM
+  ]
+  return f"{name}({', '.join(arguments)})" if arguments else name
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

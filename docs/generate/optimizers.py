@@ -35,7 +35,8 @@ def page() -> str:
     _SCHEDULES,
   ]
   for name, decay in schedules.DECAYS.items():
-    blocks += [f"### {name}", markdown.docstring(decay)]
+    call = markdown.block(markdown.call(name, decay))
+    blocks += [f"### {name}", call, markdown.docstring(decay)]
   return markdown.join("Optimizers and schedules", *blocks)
 
 

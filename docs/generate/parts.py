@@ -106,7 +106,7 @@ def losses() -> str:
     loss = plugins.resolve("loss", name, loss_spec.LOSSES)
     blocks += [
       f"## {name}",
-      markdown.block(_call(name, loss)),
+      markdown.block(markdown.call(name, loss)),
       docstring(loss, attributes="Arguments"),
     ]
   blocks += ["## Class weights", _CLASS_WEIGHTS]
@@ -122,20 +122,10 @@ def ops() -> str:
     op = getattr(factory, "func", factory)
     blocks += [
       f"## {name}",
-      markdown.block(_call(name, factory)),
+      markdown.block(markdown.call(name, factory)),
       docstring(op, attributes="Arguments"),
     ]
   return markdown.join("Preprocessing ops", *blocks)
-
-
-def _call(name: str, factory: Any) -> str:
-  """Returns the call of a part with its arguments and defaults."""
-  arguments = [
-    key if parameter.default is parameter.empty else f"{key}={parameter.default!r}"
-    for key, parameter in inspect.signature(factory).parameters.items()
-    if key not in ("image_format", "label_space")  # from the program
-  ]
-  return f"{name}({', '.join(arguments)})" if arguments else name
 
 
 def scores() -> str:
@@ -145,7 +135,7 @@ def scores() -> str:
     evaluator = plugins.resolve("evaluator", name, evaluator_spec.EVALUATORS)
     blocks += [
       f"## {name}",
-      markdown.block(_call(name, evaluator)),
+      markdown.block(markdown.call(name, evaluator)),
       docstring(evaluator, attributes="Arguments"),
     ]
     table = (*evaluator.table, score.LOSS)
