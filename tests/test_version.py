@@ -46,8 +46,8 @@ def test_a_tag_is_the_version_in_clones_and_archives(repository, tmp_path):
   assert _version(repository).startswith("0.1.1.dev1+g")  # after the fallback
   _git(repository, "tag", "v1.2.3")
   assert _version(repository) == "1.2.3"
-  _git(repository, "archive", "--format=tar", f"--output={tmp_path}/a.tar", "v1.2.3")
-  shutil.unpack_archive(tmp_path / "a.tar", tmp_path / "archive")
+  _git(repository, "archive", "--format=zip", f"--output={tmp_path}/a.zip", "v1.2.3")
+  shutil.unpack_archive(tmp_path / "a.zip", tmp_path / "archive")
   assert _version(tmp_path / "archive") == "1.2.3"
 
 
