@@ -65,19 +65,33 @@ def _described(thing: Any, module: str) -> list[str]:
   blocks += [markdown.block(f"class {module}.{thing.__name__}"), markdown.docstring(thing)]
   for name, member in vars(thing).items():
     function = getattr(member, "fget", member)  # of a property
-    is_public = name == "__call__" or not name.startswith("_")
-    if is_public and inspect.isfunction(function) and function.__doc__:
-      signature = name if isinstance(member, property) else _signature(function)
+    is_public = name in ("__call__", "__getitem__") or not name.startswith("_")
+    if is_public and inspect.isfunction(function) and _says_something(function):
+      signature = _signature(function) if function is member else name
       blocks += [f"#### `{thing.__name__}.{name}`", markdown.block(signature)]
       blocks.append(markdown.docstring(function))
   return blocks
 
 
+def _says_something(function: Any) -> bool:
+  return bool(function.__doc__) and not function.__doc__.startswith("See base class")
+
+
 def _signature(function: Any) -> str:
   """Returns name, arguments and result of a function as its source has them."""
   node = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-  for argument in node.args.args[:1]:
-    if argument.arg == "self":
-      node.args.args.remove(argument)
-  returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-  return f"{node.name}({ast.unparse(node.args)}){returns}"
+  given = node.args
+  defaults = [None] * (len(given.args) - len(given.defaults)) + given.defaults
+  arguments = [_argument(*pair) for pair in zip(given.args, defaults, strict=True)]
+  arguments += [f"*{_argument(given.vararg)}"] if given.vararg else []
+  arguments += ["*"] if given.kwonlyargs and not given.vararg else []
+  arguments += [_argument(*pair) for pair in zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+  arguments += [f"**{_argument(given.kwarg)}"] if given.kwarg else []
+  shown = ", ".join(argument for argument in arguments if argument != "self")
+  return f"{node.name}({shown})" + (f" -> {ast.unparse(node.returns)}" if node.returns else "")
+
+
+def _argument(argument: ast.arg, default: ast.expr | None = None) -> str:
+  if default is None:
+    return ast.unparse(argument)
+  return f"{ast.unparse(argument)} = {ast.unparse(default)}"

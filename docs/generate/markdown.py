@@ -1,6 +1,7 @@
 """Turns docstrings and tables into Markdown."""
 
 import inspect
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -113,7 +114,9 @@ def _sections(doc: str) -> Iterator[tuple[str, list[str]]]:
 
 def _body(lines: Sequence[str]) -> str:
   """Escapes paragraphs, but not the lines that are indented as code."""
-  return "\n".join(line if line.startswith("    ") else text(line) for line in lines).strip("\n")
+  groups = itertools.groupby(lines, key=lambda line: line.startswith("    "))
+  parts = ("\n".join(group) if is_code else text("\n".join(group)) for is_code, group in groups)
+  return "\n".join(parts).strip("\n")
 
 
 def _items(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
