@@ -12,7 +12,6 @@ They are imported on first use, `load` and `score` without TensorFlow.
 import os
 from typing import Any
 
-__version__ = "0.1.0"
 __all__ = ["Model", "UserError", "evaluate", "load", "score", "train"]
 
 # Set before anything imports TensorFlow, which logs a lot and here only reads and writes files.
@@ -23,6 +22,10 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # its messages name no file
 
 def __getattr__(name: str) -> Any:
   """Imports a name on first use; see the module's docstring."""
+  if name == "__version__":  # of the installed package, from the last tag of the repository
+    from importlib import metadata
+
+    return metadata.version("flax_unet")
   if name not in __all__:
     raise AttributeError(f"module 'flax_unet' has no attribute '{name}'")
   if name == "UserError":

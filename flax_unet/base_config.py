@@ -27,20 +27,23 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the defaults, locked."""
   config = ml_collections.ConfigDict()
 
-  config.seed = 0
+  # The run
+  config.seed = 0  # of the initial weights, the order of the examples, augmentation and dropout
   config.deterministic = False  # True: runs on GPUs repeat bit for bit, at some cost in speed
   config.label_space = ""  # the classes: a name, N_classes, or a classes file
   config.total_steps = placeholder(int)  # either this or total_epochs
-  config.total_epochs = placeholder(int)
+  config.total_epochs = placeholder(int)  # of the main data set
 
+  # Training data
   config.input = {
     "data": {
       "name": "",  # of a TFDS data set, "folder", or package.module.Dataset
-      "split": "train",
+      "split": "train",  # the split to train on
       "data_dir": placeholder(str),  # folder of prepared data; None: ~/tensorflow_datasets
       "manual_dir": placeholder(str),  # folder of archives; None: downloads/manual in data_dir
     },
     "extra_data": {},  # further data sets by name, each with a share of the batch
+    # Preprocessing ops, joined by a bar, see data/op_spec.py.
     "pp": "label_map|random_scale(0.5, 2.0)|random_crop(256, 256)|flip_lr|photometric",
     "batch_size": 8,  # over all devices
     "on_bad_example": "raise",  # or "skip": use the next example instead
@@ -52,8 +55,8 @@ def get_config() -> ml_collections.ConfigDict:
     "prefetch_to_device": 1,  # batches sent to the devices ahead
   }
 
-  # What the program chooses from the data before the run begins, see planning/rules.py; the run's
-  # config.json then has it. Settings on the command line take precedence over rules; a
+  # Planning: what the program chooses from the data before the run begins, see planning/rules.py;
+  # the run's config.json then has it. Settings on the command line take precedence over rules; a
   # configuration that sets one of them leaves its rule out.
   config.plan = {
     "rules": (),  # such as ("crop", "batch")
@@ -61,16 +64,19 @@ def get_config() -> ml_collections.ConfigDict:
     "hours": placeholder(float),  # of training, for the rule "length"; None: by epochs
   }
 
+  # Format of the images
   config.images = {
     "channels": 3,  # 1 to 32
     "dtype": "uint8",  # of the values in files; or uint16, or float32 for numbers of any type
     "range": (),  # the lowest and highest value, such as (0, 4095); (): all that the type holds
     "view": (),  # channels to show as red, green, blue, such as (3, 2, 1); (): the first three
     "extra_channels": 0,  # further channels from files of their own, input.data.extra
-    "extra_dtype": "uint8",
-    "extra_range": (),
+    "extra_dtype": "uint8",  # of these, as above
+    "extra_range": (),  # of these, as above
   }
 
+  # Network: `model` holds the attributes of the network that `model_name` names; those below are
+  # the U-Net's.
   config.model_name = "unet"  # see models/registry.py, or package.module.Network
   config.model = {
     "width": 32,  # channels of the first level
@@ -78,7 +84,7 @@ def get_config() -> ml_collections.ConfigDict:
     "norm": "batch",  # or group, none
     "padding": "same",  # or valid: unpadded convolutions, as in the original U-Net
     "upsample": "transpose",  # or bilinear, bilinear_conv, bilinear_aligned
-    "dropout": 0.0,
+    "dropout": 0.0,  # rate at the end of the contracting path
     "dtype": "float32",  # or bfloat16; parameters are float32 in any case
     "conv": "auto",  # our own, faster convolutions on CPUs; or "xla"
     "remat": False,  # True: less memory, about a third more computation
@@ -88,33 +94,37 @@ def get_config() -> ml_collections.ConfigDict:
   }
   config.init_from = ""  # weights to start from: a run, a checkpoint, .pth or .safetensors
 
+  # Loss
   config.loss = "cross_entropy_dice"  # or dice, focal(gamma=2.0), tversky, .., a + 0.5 * b
   # One per class, or a rule: median_frequency, effective_number, enet; None: all 1.
   config.class_weights = placeholder(object)
 
+  # Optimizer and schedule
   config.optax_name = "adamw"  # any optimizer of optax, or package.module.function
   config.optax = {"b1": 0.9, "b2": 0.999}  # its arguments
-  config.lr = 1e-3
-  config.wd = 1e-4
+  config.lr = 1e-3  # the highest learning rate
+  config.wd = 1e-4  # weight decay
   config.wd_on = "kernels"  # or "all": biases and normalisations too
   config.lr_mult = ()  # by parameter, the first match counts, such as (("encoder_.*", 0.1),)
   config.grad_clip_norm = 1.0  # None: no clipping
   config.schedule = {
     "decay_type": "cosine",  # or constant, polynomial, cosine_restarts, steps, one_cycle
-    "warmup_steps": 50,
+    "warmup_steps": 50,  # of a linear rise from 0
     "power": 0.9,  # of a polynomial decay
-    "end_lr": 0.0,
+    "end_lr": 0.0,  # learning rate at the end
   }
   config.accumulate_steps = 1  # process a batch in this many parts, one by one, to save memory
   config.skip_nonfinite = 0  # consecutive steps that may be skipped if the loss is not finite
   config.ema_decay = placeholder(float)  # of the moving average to evaluate, such as 0.999
 
-  config.evals = {"val": evaluation()}
+  # Evaluations
+  config.evals = {"val": evaluation()}  # by name, each with the settings of `evaluation`
   config.best = "val/mean_iou"  # the score that selects the best checkpoint
   config.early_stopping = 0  # stop after this many evaluations without improvement of `best`
 
-  config.log_training_steps = 50
-  config.ckpt_steps = 500
+  # Logging and checkpoints
+  config.log_training_steps = 50  # log the training loss every so many steps
+  config.ckpt_steps = 500  # save every so many steps; a resumed run starts from the last of them
   config.profile_steps = 0  # number of steps to profile for TensorBoard, soon after the start
   config.lock()
   config.input.extra_data.unlock()
@@ -175,10 +185,10 @@ def evaluation(split: str = "validation") -> ml_collections.ConfigDict:
   """
   config = ml_collections.ConfigDict()
   config.type = "segmentation"  # or boundary, or package.module.Evaluator
-  config.split = split
+  config.split = split  # of the data set
   config.pp = "label_map|pad_to_multiple(128)"  # few shapes, so few compilations
   config.batch_size = 8  # over all devices
-  config.log_steps = 500
+  config.log_steps = 500  # evaluate every so many steps, and at the end
   config.num_pictures = 6  # in the report and TensorBoard
   config.inference = {
     "mode": "whole",  # or "tiles": overlapping windows, for images of any size
@@ -206,11 +216,11 @@ def folder_data(images: str, labels: str) -> ml_collections.ConfigDict:
     labels: folder of the masks.
   """
   config = ml_collections.ConfigDict()
-  config.name = "folder"
-  config.split = "train"
+  config.name = "folder"  # not a TFDS data set
+  config.split = "train"  # the split to train on
   config.data_dir = placeholder(str)  # the paths below are relative to it; None: the current folder
-  config.images = images
-  config.labels = labels
+  config.images = images  # folder of the images
+  config.labels = labels  # folder of the masks
   config.extra = ""  # folder of files with further channels, such as depth, named like the images
   config.extra_suffix = ""  # what their names end with
   config.image_suffix = ""  # what image names end with; may include the extension: _sat.jpg

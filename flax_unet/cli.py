@@ -6,7 +6,7 @@ import sys
 from flax_unet import errors, terminal
 
 # Command: module in `flax_unet.tools`, implied arguments, and what it does.
-_COMMANDS = {
+COMMANDS = {
   "train": ("train", (), "train a network, or resume a run"),
   "evaluate": ("train", ("--mode=evaluate",), "score a run's checkpoint"),
   "predict": ("train", ("--mode=predict",), "predict masks for images"),
@@ -27,12 +27,12 @@ def main() -> None:
   name = sys.argv[1] if len(sys.argv) > 1 else "--help"
   if name in ("--help", "-h", "help"):
     print("Usage: flax-unet COMMAND [FLAGS]; flax-unet COMMAND --help shows its flags.\n")
-    for command, (_, _, what) in _COMMANDS.items():
+    for command, (_, _, what) in COMMANDS.items():
       print(f"  {command:14s}{what}")
     return
-  if name not in _COMMANDS:
-    sys.exit(f"error: {errors.unknown('command', name, _COMMANDS)}")
-  module, implied, _ = _COMMANDS[name]
+  if name not in COMMANDS:
+    sys.exit(f"error: {errors.unknown('command', name, COMMANDS)}")
+  module, implied, _ = COMMANDS[name]
   terminal.PROGRAM[:] = ["flax-unet", name]
   sys.argv[1:2] = implied
   importlib.import_module(f"flax_unet.tools.{module}").run()

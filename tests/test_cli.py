@@ -15,14 +15,14 @@ def test_the_commands_are_listed(tmp_path):
   listed = _run(folder=tmp_path)
   assert (listed.returncode, listed.stderr) == (0, "")
   names = [line.split()[0] for line in listed.stdout.splitlines()[2:]]
-  assert names == list(cli._COMMANDS)
+  assert names == list(cli.COMMANDS)
 
 
-@pytest.mark.parametrize("name", list(cli._COMMANDS))
+@pytest.mark.parametrize("name", list(cli.COMMANDS))
 def test_each_has_its_help(tmp_path, name):
   shown = _run(name, "--help", folder=tmp_path)
   assert (shown.returncode, shown.stderr) == (0, "")
-  module = cli._COMMANDS[name][0]
+  module = cli.COMMANDS[name][0]
   assert f"{'main.py' if module == 'train' else f'flax_unet.tools.{module}'} " in shown.stdout
   first = shown.stdout.index("\n  --")
   assert "--helpfull shows the flags of all libraries" in shown.stdout[first:]

@@ -4,6 +4,7 @@ import importlib
 import pathlib
 import re
 import shlex
+import sys
 
 import pytest
 
@@ -46,6 +47,14 @@ def _anchors(page: pathlib.Path) -> set[str]:
   return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def _modules_of_pages(folder: pathlib.Path) -> pathlib.Path:
+  """Writes the files that docs/first-hour.md tells the reader to save."""
+  text = (ROOT / "docs/first-hour.md").read_text()
+  for name, block in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", text, re.M | re.S):
+    (folder / name).write_text(block)
+  return folder
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
   for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
@@ -82,7 +91,9 @@ def test_scripts_and_flags_exist(command):
 @pytest.mark.parametrize(
   "command", [command for command in _commands() if "config" in _flags(command)], ids=" ".join
 )
-def test_configurations_and_their_keys_exist(command):
+def test_configurations_and_their_keys_exist(command, tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(_modules_of_pages(tmp_path))
+  monkeypatch.delitem(sys.modules, "my_ideas", raising=False)
   flags = _flags(command)
   path, _, arg = flags.pop("config").partition(":")
   module = importlib.import_module(path.removesuffix(".py").replace("/", "."))

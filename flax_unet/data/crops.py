@@ -90,8 +90,8 @@ class RandomCrop(Crop):
   """Crops at a uniformly random position.
 
   Attributes:
-    height: see `Crop`.
-    width: see `Crop`.
+    height: of the crop, in pixels; smaller examples are padded.
+    width: of the crop, in pixels.
     cat_max_ratio: if below 1, the position is redrawn, at most 10 times, until the crop has more
       than one class and each has less than this share of the pixels that are not ignored.
   """
@@ -132,8 +132,8 @@ class BalancedCrop(Crop):
   As in NVIDIA's semantic-segmentation (Zhu et al. 2019, arXiv 1812.01593, section 3.3).
 
   Attributes:
-    height: see `Crop`.
-    width: see `Crop`.
+    height: of the crop, in pixels; smaller examples are padded.
+    width: of the crop, in pixels.
     share: of the crops that are centred on a class.
   """
 

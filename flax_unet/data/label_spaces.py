@@ -183,7 +183,7 @@ OXFORD_IIIT_PET = _plain(
   "oxford_iiit_pet", ("pet", "background", "border"), _spread_colors(3), range(1, 4)
 )
 
-_LABEL_SPACES = {
+LABEL_SPACES = {
   space.name: space
   for space in (
     CITYSCAPES_19,
@@ -213,13 +213,13 @@ def get(name: str) -> LabelSpace:
     return classes_file.read(name)
   if numbered := re.fullmatch(r"([1-9]\d*)_classes(?:_ignore_(\d+))?", name):
     return _numbered(name, int(numbered[1]), None if numbered[2] is None else int(numbered[2]))
-  if name not in _LABEL_SPACES:
+  if name not in LABEL_SPACES:
     raise errors.unknown(
       "label space",
       name,
-      [*_LABEL_SPACES, "<N>_classes", "<N>_classes_ignore_<I>", "<file>.csv"],
+      [*LABEL_SPACES, "<N>_classes", "<N>_classes_ignore_<I>", "<file>.csv"],
     )
-  return _LABEL_SPACES[name]
+  return LABEL_SPACES[name]
 
 
 def _numbered(name: str, number: int, ignored: int | None) -> LabelSpace:

@@ -94,7 +94,10 @@ class Op(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class LabelMap(Op):
-  """Maps the data set's label ids to class indices and `IGNORED`."""
+  """Maps the values of masks to class indices, and to 255 for pixels to ignore.
+
+  It comes first: other ops expect class indices. `config.label_space` has the table.
+  """
 
   label_space: LabelSpace
 
@@ -152,7 +155,12 @@ def check_probability(probability: float) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Resize(Op):
-  """Resamples to a fixed size in pixels, regardless of the aspect ratio."""
+  """Resamples image and label to a fixed size, regardless of the aspect ratio.
+
+  Attributes:
+    height: of the result, in pixels.
+    width: of the result, in pixels.
+  """
 
   height: int
   width: int
@@ -173,7 +181,7 @@ class Resize(Op):
 
 @dataclasses.dataclass(frozen=True)
 class ResizeImage(Op):
-  """Resizes only the image, for evaluation: predictions are scored at the label's resolution.
+  """Resamples the image alone, for evaluation: scores are computed at the label's resolution.
 
   Attributes:
     height: of the image, in pixels.
@@ -199,7 +207,12 @@ class ResizeImage(Op):
 
 @dataclasses.dataclass(frozen=True)
 class RandomScale(Op):
-  """Rescales height and width by one random ratio, uniform in [low, high)."""
+  """Rescales height and width by one random ratio, uniform in [low, high).
+
+  Attributes:
+    low: the smallest ratio.
+    high: the largest ratio; 1 keeps the size.
+  """
 
   low: float
   high: float

@@ -20,7 +20,7 @@ LOSSES = {
   "tversky": "flax_unet.losses.overlap.Tversky",
   "lovasz": "flax_unet.losses.lovasz.Lovasz",
 }
-_SUMS = {"cross_entropy_dice": "cross_entropy + dice"}  # as nnU-Net trains (Isensee et al. 2021)
+SUMS = {"cross_entropy_dice": "cross_entropy + dice"}  # as nnU-Net trains (Isensee et al. 2021)
 
 
 def parse(spec: str, class_weights: tuple[float, ...] | None = None) -> Loss:
@@ -33,7 +33,7 @@ def parse(spec: str, class_weights: tuple[float, ...] | None = None) -> Loss:
   Raises:
     UserError: the spec is malformed, or a loss or an argument is unknown.
   """
-  spec = _SUMS.get(spec.strip(), spec)
+  spec = SUMS.get(spec.strip(), spec)
   try:
     terms = _terms(ast.parse(spec, mode="eval").body)
   except (SyntaxError, ValueError) as error:

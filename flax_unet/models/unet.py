@@ -66,7 +66,7 @@ class ConvBlock(nn.Module):
 
 
 class UNet(ConvNetwork):
-  """U-Net.
+  """A U-Net of any width and depth.
 
   Attributes:
     width: channels of the first block; each of the following blocks doubles them.

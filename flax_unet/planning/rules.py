@@ -62,7 +62,10 @@ class Rule(NamedTuple):
 
 
 def _resolution(s: Situation) -> Choice | None:
-  """Shrinks large images, as long as the objects of common classes stay visible."""
+  """Shrinks large images, as long as the objects of every common class keep 8 pixels.
+
+  On CPUs to 240 x 320 pixels in the median, on accelerators to 1024 x 2048.
+  """
   if "random_scale(" not in s.config.input.pp:
     return None
   height, width = s.facts.median_size
@@ -95,7 +98,10 @@ def _smallest_objects(facts: Facts) -> tuple[int, float]:
 
 
 def _depth(s: Situation) -> Choice | None:
-  """Halves the resolution as often as published, if some pixels are left at the lowest level."""
+  """Halves the resolution four times, as published; less often for small crops.
+
+  At least 4 pixels on a side are left at the lowest level.
+  """
   if "depth" not in s.config.model:
     return None
   side = min(_wished_crop(s) if s.is_open("crop") else s.crop)
@@ -110,7 +116,10 @@ def _depth(s: Situation) -> Choice | None:
 
 
 def _crop(s: Situation) -> Choice | None:
-  """Crops in the proportions of the images."""
+  """Crops 80 % of each side of a median image, in its proportions.
+
+  On CPUs at most as many pixels as 192 x 256 has, on accelerators as 512 x 1024 has.
+  """
   if "_crop(" not in s.config.input.pp:
     return None
   wished = _wished_crop(s)
@@ -130,7 +139,11 @@ def _wished_crop(s: Situation) -> tuple[float, float]:
 
 
 def _sampling(s: Situation) -> Choice | None:
-  """Centres some crops on rare classes."""
+  """Centres a third of the crops on a class drawn at random, if some class is rare.
+
+  That is a class that may be in less than a tenth of random crops: then `balanced_crop` takes the
+  place of `random_crop`.
+  """
   if "random_crop(" not in s.config.input.pp:
     return None
   pixels = s.facts.class_pixels
@@ -155,7 +168,10 @@ def _sampling(s: Situation) -> Choice | None:
 
 
 def _width(s: Situation) -> Choice | None:
-  """The channels of the first level."""
+  """16 channels at the first level on CPUs, 32 on accelerators.
+
+  Networks that have the width of their published weights keep it.
+  """
   if "width" not in s.config.model or "depth" not in s.config.model:
     return None  # the other networks have the width of their published weights
   width = _CPU_WIDTH if s.machine.is_cpu else _ACCELERATOR_WIDTH
@@ -163,7 +179,10 @@ def _width(s: Situation) -> Choice | None:
 
 
 def _batch(s: Situation) -> Choice:
-  """As many pixels as in the measured recipe: more images if crops are small."""
+  """4 to 32 crops on CPUs, 8 to 64 on accelerators: more if they are small.
+
+  No more than 5 % of the images, unless that is fewer than the least.
+  """
   machine, images = s.machine, s.facts.num_images
   least, most = _CPU_BATCH if machine.is_cpu else _ACCELERATOR_BATCH
   pixels = least * (_CPU_CROP if machine.is_cpu else _ACCELERATOR_CROP)
@@ -178,7 +197,7 @@ def _batch(s: Situation) -> Choice:
 
 
 def _workers(s: Situation) -> Choice:
-  """The processes that prepare batches."""
+  """Half of the cores prepare batches on CPUs, at most 4; on accelerators all but one, up to 16."""
   cores = s.machine.cores
   number = min(4, cores // 2) if s.machine.is_cpu else min(16, cores - 1)
   reason = f"{cores} cores" + ", which train the network too" * s.machine.is_cpu
@@ -186,7 +205,7 @@ def _workers(s: Situation) -> Choice:
 
 
 def _weights(s: Situation) -> Choice:
-  """Class weights, unless the loss counts classes alike by itself."""
+  """`median_frequency`, unless the loss counts classes alike by itself, as Dice does."""
   if any(name in s.config.loss for name in _OVERLAP_LOSSES):
     reason = f"{s.config.loss} counts classes alike (CamVid loses 0.02 with weights)"  # measured
     return Choice({"class_weights": None}, "none", reason)
@@ -195,7 +214,10 @@ def _weights(s: Situation) -> Choice:
 
 
 def _inference(s: Situation) -> Choice:
-  """Whole images if they fit into memory. They need less a pixel than training does."""
+  """Whole images, up to 8 at once; tiles if the largest could need too much memory.
+
+  A pixel is taken to need as much as in training, which is more than it does.
+  """
   evals, devices = list(s.config.evals), s.machine.devices
   crops = -(-s.config.input.batch_size // devices)
   bytes_a_pixel = (s.step.total - s.step.arguments) / (math.prod(s.crop) * crops)
@@ -222,7 +244,7 @@ def _inference(s: Situation) -> Choice:
 
 
 def _length(s: Situation) -> Choice:
-  """A number of epochs within bounds, or what the given hours allow."""
+  """100 epochs, but from 1,000 to 160,000 steps; or what `config.plan.hours` allows."""
   config, images = s.config, s.facts.num_images
   if config.plan.hours is not None:
     steps = max(1, int(_TRAINING_SHARE * config.plan.hours * 3600 / s.step.seconds))
@@ -237,7 +259,7 @@ def _length(s: Situation) -> Choice:
 
 
 def _average(s: Situation) -> Choice:
-  """A moving average of the weights over a share of the run."""
+  """A moving average of the weights over a ninth of the run."""
   if s.num_steps < _FEWEST_AVERAGED:
     return Choice({"ema_decay": None}, "none", f"fewer than {_FEWEST_AVERAGED} steps")
   decay = round(1 - _AVERAGE / s.num_steps, 5)
@@ -245,7 +267,7 @@ def _average(s: Situation) -> Choice:
 
 
 def _evaluations(s: Situation) -> Choice:
-  """When to evaluate in the course of training; tests wait for its end."""
+  """Evaluates six times in the run; test splits wait for its end."""
   every = -(-s.num_steps // _EVALUATIONS)
   times = -(-s.num_steps // every)
   names = [name for name, part in s.config.evals.items() if part.split != "test"]

@@ -17,17 +17,27 @@ def export_run(folder: pathlib.Path, which: str, output: pathlib.Path, size: str
     folder: the run folder.
     which: checkpoint, "newest" or "best".
     output: the file to write.
-    size: image size, `HEIGHTxWIDTH`; or None, see `exported.export_model`.
+    size: image size, `HEIGHTxWIDTH`. None: that to which the run resizes images, or any, see
+      `exported.export_model`.
 
   Raises:
     UserError: there is no such run, its network needs a size, or the file cannot be written.
   """
-  image_size = None
+  found = trained.load(folder, which)
+  image_size = found.resize
   if size is not None:
     if not (match := re.fullmatch(r"(\d+)x(\d+)", size)):
       raise errors.UserError(f"--image_size={size}: give HEIGHTxWIDTH, such as 512x1024")
     image_size = int(match[1]), int(match[2])
-  found = trained.load(folder, which)
+  options = found.options
+  if options.mode != "whole" or options.scales != (1.0,) or options.flip:
+    logging.warning(
+      "The run predicts with mode=%s, scales=%s, flip=%s; the file sees each image once, as it is, "
+      "so its masks differ from those of --mode=predict",
+      options.mode,
+      options.scales,
+      options.flip,
+    )
   try:
     content = exported.export_model(
       found.model, found.variables, image_size, found.label_space.name, found.multiple

@@ -3,10 +3,11 @@
     python -m flax_unet.tools.export --workdir=RUN --output=model.jaxexport [--checkpoint=best]
 
 The file maps images, uint8 RGB or as `config.images` of the run says, to masks and class
-probabilities. It contains the normalisation and
-the parameters, see `flax_unet/evaluation/inference/exported.py`. It takes any number of images of
-any height and width divisible by the pooling factor, or with `--image_size=512x1024` only images of
-that size. `python -m flax_unet.tools.run_exported` uses it to predict image files.
+probabilities. It contains the normalisation and the parameters, see
+`flax_unet/evaluation/inference/exported.py`. It takes any number of images of any height and width
+divisible by the pooling factor; only images of one size if the run resizes them (`resize_image`),
+or with `--image_size=512x1024`. `python -m flax_unet.tools.run_exported` uses it to predict image
+files of any size.
 """
 
 import pathlib
@@ -22,7 +23,9 @@ _CHECKPOINT = flags.DEFINE_enum(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The file to write, such as model.jaxexport.")
 _IMAGE_SIZE = flags.DEFINE_string(
-  "image_size", None, "The only image size that the file accepts, such as 512x1024."
+  "image_size",
+  None,
+  "The only image size that the file accepts, such as 512x1024 (default: the run's, if any).",
 )
 
 

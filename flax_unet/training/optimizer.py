@@ -14,8 +14,8 @@ import optax
 from flax_unet import errors, plugins
 from flax_unet.training import schedules
 
-# The first two need the loss value or a line search; the third is only a building block.
-_NO_OPTIMIZERS = ("lbfgs", "polyak_sgd", "scale_by_learning_rate")
+_NO_OPTIMIZERS = ("lbfgs", "polyak_sgd")  # they need the loss value or a line search
+_NO_PREFIXES = ("_", "scale_by_")  # building blocks: `scale_by_rprop` would climb the gradient
 
 
 def decayed(params: optax.Params) -> optax.Params:
@@ -52,7 +52,7 @@ def _rule(
   config: ml_collections.ConfigDict, total_steps: int
 ) -> Sequence[optax.GradientTransformation]:
   name = config.optax_name
-  function = plugins.resolve("optimizer in config.optax_name", name, _optimizers())
+  function = plugins.resolve("optimizer in config.optax_name", name, optimizers())
   known = inspect.signature(function).parameters
   arguments = {"learning_rate": schedules.make(config, total_steps), **config.optax}
   for key in config.optax:
@@ -71,11 +71,13 @@ def _rule(
 
 
 @functools.cache
-def _optimizers() -> dict[str, Any]:
+def optimizers() -> dict[str, Any]:
   """The optimizers of the installed optax."""
   found = {}
   for name, function in vars(optax).items():
-    if inspect.isclass(function) or not callable(function) or name in _NO_OPTIMIZERS:
+    if inspect.isclass(function) or not callable(function):
+      continue
+    if name in _NO_OPTIMIZERS or name.startswith(_NO_PREFIXES):
       continue
     try:
       first = next(iter(inspect.signature(function).parameters), None)

@@ -30,7 +30,7 @@ def make(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
     raise errors.UserError(f"config.lr = {config.lr}: it must be above 0")
   warmup_steps = warmup_length(schedule.warmup_steps, total_steps)
   name, arguments = plugins.parse_call("config.schedule.decay_type", schedule.decay_type)
-  decay = plugins.resolve("decay in config.schedule.decay_type", name, _DECAYS)
+  decay = plugins.resolve("decay in config.schedule.decay_type", name, DECAYS)
   known = list(inspect.signature(decay).parameters)[2:]
   for key in arguments:
     if key not in known:
@@ -131,7 +131,7 @@ def one_cycle(
   return optax.cosine_onecycle_schedule(steps, lr, rise, start, end)
 
 
-_DECAYS: dict[str, Callable[..., optax.Schedule]] = {
+DECAYS: dict[str, Callable[..., optax.Schedule]] = {
   function.__name__: function
   for function in (constant, polynomial, cosine, cosine_restarts, steps, one_cycle)
 }

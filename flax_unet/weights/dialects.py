@@ -17,8 +17,8 @@ from flax_unet.weights import (
 )
 from flax_unet.weights.dialect import Dialect
 
-_READ = (milesial, mmsegmentation, smp, torchvision_resnet, torchvision_vgg, huggingface_resnet)
-_WRITTEN = (milesial, mmsegmentation, smp)
+READ = (milesial, mmsegmentation, smp, torchvision_resnet, torchvision_vgg, huggingface_resnet)
+WRITTEN = (milesial, mmsegmentation, smp)
 # What trainers put in front of all names: nn.DataParallel, Lightning, others.
 _PREFIXES = ("module.", "model.", "net.", "_orig_mod.")
 
@@ -57,7 +57,7 @@ def recognize(state_dict: Mapping[str, Any]) -> Dialect:
   Raises:
     ValueError: it has no name of any dialect.
   """
-  found = [dialect for module in _READ for dialect in module.candidates(state_dict)]
+  found = [dialect for module in READ for dialect in module.candidates(state_dict)]
   best = max(found, key=lambda dialect: dialect.match(state_dict))
   if not best.match(state_dict)[0]:
     raise ValueError(
@@ -73,7 +73,7 @@ def for_model(model: base.Network) -> Dialect:
   Raises:
     ValueError: there is none, or it does not have such a network; the message says why.
   """
-  for module in _WRITTEN:
+  for module in WRITTEN:
     if dialect := module.for_model(model):
       dialect.check_to_write(model)
       return dialect

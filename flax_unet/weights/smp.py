@@ -1,5 +1,7 @@
 """segmentation_models.pytorch's `Unet` on ResNet and VGG-16 (0.6).
 
+Its tensors, and our layers:
+
 encoder.<torchvision's names>
 decoder.center.<n>.{0,1}                center: conv_<n + 1> (VGG alone)
 decoder.blocks.<i>.conv{1,2}.{0,1}      decoder_<i>: conv_1, conv_2

@@ -1,5 +1,7 @@
 """torchvision's ResNets, whose names timm shares: the encoder of `unet_resnet<size>`.
 
+Their tensors, and our layers:
+
 conv1, bn1                                stem
 layer<n>.<i>.{conv,bn}{1,2[,3]}           layer_<n>_<i>: conv_1, conv_2[, conv_3]
 layer<n>.<i>.downsample.{0,1}             layer_<n>_<i>: shortcut

@@ -9,7 +9,7 @@ from flax_unet.models.unet import UNet
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.torch_unet import TorchUNet, flax_batch_stats, flax_params  # noqa: E402 (needs torch)
+from benchmarks.torch_unet import TorchUNet, flax_batch_stats, flax_params  # noqa: E402
 
 
 @pytest.mark.parametrize(

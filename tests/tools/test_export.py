@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+import flax_unet
 from configs import street_scenes
 from flax_unet import errors
 from flax_unet.evaluation.inference import exported
@@ -75,6 +76,30 @@ def test_the_file_alone_gives_the_masks_of_the_run(tmp_path, make_run):
   )
   assert result.returncode == 1
   assert result.stderr == f"error: --label_space=voc_21 has 21 classes, but {file} has 19\n"
+
+
+def test_the_file_of_a_run_that_resizes_images_gives_its_masks(tmp_path, make_run, caplog):
+  config = _config()
+  config.evals.val.pp = "label_map|resize_image(32, 48)"
+  make_run(tmp_path / "run", config)
+  file = tmp_path / "model.jaxexport"
+  with caplog.at_level("WARNING"):
+    serving.export_run(tmp_path / "run", "newest", file, size=None)
+  assert "masks differ" not in caplog.text
+  predictor = exported.ExportedPredictor(file)
+  image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+  ((_, mask),) = predictor([(0, image)])
+  expected = flax_unet.load(tmp_path / "run").predict(image)
+  assert len(np.unique(expected)) > 1
+  np.testing.assert_array_equal(mask, expected)
+
+
+def test_scales_that_the_file_lacks_are_told(tmp_path, make_run, caplog):
+  config = _config()
+  config.evals.val.inference.scales = (0.5,)
+  make_run(tmp_path / "run", config)
+  serving.export_run(tmp_path / "run", "newest", tmp_path / "model.jaxexport", size="32x48")
+  assert "The run predicts with mode=whole, scales=(0.5,), flip=False" in caplog.text
 
 
 def test_classes_whose_file_is_elsewhere_are_told_in_one_line(tmp_path):

@@ -98,7 +98,12 @@ def test_optimizers_of_optax_take_a_step(name):
   with jax.numpy_rank_promotion("allow"):  # because some of them need it
     updates, _ = tx.update(jax.tree.map(jnp.cos, params), tx.init(params), params)
   assert all(np.abs(leaf).min() > 0 for leaf in jax.tree.leaves(updates))
-  assert "scale_by_learning_rate" not in optimizer._optimizers()
+
+
+def test_building_blocks_are_no_optimizers():
+  known = optimizer.optimizers()
+  assert {"adamw", "sgd", "rprop", "lion"} <= known.keys()
+  assert not [name for name in known if name.startswith(("_", "scale_by_"))]
 
 
 def test_rates_by_parameter_and_freezing():

@@ -12,12 +12,19 @@ from flax_unet.evaluation.metrics.score import Score
 
 
 class Picture(NamedTuple):
-  """An image with its label and prediction, without padding."""
+  """An image with its label and prediction, without padding.
+
+  Attributes:
+    id: the example's.
+    image: `[height, width, channels]`, uint8 or as the image format says.
+    label: uint8 `[height', width']`, class indices or `IGNORED`.
+    prediction: uint8 `[height', width']`, class indices.
+  """
 
   id: str
-  image: np.ndarray  # [height, width, channels], uint8 or as the image format says
-  label: np.ndarray  # uint8 [height', width'], class indices or IGNORED
-  prediction: np.ndarray  # uint8 [height', width'], class indices
+  image: np.ndarray
+  label: np.ndarray
+  prediction: np.ndarray
 
 
 class Evaluator(abc.ABC):

@@ -15,7 +15,7 @@ from flax_unet.evaluation.metrics.segmentation import mean_of_defined, ratio
 
 @dataclasses.dataclass(frozen=True)
 class Boundary(Evaluator):
-  """Boundary IoU and boundary F-score; see `metrics.boundary`.
+  """Boundary IoU (Cheng et al. 2021) and boundary F-score (Csurka et al. 2013).
 
   Attributes:
     width: width of the strip inside each outline, as a share of the image diagonal.

@@ -13,7 +13,7 @@ from flax_unet.evaluation.metrics import segmentation
 
 @dataclasses.dataclass(frozen=True)
 class Segmentation(Evaluator):
-  """Mean IoU, pixel accuracy, F1 and the rest; see `metrics.segmentation`."""
+  """The scores that a confusion matrix determines: mean IoU, pixel accuracy, F1 and others."""
 
   table = segmentation.SCORES
   class_table = segmentation.CLASS_SCORES
