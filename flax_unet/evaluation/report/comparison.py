@@ -19,6 +19,7 @@ from flax_unet import files, nested
 from flax_unet.data import label_space_file
 from flax_unet.errors import UserError
 from flax_unet.evaluation.metrics import bootstrap, segmentation
+from flax_unet.evaluation.report import report_files
 
 # The parts of run.json that may explain a difference; the rest differs in every run.
 _FACTS = ("git_commit", "versions", "devices", "parameters", "seconds", "changes")
@@ -30,7 +31,7 @@ class Run:
   """One finished run, scored on one split.
 
   Attributes:
-    folder: the run folder.
+    folders: the run folder; for pooled folds, one for each.
     config: the settings by dotted key.
     facts: the step that was scored, and parts of run.json, by dotted key.
     scores: as in `report/metrics.json`.
@@ -38,12 +39,17 @@ class Run:
     confusions: int64 `[images, classes, classes]`.
   """
 
-  folder: pathlib.Path
+  folders: tuple[pathlib.Path, ...]
   config: Mapping[str, Any]
   facts: Mapping[str, Any]
   scores: Mapping[str, Any]
   ids: np.ndarray
   confusions: np.ndarray
+
+  @property
+  def folder(self) -> pathlib.Path:
+    """The first run folder, to name the run in messages."""
+    return self.folders[0]
 
 
 def shared_evaluations(folders: Sequence[pathlib.Path]) -> list[str]:
@@ -60,7 +66,7 @@ def shared_evaluations(folders: Sequence[pathlib.Path]) -> list[str]:
 
 
 def _read_report(folder: pathlib.Path) -> dict[str, Any]:
-  file = folder / "report" / "metrics.json"
+  file = folder / report_files.FOLDER / report_files.SCORES
   if not file.exists():
     hint = f"is {folder} the workdir of a finished run?"
     if (folder / "study.json").exists():
@@ -90,7 +96,7 @@ def load(folder: pathlib.Path, name: str | None = None) -> Run:
   name = name or next(iter(evals))
   if name not in evals:
     raise UserError(f"{folder}: has no evaluation '{name}', only {', '.join(evals)}")
-  file = folder / "report" / "confusions.npz"
+  file = folder / report_files.FOLDER / report_files.CONFUSIONS
   try:
     with file.open("rb") as stream, np.load(stream) as arrays:
       ids, confusions = arrays[f"{name}/ids"], arrays[f"{name}/confusions"]
@@ -100,7 +106,7 @@ def load(folder: pathlib.Path, name: str | None = None) -> Run:
   info = files.read_json(folder / "run.json")
   facts = {key: info[key] for key in _FACTS if info.get(key)}
   return Run(
-    folder=folder,
+    folders=(folder,),
     config=nested.flatten(files.read_json(folder / "config.json")),
     facts={"step": report["step"], **nested.flatten(facts)},
     scores=evals[name],
@@ -161,6 +167,7 @@ def pool(runs: Sequence[Run], name: str) -> Run:
   scores = segmentation.scores(confusions.sum(axis=0), label_space)
   return dataclasses.replace(
     runs[0],
+    folders=tuple(folder for run in runs for folder in run.folders),
     scores={"definitions": runs[0].scores.get("definitions", {}), **scores},
     ids=ids[order],
     confusions=confusions,
@@ -205,6 +212,9 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
     `mean_iou_difference_interval`: `[groups - 1]` pairs of bounds.
     `class_score`: the name of the most important score by class, or None.
     `per_class`: the same as `scores` for that score of each class.
+    `class_difference_intervals`: if that score is the IoU, `[groups - 1]` pairs of bounds for each
+      class, NaN if the class has no IoU; otherwise empty.
+    `class_pictures`: with them, the number of images whose label has the class.
   """
   first, all_runs = groups[0][0], [run for runs in groups for run in runs]
   split_scores = [
@@ -219,7 +229,10 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
     "pictures": len(first.ids),
     "titles": {name: item["title"] for name, item in first.scores.get("definitions", {}).items()},
     "groups": [
-      {"runs": [str(run.folder) for run in runs], "seeds": [run.config.get("seed") for run in runs]}
+      {
+        "runs": [str(folder) for run in runs for folder in run.folders],
+        "seeds": [run.config.get("seed") for run in runs],
+      }
       for runs in groups
     ],
     "settings": _differing(groups),
@@ -228,9 +241,30 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
       bootstrap.mean_iou_difference_interval(side[0], other) for other in side[1:]
     ],
     "class_score": class_score,
+    **_class_intervals(side, list(per_class) if class_score == "iou" else []),
     "per_class": {
       name: _compare_score(groups, "per_class", name, class_score) for name in per_class
     },
+  }
+
+
+def _class_intervals(side: Sequence[list[np.ndarray]], classes: Sequence[str]) -> dict[str, Any]:
+  """The intervals of the differences in IoU from the first group, by class; see `compare`.
+
+  Args:
+    side: the confusion matrices of the runs of each group.
+    classes: the names of the matrices' classes; of no other number, or there are no intervals.
+  """
+  first = side[0][0]
+  if len(classes) != first.shape[1]:
+    return {"class_difference_intervals": {}, "class_pictures": {}}
+  found = [bootstrap.class_iou_difference_intervals(side[0], other) for other in side[1:]]
+  pictures = (first.sum(axis=2) > 0).sum(axis=0).tolist()
+  return {
+    "class_difference_intervals": {
+      name: [intervals[index] for intervals in found] for index, name in enumerate(classes)
+    },
+    "class_pictures": dict(zip(classes, pictures, strict=True)),
   }
 
 

@@ -1,6 +1,6 @@
 """The tables of a comparison of runs, for the terminal and for pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,8 @@ def score_tables(
   others = [f"{name} - {names[0]}" for name in names[1:]]
   differences = compared["scores"].get("mean_iou", ())[1:]
   intervals = [
-    (name, _signed(entry["difference"]), f"{_signed(low)} to {_signed(high)}")
-    for name, entry, (low, high) in zip(
+    (name, _signed(entry["difference"]), _bounds(interval))
+    for name, entry, interval in zip(
       others if differences else (),
       differences,
       compared["mean_iou_difference_interval"] if differences else (),
@@ -55,6 +55,7 @@ def score_tables(
     )
   ]
   class_score = titles.get(compared["class_score"], compared["class_score"])
+  by_class = compared["class_difference_intervals"] if others else {}
   return [
     (
       f"Scores on {terminal.counted(compared['pictures'], 'image')}{suffix}",
@@ -68,21 +69,39 @@ def score_tables(
     ),
     (
       f"{class_score} by class{suffix}",
-      ("class", *names, *others),
-      _score_rows(compared["per_class"], {}),
+      ("class", *names, *(() if by_class else others)),
+      _score_rows(compared["per_class"], {}, differences=not by_class),
+    ),
+    (
+      f"Difference in {class_score} by class{suffix}",
+      ("class", "images", *(cell for name in others for cell in (name, "95 % interval"))),
+      [
+        [name, str(compared["class_pictures"][name]), *_class_cells(compared, name)]
+        for name in by_class
+      ],
     ),
   ]
 
 
+def _class_cells(compared: Mapping[str, Any], name: str) -> Iterator[str]:
+  """Yields the difference and its interval in each group but the first, for a class."""
+  groups = compared["per_class"][name][1:]
+  for entry, interval in zip(groups, compared["class_difference_intervals"][name], strict=True):
+    yield _signed(entry["difference"])
+    yield _bounds(interval)
+
+
 def _score_rows(
-  scores: Mapping[str, Sequence[Mapping[str, float | None]]], titles: Mapping[str, str]
+  scores: Mapping[str, Sequence[Mapping[str, float | None]]],
+  titles: Mapping[str, str],
+  differences: bool = True,
 ) -> list[list[str]]:
   """Returns a row for each score: its value in each group, then the differences from the first."""
   return [
     [
       titles.get(name, name.replace("_", " ")),
       *(_spread(entry["mean"], entry["std"]) for entry in by_group),
-      *(_signed(entry["difference"]) for entry in by_group[1:]),
+      *(_signed(entry["difference"]) for entry in by_group[1:] if differences),
     ]
     for name, by_group in scores.items()
   ]
@@ -97,6 +116,11 @@ def _spread(mean: float, std: float | None) -> str:
 
 def _signed(value: float) -> str:
   return "-" if np.isnan(value) else f"{value:+.4f}"
+
+
+def _bounds(interval: tuple[float, float]) -> str:
+  low, high = interval
+  return "-" if np.isnan(low) else f"{_signed(low)} to {_signed(high)}"
 
 
 def _value(value: Any) -> str:

@@ -67,6 +67,7 @@ def write(
   environment = templates.environment()
   environment.filters |= {"score": tables.cell, "percent": _percent, "title": curves.upper_first}
   html = environment.get_template("page.html.j2").render(
+    program="report",
     run=run,
     step=step,
     evals=evals,

@@ -1,0 +1,187 @@
+"""Writes the HTML page of a comparison: runs, settings, scores, intervals, curves and images.
+
+Like the report of a run, the page is one file that works offline. It links the runs' reports.
+"""
+
+import dataclasses
+import itertools
+import os
+import pathlib
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flax_unet import files, tables
+from flax_unet.evaluation.metrics.score import Score
+from flax_unet.evaluation.report import (
+  comparison_charts,
+  comparison_images,
+  comparison_tables,
+  curves,
+  report_files,
+  templates,
+)
+from flax_unet.evaluation.report.comparison import Run
+from flax_unet.evaluation.report.curves import Curve, Panel
+
+_IMAGES = 5  # number of images that a group loses or gains most on
+
+History = Mapping[str, Curve]  # of a run, by the tag of its event files
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+  """An evaluation of all runs.
+
+  Attributes:
+    name: of the evaluation.
+    groups: the runs, grouped.
+    numbers: from `comparison.compare`.
+  """
+
+  name: str
+  groups: Sequence[Sequence[Run]]
+  numbers: Mapping[str, Any]
+
+  @property
+  def headline(self) -> Score | None:
+    """The most important score of the evaluation."""
+    found = self.groups[0][0].scores.get("definitions", {})
+    named = [Score(**item) for item in found.values() if item["name"] in self.numbers["scores"]]
+    return named[0] if named else None
+
+
+def write(
+  path: pathlib.Path,
+  *,
+  title: str,
+  command: str,
+  program: str,
+  evaluations: Sequence[Compared],
+  histories: Mapping[pathlib.Path, History],
+) -> None:
+  """Writes the page.
+
+  Args:
+    path: the HTML file.
+    title: its title.
+    command: the command that made it.
+    program: "compare" or "repeat", see `is_of`.
+    evaluations: the evaluations, all of the same runs.
+    histories: the curves by run folder; folders without curves are named on the page.
+  """
+  groups = evaluations[0].groups
+  folders = {folder: index for index, runs in enumerate(groups) for folder in _folders(runs)}
+  panels = _panels(evaluations, {folder: histories.get(folder, {}) for folder in folders})
+  first = evaluations[0]
+  of_runs, settings = comparison_tables.run_tables(first.numbers)
+  del of_runs  # the page has its own, with links
+  environment = templates.environment()
+  environment.filters |= {"score": tables.cell, "title": curves.upper_first}
+  html = environment.get_template("comparison.html.j2").render(
+    title=title,
+    command=command,
+    program=program,
+    marks={f"#{index + 1}": index for index in range(len(groups))},
+    names=group_names(groups),
+    runs=[
+      [_run(folder, path.parent, run, first.headline) for run in runs for folder in run.folders]
+      for runs in groups
+    ],
+    number_of_runs=len(folders),
+    headline=first.headline,
+    settings=settings,
+    evaluations=[_evaluation(item, several=len(evaluations) > 1) for item in evaluations],
+    few_images=comparison_charts.FEW_IMAGES,
+    charts=comparison_charts.learning_curves(
+      panels, {str(folder): index for folder, index in folders.items()}
+    ),
+    without_curves=[str(folder) for folder in folders if not histories.get(folder)],
+  )
+  with files.replacing(path) as temporary:
+    temporary.write_text(html, encoding="utf-8")
+
+
+def is_of(path: pathlib.Path, program: str) -> bool:
+  """Whether a file is a page that this program wrote."""
+  mark = f'<meta name="generator" content="flax_unet {program}">'
+  return mark in path.read_text(encoding="utf-8", errors="replace")
+
+
+def title(groups: Sequence[Sequence[Run]]) -> str:
+  """The title of a page on these groups: their names, if they are few."""
+  *others, last = group_names(groups)
+  if len(groups) > 3:
+    return f"{len(groups)} groups of runs compared"
+  return f"{', '.join(others)} and {last} compared" if others else last
+
+
+def group_names(groups: Sequence[Sequence[Run]]) -> list[str]:
+  """Names groups by what the paths of their runs have in common."""
+  paths = [[folder.absolute() for folder in _folders(runs)] for runs in groups]
+  root = os.path.commonpath([folder.parent for folders in paths for folder in folders])
+  names = []
+  for folders in paths:
+    inside = [os.path.relpath(folder, root) for folder in folders]
+    if len(folders) == 1:
+      names.append(inside[0])
+      continue
+    same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*inside, strict=False))
+    common = "".join(letters[0] for letters in same).rstrip("_-. /") or inside[0]
+    names.append(f"{common} ({len(folders)} runs)")
+  return names
+
+
+def _folders(runs: Sequence[Run]) -> list[pathlib.Path]:
+  return [folder for run in runs for folder in run.folders]
+
+
+def _run(
+  folder: pathlib.Path, page_folder: pathlib.Path, run: Run, headline: Score | None
+) -> dict[str, Any]:
+  """A line of the table of runs."""
+  report = folder / report_files.FOLDER / report_files.PAGE
+  link = None
+  if report.exists():
+    relative = os.path.relpath(report.resolve(), page_folder.resolve())
+    link = urllib.parse.quote(pathlib.Path(relative).as_posix())
+  return {
+    "folder": str(folder),
+    "link": link,
+    "seed": run.config.get("seed"),
+    "step": run.facts["step"],
+    "score": run.scores[headline.name] if headline else None,
+  }
+
+
+def _evaluation(item: Compared, several: bool) -> dict[str, Any]:
+  """What the template shows of an evaluation."""
+  first, *others = item.groups
+  return {
+    "name": item.name,
+    "pictures": item.numbers["pictures"],
+    "tables": [
+      table
+      for table in comparison_tables.score_tables(item.numbers, f", {item.name}" if several else "")
+      if table[2]
+    ],
+    "forests": comparison_charts.forests(item.numbers),
+    "images": [comparison_images.most_changed(first, runs, _IMAGES) for runs in others],
+    "class_names": list(item.numbers["per_class"]),
+  }
+
+
+def _panels(
+  evaluations: Sequence[Compared], histories: Mapping[pathlib.Path, History]
+) -> list[Panel]:
+  """The training losses, and each evaluation's most important score."""
+  wanted = {"Training loss": "train/loss"}
+  for item in evaluations:
+    if item.headline:
+      title = f"{curves.upper_first(item.headline.title)}, {item.name}"
+      wanted[title] = f"{item.name}/{item.headline.name}"
+  found = [
+    Panel(title, {str(run): curve[tag] for run, curve in histories.items() if tag in curve})
+    for title, tag in wanted.items()
+  ]
+  return [panel for panel in found if panel.curves]
