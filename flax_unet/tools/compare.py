@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags
 
 from flax_unet import errors, files, terminal
-from flax_unet.evaluation.report import comparison, comparison_tables, report_files
+from flax_unet.evaluation.report import comparison, comparison_tables, finished_runs, report_files
 from flax_unet.tables import markdown_table, text_table
 
 _EVAL = flags.DEFINE_string(
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]):
   if len(argv) < 2:
     raise errors.UserError("no runs: name the run folder of at least one finished run")
   folders = [pathlib.Path(folder).expanduser() for folder in argv[1:]]
-  names = [_EVAL.value] if _EVAL.value else comparison.shared_evaluations(folders)
+  names = [_EVAL.value] if _EVAL.value else finished_runs.shared_evaluations(folders)
   page = _page_file(pathlib.Path(_PAGE.value).expanduser()) if _PAGE.value else None
   groups = {name: _groups(folders, name) for name in names}
   compared = {name: comparison.compare(groups[name]) for name in names}
@@ -50,10 +50,10 @@ def main(argv: Sequence[str]):
     print(f"Look at {page}")
 
 
-def _groups(folders: Sequence[pathlib.Path], name: str) -> list[list[comparison.Run]]:
+def _groups(folders: Sequence[pathlib.Path], name: str) -> list[list[finished_runs.Run]]:
   """Loads an evaluation of all runs, and groups them by seed."""
-  runs = [comparison.load(folder, name) for folder in folders]
-  comparison.check_same_pictures(runs)
+  runs = [finished_runs.load(folder, name) for folder in folders]
+  finished_runs.check_same_pictures(runs)
   return comparison.group(runs)
 
 
@@ -79,7 +79,7 @@ def _page_file(folder: pathlib.Path) -> pathlib.Path:
 
 def _write_page(
   page: pathlib.Path,
-  groups: Mapping[str, Sequence[Sequence[comparison.Run]]],
+  groups: Mapping[str, Sequence[Sequence[finished_runs.Run]]],
   compared: Mapping[str, Mapping[str, Any]],
 ) -> None:
   # They import matplotlib and TensorBoard's file format.

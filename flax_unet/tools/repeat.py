@@ -23,7 +23,13 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from flax_unet import config_flag, errors, files, nested, tables, terminal
-from flax_unet.evaluation.report import comparison, comparison_page, comparison_tables, report_files
+from flax_unet.evaluation.report import (
+  comparison,
+  comparison_page,
+  comparison_tables,
+  finished_runs,
+  report_files,
+)
 from flax_unet.planning import rules
 from flax_unet.run import events, workdir
 
@@ -145,12 +151,12 @@ def _read(folder: pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
   return folder, files.read_json(folder / _STUDY)
 
 
-def _load(folder: pathlib.Path, study: dict[str, Any]) -> list[comparison.Run]:
+def _load(folder: pathlib.Path, study: dict[str, Any]) -> list[finished_runs.Run]:
   """Reads the runs of a study, one for each seed: folds are pooled."""
   loaded = []
   for names in study["runs"]:
-    runs = [comparison.load(folder / name, study["evaluation"]) for name in names]
-    loaded.append(comparison.pool(runs, study["evaluation"]) if len(runs) > 1 else runs[0])
+    runs = [finished_runs.load(folder / name, study["evaluation"]) for name in names]
+    loaded.append(finished_runs.pool(runs, study["evaluation"]) if len(runs) > 1 else runs[0])
   return loaded
 
 
@@ -163,7 +169,7 @@ def _report(
   groups = [_load(folder, study)]
   if other:
     groups.insert(0, _load(*other))
-  comparison.check_same_pictures([run for runs in groups for run in runs])
+  finished_runs.check_same_pictures([run for runs in groups for run in runs])
   compared = comparison.compare(groups)
   names = [f"{_AGAINST.value}", str(folder)] if other else [str(folder)]
   for title, header, rows in comparison_tables.score_tables(compared, "", names):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from flax_unet.evaluation.metrics import segmentation
-from flax_unet.evaluation.report.comparison import Run
+from flax_unet.evaluation.report.finished_runs import Run
 
 
 @dataclasses.dataclass(frozen=True)

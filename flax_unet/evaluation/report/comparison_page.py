@@ -21,8 +21,8 @@ from flax_unet.evaluation.report import (
   report_files,
   templates,
 )
-from flax_unet.evaluation.report.comparison import Run
 from flax_unet.evaluation.report.curves import Curve, Panel
+from flax_unet.evaluation.report.finished_runs import Run
 
 _IMAGES = 5  # number of images that a group loses or gains most on
 
