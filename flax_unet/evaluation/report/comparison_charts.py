@@ -15,6 +15,8 @@ FEW_IMAGES = 10  # with fewer, a class's interval is unreliable
 
 _ROW = 17  # height of a row of differences
 _LONGEST = 26  # characters of a name
+_LEAST = 0.001  # difference for which an axis has room even if all are smaller
+_ROUNDING = 1e-9  # a difference below it comes from the order of sums
 _END_GAP = 11  # least distance of the numbers at the ends of lines
 
 
@@ -111,7 +113,8 @@ def _bounds(entries: Mapping[str, Sequence[Any]]) -> np.ndarray:
     for number in (entry["difference"], *interval)
   ]
   defined = [number for number in numbers if not np.isnan(number)]
-  return matplotlib.ticker.MaxNLocator(5).tick_values(min(0.0, *defined, 0), max(0.0, *defined, 0))
+  low, high = min(-_LEAST, *defined), max(_LEAST, *defined)
+  return matplotlib.ticker.MaxNLocator(5).tick_values(low, high)
 
 
 def _forest(index: int, entries: Mapping[str, Any], marks: np.ndarray) -> Forest:
@@ -126,7 +129,7 @@ def _forest(index: int, entries: Mapping[str, Any], marks: np.ndarray) -> Forest
   rows = []
   for place, (name, (entry, (low, high))) in enumerate(entries.items()):
     difference = entry["difference"]
-    kind = "better" if low > 0 else "worse" if high < 0 else "unclear"
+    kind = "better" if low > _ROUNDING else "worse" if high < -_ROUNDING else "unclear"
     text = "-" if np.isnan(difference) else f"{difference:+.4f}"
     y = _ROW * (place + 0.5) + (6 if place else 0)
     bounds = x_of(low), x_of(high)

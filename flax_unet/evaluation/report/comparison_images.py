@@ -17,15 +17,15 @@ class Changed:
     id: the id of the image.
     first: its mean IoU in the first group, over the classes in its label or prediction.
     other: its mean IoU in the other group.
-    class_index: the class with the largest change in correct pixels.
-    pixels: that change.
+    class_index: the class whose own IoU in the image changed most, in the same direction.
+    class_difference: that change; a class that is in neither label nor prediction counts as 1.
   """
 
   id: str
   first: float
   other: float
   class_index: int
-  pixels: int
+  class_difference: float
 
   @property
   def difference(self) -> float:
@@ -48,16 +48,14 @@ def most_changed(
     Images without a score in one of the runs are left out.
   """
   before, after = (_image_scores(side) for side in (first, other))
-  correct = _correct_pixels(other) - _correct_pixels(first)
-  classes = np.abs(correct).argmax(axis=1)
-  difference = after - before
+  difference, by_class = after - before, _class_scores(other) - _class_scores(first)
   order = np.argsort(difference, kind="stable")
 
   def changed(index: int) -> Changed:
-    of_class = int(classes[index])
-    pixels = round(float(correct[index, of_class]))
+    changes = by_class[index]
+    of_class = int(changes.argmin() if difference[index] < 0 else changes.argmax())
     scores = float(before[index]), float(after[index])
-    return Changed(str(first[0].ids[index]), *scores, of_class, pixels)
+    return Changed(str(first[0].ids[index]), *scores, of_class, float(changes[of_class]))
 
   lost = [changed(index) for index in order if difference[index] < 0]
   gained = [changed(index) for index in order[::-1] if difference[index] > 0]
@@ -69,6 +67,7 @@ def _image_scores(runs: Sequence[Run]) -> np.ndarray:
   return np.mean([segmentation.mean_iou(run.confusions) for run in runs], axis=0)
 
 
-def _correct_pixels(runs: Sequence[Run]) -> np.ndarray:
-  """float64 `[images, classes]`: the correctly predicted pixels."""
-  return np.mean([segmentation.outcomes(run.confusions).tp for run in runs], axis=0)
+def _class_scores(runs: Sequence[Run]) -> np.ndarray:
+  """float64 `[images, classes]`: the IoU of each class in each image, 1 if it is not there."""
+  scores = [segmentation.class_iou(run.confusions) for run in runs]
+  return np.mean(np.nan_to_num(scores, nan=1.0), axis=0)

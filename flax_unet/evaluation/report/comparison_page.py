@@ -19,13 +19,18 @@ from flax_unet.evaluation.report import (
   comparison_tables,
   curves,
   report_files,
+  report_pictures,
   templates,
 )
 from flax_unet.evaluation.report.curves import Curve, Panel
 from flax_unet.evaluation.report.finished_runs import Run
 
 _IMAGES = 5  # number of images that a group loses or gains most on
+_PICTURES = 2  # largest number of them with pictures
+_MOST_COLUMNS = 9  # of a table that fits on the page, and on paper
+_MOST_PAIRS = 3  # of a difference and its interval in such a table
 
+Pictures = Mapping[pathlib.Path, Mapping[str, Mapping[str, str]]]  # see `report_pictures`, by run
 History = Mapping[str, Curve]  # of a run, by the tag of its event files
 
 
@@ -72,6 +77,10 @@ def write(
   """
   groups = evaluations[0].groups
   folders = {folder: index for index, runs in enumerate(groups) for folder in _folders(runs)}
+  pictures = {
+    folder: report_pictures.read(folder / report_files.FOLDER / report_files.PAGE)
+    for folder in folders
+  }
   panels = _panels(evaluations, {folder: histories.get(folder, {}) for folder in folders})
   first = evaluations[0]
   of_runs, settings = comparison_tables.run_tables(first.numbers)
@@ -91,7 +100,7 @@ def write(
     number_of_runs=len(folders),
     headline=first.headline,
     settings=settings,
-    evaluations=[_evaluation(item, several=len(evaluations) > 1) for item in evaluations],
+    evaluations=[_evaluation(item, pictures, len(evaluations) > 1) for item in evaluations],
     few_images=comparison_charts.FEW_IMAGES,
     charts=comparison_charts.learning_curves(
       panels, {str(folder): index for folder, index in folders.items()}
@@ -154,21 +163,72 @@ def _run(
   }
 
 
-def _evaluation(item: Compared, several: bool) -> dict[str, Any]:
+def _evaluation(item: Compared, pictures: Pictures, several: bool) -> dict[str, Any]:
   """What the template shows of an evaluation."""
   first, *others = item.groups
+  suffix = f", {item.name}" if several else ""
+  names = list(item.numbers["per_class"])
+  if len(names) != first[0].confusions.shape[1]:  # an evaluator without scores by class
+    names = [f"class {index}" for index in range(first[0].confusions.shape[1])]
   return {
     "name": item.name,
     "pictures": item.numbers["pictures"],
-    "tables": [
-      table
-      for table in comparison_tables.score_tables(item.numbers, f", {item.name}" if several else "")
-      if table[2]
-    ],
+    "tables": _split(comparison_tables.split_tables(item.numbers, suffix)),
+    "class_tables": _split(comparison_tables.class_tables(item.numbers, suffix)),
     "forests": comparison_charts.forests(item.numbers),
-    "images": [comparison_images.most_changed(first, runs, _IMAGES) for runs in others],
-    "class_names": list(item.numbers["per_class"]),
+    "has_few": any(
+      number < comparison_charts.FEW_IMAGES for number in item.numbers["class_pictures"].values()
+    ),
+    "images": [_images(first, runs, pictures) for runs in others],
+    "class_names": names,
   }
+
+
+def _split(
+  tables: Sequence[comparison_tables.Table],
+) -> list[tuple[str, list[tuple[Sequence[str], list[Sequence[str]]]]]]:
+  """Titles and parts of the tables that have rows."""
+  return [(title, _parts(header, rows)) for title, header, rows in tables if rows]
+
+
+def _parts(
+  header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> list[tuple[Sequence[str], list[Sequence[str]]]]:
+  """Splits a table that is too wide into several: groups from differences, then some of each."""
+  if len(header) <= _MOST_COLUMNS:
+    return [(header, list(rows))]
+  if comparison_tables.INTERVAL in header:
+    fixed, size = 2, 2 * _MOST_PAIRS
+  else:
+    groups = sum(" - " not in name for name in header[1:])
+    fixed, size = 1, min(groups, _MOST_COLUMNS - 1)
+
+  def part(line: Sequence[str], start: int) -> Sequence[str]:
+    return [*line[:fixed], *line[start : start + size]]
+
+  starts = range(fixed, len(header), size)
+  return [(part(header, start), [part(row, start) for row in rows]) for start in starts]
+
+
+def _images(first: Sequence[Run], other: Sequence[Run], pictures: Pictures) -> dict[str, Any]:
+  """The images that differ most, and pictures of those that both groups' reports show."""
+  lost, gained = comparison_images.most_changed(first, other, _IMAGES)
+  before, after = (
+    {
+      name: panels
+      for run in reversed(runs)
+      if run.is_pictured
+      for folder in run.folders
+      for name, panels in pictures[folder].items()
+    }
+    for runs in (first, other)
+  )
+  shown = [
+    (image, before[image.id], after[image.id])
+    for images in (lost, gained)
+    for image in [image for image in images if image.id in before and image.id in after][:_PICTURES]
+  ]
+  return {"lost": lost, "gained": gained, "shown": shown}
 
 
 def _panels(

@@ -7,6 +7,8 @@ import numpy as np
 
 from flax_unet import terminal
 
+INTERVAL = "95 % interval"  # of the difference in the column before it
+
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 
@@ -42,8 +44,15 @@ def score_tables(
     suffix: ends each title.
     names: the names of the columns; None: #1, #2 and so on.
   """
-  names, titles = names or _columns(compared), compared["titles"]
-  others = [f"{name} - {names[0]}" for name in names[1:]]
+  return [*split_tables(compared, suffix, names), *class_tables(compared, suffix, names)]
+
+
+def split_tables(
+  compared: Mapping[str, Any], suffix: str, names: Sequence[str] | None = None
+) -> list[Table]:
+  """The tables of the scores of the split; see `score_tables`."""
+  names = names or _columns(compared)
+  others = _differences(names)
   differences = compared["scores"].get("mean_iou", ())[1:]
   intervals = [
     (name, _signed(entry["difference"]), _bounds(interval))
@@ -54,33 +63,50 @@ def score_tables(
       strict=True,
     )
   ]
-  class_score = titles.get(compared["class_score"], compared["class_score"])
-  by_class = compared["class_difference_intervals"] if others else {}
   return [
     (
       f"Scores on {terminal.counted(compared['pictures'], 'image')}{suffix}",
       ("score", *names, *others),
-      _score_rows(compared["scores"], titles),
+      _score_rows(compared["scores"], compared["titles"]),
     ),
     (
       f"Difference in mean IoU{suffix}",
       ("", "difference", "95 % interval over images, paired; does not cover seeds"),
       intervals,
     ),
-    (
-      f"{class_score} by class{suffix}",
-      ("class", *names, *(() if by_class else others)),
-      _score_rows(compared["per_class"], {}, differences=not by_class),
-    ),
-    (
-      f"Difference in {class_score} by class{suffix}",
-      ("class", "images", *(cell for name in others for cell in (name, "95 % interval"))),
-      [
-        [name, str(compared["class_pictures"][name]), *_class_cells(compared, name)]
-        for name in by_class
-      ],
-    ),
   ]
+
+
+def class_tables(
+  compared: Mapping[str, Any], suffix: str, names: Sequence[str] | None = None
+) -> list[Table]:
+  """The tables of the scores by class, and of their differences; see `score_tables`."""
+  names = names or _columns(compared)
+  others = _differences(names)
+  title = compared["titles"].get(compared["class_score"], compared["class_score"])
+  by_class = compared["class_difference_intervals"] if others else {}
+  values = _score_rows(compared["per_class"], {}, differences=not by_class)
+  shown = (f"{title} by class{suffix}", ("class", *names, *(() if by_class else others)), values)
+  if not by_class:
+    return [shown]
+  differences = (
+    f"Difference in {title} by class{suffix}",
+    ("class", "images", *(cell for name in others for cell in (name, INTERVAL))),
+    [
+      [name, str(compared["class_pictures"][name]), *_class_cells(compared, name)]
+      for name in by_class
+    ],
+  )
+  if len(others) > 1:
+    return [shown, differences]
+  header = (*shown[1], *differences[1][1:])
+  rows = [[*row, *more[1:]] for row, more in zip(values, differences[2], strict=True)]
+  return [(shown[0], header, rows)]
+
+
+def _differences(names: Sequence[str]) -> list[str]:
+  """Names the columns of differences from the first group."""
+  return [f"{name} - {names[0]}" for name in names[1:]]
 
 
 def _class_cells(compared: Mapping[str, Any], name: str) -> Iterator[str]:

@@ -30,6 +30,7 @@ class Run:
     scores: as in `report/metrics.json`.
     ids: str `[images]`.
     confusions: int64 `[images, classes, classes]`.
+    is_pictured: whether the pages of its reports show images of this evaluation.
   """
 
   folders: tuple[pathlib.Path, ...]
@@ -38,6 +39,7 @@ class Run:
   scores: Mapping[str, Any]
   ids: np.ndarray
   confusions: np.ndarray
+  is_pictured: bool
 
   @property
   def folder(self) -> pathlib.Path:
@@ -105,6 +107,7 @@ def load(folder: pathlib.Path, name: str | None = None) -> Run:
     scores=evals[name],
     ids=ids[order],
     confusions=confusions[order],
+    is_pictured=name == next(iter(evals)),
   )
 
 
