@@ -13,7 +13,7 @@ from flax_unet.evaluation.evaluators.base import Evaluator, Picture
 from flax_unet.evaluation.evaluators.segmentation import Segmentation
 from flax_unet.evaluation.metrics import audit, counting, segmentation
 from flax_unet.evaluation.metrics.score import Score
-from flax_unet.evaluation.report import curves, report
+from flax_unet.evaluation.report import curves, report, report_pictures
 
 SPACE = label_spaces.CITYSCAPES_19
 
@@ -45,11 +45,12 @@ RUN_INFO = {
 class Page(html.parser.HTMLParser):
   """The elements of an HTML file, with their attributes and the text inside them."""
 
-  def __init__(self, source):
+  def __init__(self, path):
     super().__init__()
-    self.source = source
+    self.path = path
+    self.source = path.read_text()
     self.elements, self._open = [], []
-    self.feed(source)
+    self.feed(self.source)
 
   def handle_starttag(self, tag, attrs):
     element = {"tag": tag, "attrs": dict(attrs), "text": "", "inside": list(self._open)}
@@ -137,7 +138,7 @@ def _write(folder, pictures, run_info=RUN_INFO, shown=2, **overrides):
     predict=lambda places: [pictures[place // 2] for place in places],
     **content,
   )
-  return Page((folder / "report/index.html").read_text()), content
+  return Page(folder / "report/index.html"), content
 
 
 @pytest.fixture(scope="module")
@@ -401,6 +402,14 @@ def test_the_worst_mistakes_of_a_class_are_those_of_its_matrices(run):
   assert row[1] == f"{segmentation.class_iou(confusions[image])[index]:.4f}"
   assert row[2] == f"{confusions[image, index].sum() - confusions[image, index, index]:,}"
   assert row[4] == f"{confusions[image, :, index].sum() - confusions[image, index, index]:,}"
+
+
+def test_pictures_can_be_read_back(run):
+  page, _ = run
+  found = report_pictures.read(page.path)
+  shown = {e["attrs"]["src"] for e in page.all("img")}
+  assert {"city_000000", "city_000004", "city_000005"} <= set(found)
+  assert all(panel in shown for panels in found.values() for panel in panels.values())
 
 
 def test_without_pictures_the_mistakes_are_tables(tmp_path):
