@@ -3,9 +3,10 @@
     python -m flax_unet.tools.compare RUN RUN ... [--markdown] [--json=FILE] [--page=DIR]
 
 Each RUN is the run folder of a finished run. Shows the settings that differ, all scores, the
-difference in mean IoU with its paired bootstrap interval, and the scores of each class. Runs that
+differences in mean IoU and in the IoU of each class with paired bootstrap intervals. Runs that
 differ only in their seed share a column, with mean and standard deviation. All differences are
-relative to the first column.
+relative to the first column. `--page=DIR` writes the comparison to `DIR/index.html` too, with
+curves and the images that differ most.
 """
 
 import pathlib

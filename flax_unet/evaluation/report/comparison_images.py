@@ -33,15 +33,12 @@ class Changed:
     return self.other - self.first
 
 
-def most_changed(
-  first: Sequence[Run], other: Sequence[Run], number: int
-) -> tuple[list[Changed], list[Changed]]:
-  """Returns the images that lose most from the first group to the other, and those that gain most.
+def changed(first: Sequence[Run], other: Sequence[Run]) -> tuple[list[Changed], list[Changed]]:
+  """Returns the images that lose from the first group to the other, and those that gain.
 
   Args:
     first: the runs of the first group, on the same images as the others.
     other: the runs of the other group.
-    number: how many images to return of each, at most.
 
   Returns:
     Images that are worse in the other group, worst first, and images that are better, best first.
@@ -51,15 +48,15 @@ def most_changed(
   difference, by_class = after - before, _class_scores(other) - _class_scores(first)
   order = np.argsort(difference, kind="stable")
 
-  def changed(index: int) -> Changed:
+  def describe(index: int) -> Changed:
     changes = by_class[index]
     of_class = int(changes.argmin() if difference[index] < 0 else changes.argmax())
     scores = float(before[index]), float(after[index])
     return Changed(str(first[0].ids[index]), *scores, of_class, float(changes[of_class]))
 
-  lost = [changed(index) for index in order if difference[index] < 0]
-  gained = [changed(index) for index in order[::-1] if difference[index] > 0]
-  return lost[:number], gained[:number]
+  lost = [describe(index) for index in order if difference[index] < 0]
+  gained = [describe(index) for index in order[::-1] if difference[index] > 0]
+  return lost, gained
 
 
 def _image_scores(runs: Sequence[Run]) -> np.ndarray:

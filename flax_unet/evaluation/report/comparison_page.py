@@ -26,7 +26,7 @@ from flax_unet.evaluation.report.curves import Curve, Panel
 from flax_unet.evaluation.report.finished_runs import Run
 
 _IMAGES = 5  # number of images that a group loses or gains most on
-_PICTURES = 2  # largest number of them with pictures
+_PICTURES = 2  # number of pictures of each
 _MOST_COLUMNS = 9  # of a table that fits on the page, and on paper
 _MOST_PAIRS = 3  # of a difference and its interval in such a table
 
@@ -211,8 +211,8 @@ def _parts(
 
 
 def _images(first: Sequence[Run], other: Sequence[Run], pictures: Pictures) -> dict[str, Any]:
-  """The images that differ most, and pictures of those that both groups' reports show."""
-  lost, gained = comparison_images.most_changed(first, other, _IMAGES)
+  """The images that differ most, and pictures of those that do among what both reports show."""
+  lost, gained = comparison_images.changed(first, other)
   before, after = (
     {
       name: panels
@@ -228,7 +228,7 @@ def _images(first: Sequence[Run], other: Sequence[Run], pictures: Pictures) -> d
     for images in (lost, gained)
     for image in [image for image in images if image.id in before and image.id in after][:_PICTURES]
   ]
-  return {"lost": lost, "gained": gained, "shown": shown}
+  return {"lost": lost[:_IMAGES], "gained": gained[:_IMAGES], "shown": shown}
 
 
 def _panels(

@@ -21,7 +21,10 @@ _FIGURE = (
 def _run(folder, right, seed=0, lr=0.1, doubt=None):
   """A run on 12 images with that many of 100 pixels of each class right."""
   confusions = np.array([[[right, 100 - right], [100 - right, right]]] * 12)
-  confusions[3] = [[100 - right, right], [0, 100]]  # an image that gets worse as the others get better
+  confusions[3] = [
+    [100 - right, right],
+    [0, 100],
+  ]  # an image that gets worse as the others get better
   scores = segmentation.scores(confusions.sum(0), SPACE)
   table = segmentation.SCORES[:1]
   if doubt is not None:
