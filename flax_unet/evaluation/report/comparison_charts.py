@@ -119,7 +119,7 @@ def _bounds(entries: Mapping[str, Sequence[Any]]) -> np.ndarray:
 
 def _forest(index: int, entries: Mapping[str, Any], marks: np.ndarray) -> Forest:
   names = [_shortened(name) for name in entries]
-  left, right = 6.2 * max(map(len, names)) + 12, Forest.width - 52
+  left, right = 6.4 * max(map(len, names)) + 18, Forest.width - 52
 
   def x_of(value: float) -> float | None:
     if np.isnan(value):
@@ -164,8 +164,18 @@ def _ends(lines: Sequence[page_charts.Line], chart: Chart) -> list[End]:
     last = [line.points.split()[-1].split(",") for line in lines if line.style == group]
     x, y = np.array(last, float).mean(axis=0)
     ends.append(End(x + 6, y, str(group + 1), group))
-  lowest = chart.top
-  for place in sorted(range(len(ends)), key=lambda place: ends[place].y):
-    ends[place] = dataclasses.replace(ends[place], y=max(ends[place].y, lowest))
-    lowest = ends[place].y + _END_GAP
+  order = sorted(range(len(ends)), key=lambda place: ends[place].y)
+  heights = _apart([ends[place].y for place in order], chart.height - chart.bottom)
+  for place, y in zip(order, heights, strict=True):
+    ends[place] = dataclasses.replace(ends[place], y=y)
   return ends
+
+
+def _apart(heights: Sequence[float], floor: float) -> list[float]:
+  """Moves ascending heights down until they are apart, then up until none is below the floor."""
+  moved: list[float] = []
+  for y in heights:
+    moved.append(max(y, moved[-1] + _END_GAP) if moved else y)
+  for place in reversed(range(len(moved))):
+    moved[place] = min(moved[place], floor - _END_GAP * (len(moved) - 1 - place))
+  return moved

@@ -167,6 +167,7 @@ def _evaluation(item: Compared, pictures: Pictures, several: bool) -> dict[str, 
   """What the template shows of an evaluation."""
   first, *others = item.groups
   suffix = f", {item.name}" if several else ""
+  images = [_images(first, runs, pictures) for runs in others]
   names = list(item.numbers["per_class"])
   if len(names) != first[0].confusions.shape[1]:  # an evaluator without scores by class
     names = [f"class {index}" for index in range(first[0].confusions.shape[1])]
@@ -179,7 +180,8 @@ def _evaluation(item: Compared, pictures: Pictures, several: bool) -> dict[str, 
     "has_few": any(
       number < comparison_charts.FEW_IMAGES for number in item.numbers["class_pictures"].values()
     ),
-    "images": [_images(first, runs, pictures) for runs in others],
+    "images": images,
+    "differ": any(found["lost"] or found["gained"] for found in images),
     "class_names": names,
   }
 

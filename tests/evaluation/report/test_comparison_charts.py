@@ -86,3 +86,14 @@ def test_the_axis_leaves_out_the_beginning():
   (chart,) = comparison_charts.learning_curves([Panel("Loss", {"a": (steps, values)})], {"a": 0})
   marks = [float(tick.text) for tick in chart.y_ticks]
   assert 1 <= marks[0] <= 1.025 and 1.1 <= marks[-1] <= 1.2
+
+
+def test_numbers_of_many_groups_stay_in_the_chart():
+  curve = ([0, 100], [1.0, 0.5])
+  names = [str(index) for index in range(8)]
+  panel = Panel("Loss", dict.fromkeys(names, curve))
+  groups = {name: index for index, name in enumerate(names)}
+  (chart,) = comparison_charts.learning_curves([panel], groups)
+  heights = sorted(end.y for end in chart.ends)
+  assert min(np.diff(heights)) >= 11
+  assert chart.top <= heights[0] and heights[-1] <= chart.height - chart.bottom
