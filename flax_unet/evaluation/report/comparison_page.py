@@ -18,6 +18,7 @@ from flax_unet.evaluation.report import (
   comparison_images,
   comparison_tables,
   curves,
+  finished_runs,
   report_files,
   report_pictures,
   templates,
@@ -83,8 +84,7 @@ def write(
   }
   panels = _panels(evaluations, {folder: histories.get(folder, {}) for folder in folders})
   first = evaluations[0]
-  of_runs, settings = comparison_tables.run_tables(first.numbers)
-  del of_runs  # the page has its own, with links
+  _, settings = comparison_tables.run_tables(first.numbers)  # the page has its own table of runs
   environment = templates.environment()
   environment.filters |= {"score": tables.cell, "title": curves.upper_first}
   html = environment.get_template("comparison.html.j2").render(
@@ -94,10 +94,10 @@ def write(
     marks={f"#{index + 1}": index for index in range(len(groups))},
     names=group_names(groups),
     runs=[
-      [_run(folder, path.parent, run, first.headline) for run in runs for folder in run.folders]
+      [_run(folder, run, first, path.parent) for run in runs for folder in run.folders]
       for runs in groups
     ],
-    number_of_runs=len(folders),
+    number_of_runs=sum(len(_folders(runs)) for runs in groups),
     headline=first.headline,
     settings=settings,
     evaluations=[_evaluation(item, pictures, len(evaluations) > 1) for item in evaluations],
@@ -146,9 +146,11 @@ def _folders(runs: Sequence[Run]) -> list[pathlib.Path]:
 
 
 def _run(
-  folder: pathlib.Path, page_folder: pathlib.Path, run: Run, headline: Score | None
+  folder: pathlib.Path, run: Run, item: Compared, page_folder: pathlib.Path
 ) -> dict[str, Any]:
-  """A line of the table of runs."""
+  """A line of the table of runs; folds that were pooled have their own scores."""
+  if len(run.folders) > 1:
+    run = finished_runs.load(folder, item.name)
   report = folder / report_files.FOLDER / report_files.PAGE
   link = None
   if report.exists():
@@ -159,7 +161,7 @@ def _run(
     "link": link,
     "seed": run.config.get("seed"),
     "step": run.facts["step"],
-    "score": run.scores[headline.name] if headline else None,
+    "score": run.scores[item.headline.name] if item.headline else None,
   }
 
 
