@@ -107,15 +107,14 @@ def write(
 
 def _files(folder: pathlib.Path, evaluations: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
   """The evaluations' files beside the page that exist, with what each of them is."""
-  endings = {"png": "picture", "csv": "table"}
   named = {
     name: [
-      (f"{what} ({kind})", file(name, ending))
+      (f"{what} ({ending.upper()})", file(name, ending))
       for what, file in (
         ("confusion matrix", report_files.confusion_matrix),
         ("scores of every image", report_files.image_scores),
       )
-      for ending, kind in endings.items()
+      for ending in ("png", "csv")
     ]
     for name in evaluations
   }

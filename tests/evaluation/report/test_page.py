@@ -129,7 +129,7 @@ def _write(folder, pictures, run_info=RUN_INFO, shown=2, **overrides):
   }
   headlines = {name: result.table[0] for name, result in content["results"].items()}
   content["panels"] = curves.panels(content["history"], headlines)
-  (folder / "report").mkdir(parents=True)
+  (folder / "report").mkdir(parents=True, exist_ok=True)
   report.write_page(
     folder / "report",
     run=folder.name,
@@ -402,6 +402,19 @@ def test_the_worst_mistakes_of_a_class_are_those_of_its_matrices(run):
   assert row[1] == f"{segmentation.class_iou(confusions[image])[index]:.4f}"
   assert row[2] == f"{confusions[image, index].sum() - confusions[image, index, index]:,}"
   assert row[4] == f"{confusions[image, :, index].sum() - confusions[image, index, index]:,}"
+
+
+def test_files_beside_the_page_are_linked(tmp_path):
+  report_folder = tmp_path / "run/report"
+  report_folder.mkdir(parents=True)
+  for name in ("confusion_val.png", "image_scores_val.csv"):
+    (report_folder / name).touch()
+  page, _ = _write(tmp_path / "run", _pictures(1, 32, 32))
+  links = [(e["attrs"]["href"], e["text"]) for e in page.all("a")]
+  assert links == [
+    ("confusion_val.png", "confusion matrix (PNG)"),
+    ("image_scores_val.csv", "scores of every image (CSV)"),
+  ]
 
 
 def test_pictures_can_be_read_back(run):
