@@ -77,7 +77,9 @@ def test_help_needs_none_of_them(root, module):
 def test_programs_that_only_count_need_no_jax(root):
   label = ["--predictions={root}/labels", "--labels={root}/labels", "--label_space=2_classes"]
   assert _loaded(root, "score", *label) == []
-  assert _loaded(root, "compare", "{root}/run", "{root}/run") == []
+  runs = ("{root}/run", "{root}/run")
+  assert _loaded(root, "compare", *runs) == []
+  assert _loaded(root, "compare", *runs, "--page={root}/compared") == ["matplotlib"]
 
 
 def test_only_training_needs_tensorflow(root):

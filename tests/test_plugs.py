@@ -12,7 +12,7 @@ import pytest
 import flax_unet
 from flax_unet import base_config
 from flax_unet.evaluation.inference.exported import ExportedPredictor
-from flax_unet.evaluation.report import comparison
+from flax_unet.evaluation.report import finished_runs
 from flax_unet.run import events, loop, reporting, serving, trained
 
 PLUGS = textwrap.dedent(
@@ -218,7 +218,7 @@ def test_the_page_shows_the_score(runs):
 
 
 def test_runs_are_compared_in_it(runs):
-  assert comparison.shared_evaluations(runs) == ["doubt", "val"]
+  assert finished_runs.shared_evaluations(runs) == ["doubt", "val"]
   command = [sys.executable, "-m", "flax_unet.tools.compare", *map(str, runs)]
   compared = subprocess.run(command, capture_output=True, text=True, check=True)
   lines = compared.stdout.splitlines()

@@ -8,7 +8,7 @@ from typing import Any
 from absl import logging
 
 from flax_unet import terminal
-from flax_unet.evaluation.report import report
+from flax_unet.evaluation.report import report_files
 from flax_unet.run import experiment, extension, init_from, planner, processes, run_info, workdir
 from flax_unet.run.experiment import Experiment
 from flax_unet.run.parts import Parts
@@ -130,5 +130,5 @@ def begin(parts: Parts, folder: pathlib.Path, plan: Sequence[planner.Row] = ()) 
 
 def _is_complete(folder: pathlib.Path, info: run_info.RunInfo) -> bool:
   """Whether the run is finished and its report exists; all processes get the same answer."""
-  complete = all((folder / report.FOLDER / name).is_file() for name in report.FILES)
+  complete = all((folder / report_files.FOLDER / name).is_file() for name in report_files.COMPLETE)
   return processes.broadcast(complete and info.content.get("finished", False))

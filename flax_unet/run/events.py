@@ -4,11 +4,12 @@ import pathlib
 import struct
 from collections.abc import Collection, Iterator
 
+from google.protobuf import message
 from tensorboard.compat.proto import event_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
-from flax_unet import files
+from flax_unet import errors, files
 
 
 def _paths(workdir: pathlib.Path) -> list[pathlib.Path]:
@@ -30,6 +31,15 @@ def _records(path: pathlib.Path) -> Iterator[bytes]:
       yield record
 
 
+def _event(record: bytes, path: pathlib.Path) -> event_pb2.Event:
+  try:
+    return event_pb2.Event.FromString(record)
+  except message.DecodeError as error:
+    raise errors.UserError(
+      f"{path}: is damaged; move it elsewhere to go on without its curves"
+    ) from error
+
+
 def forget_after(workdir: pathlib.Path, step: int, again: Collection[str] = ()) -> None:
   """Removes the events that a run will write again when it resumes from `step`.
 
@@ -39,12 +49,15 @@ def forget_after(workdir: pathlib.Path, step: int, again: Collection[str] = ()) 
     workdir: the run folder.
     step: events of later steps are removed.
     again: evaluations whose events at `step` itself are removed too.
+
+  Raises:
+    UserError: a file is damaged.
   """
   for path in _paths(workdir):
     with files.replacing(path) as temporary, temporary.open("wb") as file:
       writer = RecordWriter(file)
       for record in _records(path):
-        event = event_pb2.Event.FromString(record)
+        event = _event(record, path)
         if event.step < step or (event.step == step and not _is_of(event, again)):
           writer.write(record)
       writer.flush()
@@ -55,11 +68,15 @@ def _is_of(event: event_pb2.Event, evaluations: Collection[str]) -> bool:
 
 
 def scalars(workdir: pathlib.Path) -> dict[str, tuple[list[int], list[float]]]:
-  """Reads the steps and values of every scalar, by tag, in step order."""
+  """Reads the steps and values of every scalar, by tag, in step order.
+
+  Raises:
+    UserError: a file is damaged.
+  """
   curves: dict[str, tuple[list[int], list[float]]] = {}
   for path in _paths(workdir):
     for record in _records(path):
-      event = event_pb2.Event.FromString(record)
+      event = _event(record, path)
       for value in event.summary.value:
         if value.metadata.plugin_data.plugin_name == "scalars":
           steps, values = curves.setdefault(value.tag, ([], []))

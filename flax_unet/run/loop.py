@@ -13,7 +13,7 @@ from absl import logging
 
 from flax_unet import devices, nested, terminal
 from flax_unet.data import feed, pipeline
-from flax_unet.evaluation.report import report
+from flax_unet.evaluation.report import report_files
 from flax_unet.run import (
   beginning,
   events,
@@ -63,7 +63,8 @@ def train(config: ml_collections.ConfigDict, folder: pathlib.Path) -> int:
     processes.in_first(lambda: stack.enter_context(lock.hold(folder)))
     begun = beginning.begin(built, folder, plan)
     if begun is None:  # it is finished
-      logging.info("%s is finished: look at %s", folder, folder / report.FOLDER / report.PAGE)
+      page = folder / report_files.FOLDER / report_files.PAGE
+      logging.info("%s is finished: look at %s", folder, page)
       return 0
     with begun.info.noting_how_it_ends():
       return _train(begun)
@@ -182,7 +183,7 @@ def _finish(
   reporting.write_report(
     run,
     begun.folder,
-    begun.folder / report.FOLDER,
+    begun.folder / report_files.FOLDER,
     step,
     state.eval_variables,
     {name: results[name] for name in run.evaluations},

@@ -13,7 +13,7 @@ import numpy as np
 from absl import logging
 
 from flax_unet.evaluation.evaluation import Result
-from flax_unet.evaluation.report import curves, report
+from flax_unet.evaluation.report import curves, report, report_files
 from flax_unet.run import events, experiment, parts, processes, run_info, trained, workdir
 from flax_unet.run.experiment import Experiment
 from flax_unet.training import checkpoint
@@ -90,6 +90,7 @@ def write_report(
     output,
     step=step,
     results=results,
+    label_space=run.label_space,
     settings={"evals": config["evals"], "data": run.dataset.fingerprint()},
   )
   on_scores_written()
@@ -111,7 +112,7 @@ def write_report(
     run_info=run_info.read(folder),
     predict=functools.partial(first.pictures, variables),
   )
-  logging.info("Look at %s", output / report.PAGE)
+  logging.info("Look at %s", output / report_files.PAGE)
 
 
 def evaluate(

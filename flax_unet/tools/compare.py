@@ -1,21 +1,23 @@
 """Compares finished runs side by side.
 
-    python -m flax_unet.tools.compare RUN RUN ... [--markdown] [--json=FILE]
+    python -m flax_unet.tools.compare RUN RUN ... [--markdown] [--json=FILE] [--page=DIR]
 
 Each RUN is the run folder of a finished run. Shows the settings that differ, all scores, the
-difference in mean IoU with its paired bootstrap interval, and the scores of each class. Runs that
+differences in mean IoU and in the IoU of each class with paired bootstrap intervals. Runs that
 differ only in their seed share a column, with mean and standard deviation. All differences are
-relative to the first column.
+relative to the first column. `--page=DIR` writes the comparison to `DIR/index.html` too, with
+curves and the images that differ most.
 """
 
 import pathlib
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
-from flax_unet import errors, files
-from flax_unet.evaluation.report import comparison, comparison_tables
+from flax_unet import errors, files, terminal
+from flax_unet.evaluation.report import comparison, comparison_tables, finished_runs, report_files
 from flax_unet.tables import markdown_table, text_table
 
 _EVAL = flags.DEFINE_string(
@@ -23,6 +25,9 @@ _EVAL = flags.DEFINE_string(
 )
 _MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the tables as Markdown.")
 _JSON = flags.DEFINE_string("json", None, "A file to write all numbers to, such as compared.json.")
+_PAGE = flags.DEFINE_string(
+  "page", None, "A folder to write the comparison to as a page, such as compared."
+)
 
 
 def main(argv: Sequence[str]):
@@ -30,8 +35,10 @@ def main(argv: Sequence[str]):
   if len(argv) < 2:
     raise errors.UserError("no runs: name the run folder of at least one finished run")
   folders = [pathlib.Path(folder).expanduser() for folder in argv[1:]]
-  names = [_EVAL.value] if _EVAL.value else comparison.shared_evaluations(folders)
-  compared = {name: _compare(folders, name) for name in names}
+  names = [_EVAL.value] if _EVAL.value else finished_runs.shared_evaluations(folders)
+  page = _page_file(pathlib.Path(_PAGE.value).expanduser()) if _PAGE.value else None
+  groups = {name: _groups(folders, name) for name in names}
+  compared = {name: comparison.compare(groups[name]) for name in names}
   first, *others = names
   _print(comparison_tables.run_tables(compared[first]))
   for name in names:
@@ -39,13 +46,60 @@ def main(argv: Sequence[str]):
   if _JSON.value:
     content = compared[first] | {"others": {name: compared[name] for name in others}}
     files.write_output(_JSON.value, content)
+  if page:
+    _write_page(page, groups, compared)
+    print(f"Look at {page}")
 
 
-def _compare(folders: Sequence[pathlib.Path], name: str) -> dict[str, Any]:
-  """Compares an evaluation of all runs."""
-  runs = [comparison.load(folder, name) for folder in folders]
-  comparison.check_same_pictures(runs)
-  return comparison.compare(comparison.group(runs))
+def _groups(folders: Sequence[pathlib.Path], name: str) -> list[list[finished_runs.Run]]:
+  """Loads an evaluation of all runs, and groups them by seed."""
+  runs = [finished_runs.load(folder, name) for folder in folders]
+  finished_runs.check_same_pictures(runs)
+  return comparison.group(runs)
+
+
+def _page_file(folder: pathlib.Path) -> pathlib.Path:
+  """Creates the folder of the page, and returns the page's path.
+
+  Raises:
+    UserError: the folder is not writable, or holds another page.
+  """
+  from flax_unet.evaluation.report import comparison_page
+
+  page = folder / report_files.PAGE
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+      pass
+    if page.exists() and not comparison_page.is_of(page, "compare"):
+      raise errors.UserError(f"{page}: is not the page of a comparison; choose another --page")
+  except OSError as error:
+    raise errors.UserError(f"--page={folder}: cannot be written ({error.strerror})") from error
+  return page
+
+
+def _write_page(
+  page: pathlib.Path,
+  groups: Mapping[str, Sequence[Sequence[finished_runs.Run]]],
+  compared: Mapping[str, Mapping[str, Any]],
+) -> None:
+  # They import matplotlib and TensorBoard's file format.
+  from flax_unet.evaluation.report import comparison_page
+  from flax_unet.run import events
+
+  first = next(iter(groups.values()))
+  comparison_page.write(
+    page,
+    title=comparison_page.title(first),
+    command=terminal.command_line(),
+    program="compare",
+    evaluations=[
+      comparison_page.Compared(name, groups[name], numbers) for name, numbers in compared.items()
+    ],
+    histories={
+      folder: events.scalars(folder) for runs in first for run in runs for folder in run.folders
+    },
+  )
 
 
 def _print(tables: Sequence[comparison_tables.Table]) -> None:

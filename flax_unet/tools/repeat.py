@@ -23,9 +23,15 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from flax_unet import config_flag, errors, files, nested, tables, terminal
-from flax_unet.evaluation.report import comparison, comparison_tables, study_page
+from flax_unet.evaluation.report import (
+  comparison,
+  comparison_page,
+  comparison_tables,
+  finished_runs,
+  report_files,
+)
 from flax_unet.planning import rules
-from flax_unet.run import workdir
+from flax_unet.run import events, workdir
 
 _CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string(
@@ -145,12 +151,12 @@ def _read(folder: pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
   return folder, files.read_json(folder / _STUDY)
 
 
-def _load(folder: pathlib.Path, study: dict[str, Any]) -> list[comparison.Run]:
+def _load(folder: pathlib.Path, study: dict[str, Any]) -> list[finished_runs.Run]:
   """Reads the runs of a study, one for each seed: folds are pooled."""
   loaded = []
   for names in study["runs"]:
-    runs = [comparison.load(folder / name, study["evaluation"]) for name in names]
-    loaded.append(comparison.pool(runs, study["evaluation"]) if len(runs) > 1 else runs[0])
+    runs = [finished_runs.load(folder / name, study["evaluation"]) for name in names]
+    loaded.append(finished_runs.pool(runs, study["evaluation"]) if len(runs) > 1 else runs[0])
   return loaded
 
 
@@ -163,20 +169,23 @@ def _report(
   groups = [_load(folder, study)]
   if other:
     groups.insert(0, _load(*other))
-  comparison.check_same_pictures([run for runs in groups for run in runs])
+  finished_runs.check_same_pictures([run for runs in groups for run in runs])
   compared = comparison.compare(groups)
   names = [f"{_AGAINST.value}", str(folder)] if other else [str(folder)]
-  shown = comparison_tables.score_tables(compared, "", names)
-  for title, header, rows in shown:
+  for title, header, rows in comparison_tables.score_tables(compared, "", names):
     if rows:
       print(f"{title}\n\n{tables.text_table(header, rows)}\n")
-  runs = [
-    (name, comparison.load(folder / name, study["evaluation"]))
-    for names_of_seed in study["runs"]
-    for name in names_of_seed
-  ]
-  page = folder / "index.html"
-  study_page.write(page, folder.name, study["command"], runs, shown)
+  page = folder / report_files.PAGE
+  comparison_page.write(
+    page,
+    title=folder.name,
+    command=study["command"],
+    program="repeat",
+    evaluations=[comparison_page.Compared(study["evaluation"], groups, compared)],
+    histories={
+      run: events.scalars(run) for runs in groups for found in runs for run in found.folders
+    },
+  )
   files.write_json(folder / _STUDY, {**study, **compared})
   logging.info("The study: %s", page)
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from clu import metric_writers
 
+from flax_unet.errors import UserError
 from flax_unet.run import events
 
 
@@ -55,3 +56,15 @@ def test_a_record_that_a_crash_cut_off_is_dropped(tmp_path):
 def test_an_empty_folder_has_no_history(tmp_path):
   events.forget_after(tmp_path, 0)
   assert events.scalars(tmp_path) == {}
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+  _write(tmp_path, [2, 4])
+  (path,) = tmp_path.glob("events.out.tfevents.*")
+  content = path.read_bytes()
+  path.write_bytes(content[:12] + b"\xff" * 20 + content[32:])  # the first record, not its length
+  for read in (events.scalars, lambda folder: events.forget_after(folder, 2)):
+    with pytest.raises(UserError, match="is damaged; move it elsewhere") as error:
+      read(tmp_path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+  assert list(tmp_path.iterdir()) == [path]

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -16,7 +17,8 @@ def _runs(tmp_path):
     report.mkdir(parents=True)
     (tmp_path / name / "config.json").write_text(json.dumps({"seed": seed, "optax": {"lr": lr}}))
     (tmp_path / name / "run.json").write_text(json.dumps({"git_commit": "abc"}))
-    scores = {"mean_iou": right / 100, "per_class": {"road": {"iou": right / 100}}}
+    per_class = {name: {"iou": right / 100} for name in ("road", "wall, <high>")}
+    scores = {"mean_iou": right / 100, "per_class": per_class}
     scores["definitions"] = {
       score.name: score._asdict()
       for score in (segmentation.SCORES[0], segmentation.CLASS_SCORES[0])
@@ -41,11 +43,15 @@ def test_tables_show_settings_scores_and_differences(runs):
   assert ["optax.lr", "0.1", "0.3"] in lines
   assert ["mean", "IoU", "0.6500", "±", "0.0707", "0.8000", "+0.1500"] in lines
   assert "IoU by class" in result.stdout
-  assert ["road", "0.6500", "±", "0.0707", "0.8000", "+0.1500"] in lines
+  road = ["road", "0.6500", "±", "0.0707", "0.8000", "2", "+0.1500", "+0.1832", "to", "+0.1832"]
+  assert road in lines
   # The images are alike, so resampling changes nothing: 80/120 - (60/140 + 70/130) / 2.
   assert ["#2", "-", "#1", "+0.1500", "+0.1832", "to", "+0.1832"] in lines
   compared = json.loads((runs / "compared.json").read_text())
   assert compared["scores"]["mean_iou"][1]["difference"] == pytest.approx(0.15)
+  (bounds,) = compared["class_difference_intervals"]["road"]
+  assert bounds == pytest.approx([80 / 120 - (60 / 140 + 70 / 130) / 2] * 2)
+  assert compared["class_pictures"] == {"road": 2, "wall, <high>": 2}
 
 
 def test_markdown(runs):
@@ -68,3 +74,34 @@ def test_mistakes_are_one_line(runs):
   assert result.stderr.startswith(f"error: {runs / 'nowhere/report/metrics.json'}: does not exist")
   assert len(result.stderr.splitlines()) == 1
   assert "name the run folder of at least one" in _compare(runs).stderr
+
+
+def test_the_page_has_the_runs_and_their_numbers(runs):
+  (runs / "a/report/index.html").write_text("a report")
+  folder = runs / "new/folder with space/"
+  result = _compare(runs, "a", "b", "c", flags=[f"--page={folder}"])
+  assert (result.returncode, result.stderr) == (0, "")
+  assert result.stdout.splitlines()[-1] == f"Look at {folder / 'index.html'}"
+  page = (folder / "index.html").read_text(encoding="utf-8")
+  assert re.findall(r'href="([^"]+)"', page) == ["data:,", "../../a/report/index.html"]
+  for text in ("optax.lr", "0.6500 ± 0.0707", "+0.1832 to +0.1832", "wall, &lt;high&gt;"):
+    assert text in page
+  assert "These run folders have no event files" in page and "<polyline" not in page
+  assert "://" not in page and "<script" not in page
+  again = _compare(runs, "a", "c", flags=[f"--page={folder}"])  # replaces its own page
+  assert again.returncode == 0, again.stderr
+
+
+def test_pages_that_cannot_be_written_are_one_line(runs):
+  (runs / "file").write_text("x")
+  (runs / "a/report/index.html").write_text("the report of a run")
+  for page, reason in (
+    ("file", "--page={}/file: cannot be written (File exists)"),
+    ("file/below", "--page={}/file/below: cannot be written (Not a directory)"),
+    ("a/report", "{}/a/report/index.html: is not the page of a comparison; choose another --page"),
+  ):
+    result = _compare(runs, "a", "c", flags=[f"--page={runs / page}"])
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr == f"error: {reason.format(runs)}\n"
+  assert (runs / "a/report/index.html").read_text() == "the report of a run"

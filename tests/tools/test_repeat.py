@@ -71,12 +71,15 @@ def test_folds_score_every_image_once_and_seeds_pair_with_another_study(tmp_path
   assert f"{expected:.4f}" in result.stdout
   assert content["pictures"] == 7
 
-  # The page links the pages of the runs.
+  # The page links the pages of the runs, with the score of each fold.
   page = (study / "index.html").read_text()
   assert "python -m flax_unet.tools.repeat --config=" in page
   links = re.findall(r'href="(seed[^"]+)"', page)
   assert links == [f"{run.name}/report/index.html" for run in runs]
   assert all((study / link).exists() for link in links)
+  for run in runs:
+    scores = json.loads((run / "report/metrics.json").read_text())["evals"]["val"]
+    assert f'<td class="n strong"><data value="{scores["mean_iou"]}">' in page
 
   # Finished runs are not repeated; another study is compared image by image.
   again = _repeat(tmp_path, "--folds", "2", "--seeds=1", "--workdir", study, f"--against={study}")

@@ -6,11 +6,13 @@ percentile intervals). A resample is a vector that says how often each image is 
 product with the images' counts evaluates all resamples.
 
 A class that appears in no drawn image has no score in that resample, and its mean omits the class,
-as in the official score. So rare classes widen the interval of a small split. The interval says
-nothing about other training runs: for those, train with other seeds.
+as in the official score. So rare classes widen the interval of a small split. The interval of a
+single class is over the resamples that give it a score: a class in few images has too narrow an
+interval, and one in a single image has none to speak of. No interval says anything about other
+training runs: for those, train with other seeds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,15 +69,54 @@ def mean_iou_difference_interval(
   Raises:
     ValueError: the numbers of images differ.
   """
+  difference = _resampled_difference(_resampled_mean_iou, first, second, resamples, seed)
+  return _interval(difference)
+
+
+def class_iou_difference_intervals(
+  first: Sequence[np.ndarray],
+  second: Sequence[np.ndarray],
+  resamples: int = RESAMPLES,
+  seed: int = 0,
+) -> list[Interval]:
+  """The same intervals for the IoU of each class, from the same resamples.
+
+  A resample in which the class has no IoU in one of the runs, because no drawn image has it in its
+  label or prediction, says nothing about the class and is left out of its interval.
+
+  Args:
+    first: see `mean_iou_difference_interval`.
+    second: likewise.
+    resamples: number of resamples.
+    seed: seed of the resampling.
+
+  Returns:
+    An interval for each class; NaN if a run has no IoU of the class.
+
+  Raises:
+    ValueError: the numbers of images differ.
+  """
+  differences = _resampled_difference(_resampled_class_iou, first, second, resamples, seed)
+  return [_interval(of_class) for of_class in differences.T]
+
+
+def _resampled_difference(
+  score: Callable[[np.ndarray, np.ndarray], np.ndarray],
+  first: Sequence[np.ndarray],
+  second: Sequence[np.ndarray],
+  resamples: int,
+  seed: int,
+) -> np.ndarray:
+  """float64 `[resamples, ...]`: the second side's mean score minus the first's."""
   pictures = {len(confusions) for confusions in (*first, *second)}
   if len(pictures) != 1:
     raise ValueError(f"runs on {sorted(pictures)} images cannot be paired")
   drawings = _drawings(*pictures, resamples, seed)
   before, after = (
-    np.mean([_resampled_mean_iou(confusions, drawings) for confusions in side], axis=0)
+    np.mean([score(confusions, drawings) for confusions in side], axis=0)
     for side in (first, second)
   )
-  return _interval(after - before)
+  return after - before
 
 
 def _drawings(pictures: int, resamples: int, seed: int) -> np.ndarray:
@@ -86,10 +127,15 @@ def _drawings(pictures: int, resamples: int, seed: int) -> np.ndarray:
 
 def _resampled_mean_iou(confusions: np.ndarray, drawings: np.ndarray) -> np.ndarray:
   """float64 `[resamples]`: the mean IoU of each resample."""
+  return segmentation.mean_of_defined(_resampled_class_iou(confusions, drawings))
+
+
+def _resampled_class_iou(confusions: np.ndarray, drawings: np.ndarray) -> np.ndarray:
+  """float64 `[resamples, classes]`: the IoU of each class in each resample; NaN without pixels."""
   # float64 makes the matrix product fast, and counts are exact up to 2^53.
   weights = drawings.astype(np.float64)
   tp, fp, fn = (weights @ counts for counts in segmentation.outcomes(confusions))
-  return segmentation.mean_of_defined(segmentation.ratio(tp, tp + fp + fn))
+  return segmentation.ratio(tp, tp + fp + fn)
 
 
 def _interval(values: np.ndarray) -> Interval:

@@ -1,11 +1,13 @@
 """The tables of a comparison of runs, for the terminal and for pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from flax_unet import terminal
+
+INTERVAL = "95 % interval"  # of the difference in the column before it
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
@@ -42,47 +44,90 @@ def score_tables(
     suffix: ends each title.
     names: the names of the columns; None: #1, #2 and so on.
   """
-  names, titles = names or _columns(compared), compared["titles"]
-  others = [f"{name} - {names[0]}" for name in names[1:]]
+  return [*split_tables(compared, suffix, names), *class_tables(compared, suffix, names)]
+
+
+def split_tables(
+  compared: Mapping[str, Any], suffix: str, names: Sequence[str] | None = None
+) -> list[Table]:
+  """The tables of the scores of the split; see `score_tables`."""
+  names = names or _columns(compared)
+  others = _differences(names)
   differences = compared["scores"].get("mean_iou", ())[1:]
   intervals = [
-    (name, _signed(entry["difference"]), f"{_signed(low)} to {_signed(high)}")
-    for name, entry, (low, high) in zip(
+    (name, _signed(entry["difference"]), _bounds(interval))
+    for name, entry, interval in zip(
       others if differences else (),
       differences,
       compared["mean_iou_difference_interval"] if differences else (),
       strict=True,
     )
   ]
-  class_score = titles.get(compared["class_score"], compared["class_score"])
   return [
     (
       f"Scores on {terminal.counted(compared['pictures'], 'image')}{suffix}",
       ("score", *names, *others),
-      _score_rows(compared["scores"], titles),
+      _score_rows(compared["scores"], compared["titles"]),
     ),
     (
       f"Difference in mean IoU{suffix}",
       ("", "difference", "95 % interval over images, paired; does not cover seeds"),
       intervals,
     ),
-    (
-      f"{class_score} by class{suffix}",
-      ("class", *names, *others),
-      _score_rows(compared["per_class"], {}),
-    ),
   ]
 
 
+def class_tables(
+  compared: Mapping[str, Any], suffix: str, names: Sequence[str] | None = None
+) -> list[Table]:
+  """The tables of the scores by class, and of their differences; see `score_tables`."""
+  names = names or _columns(compared)
+  others = _differences(names)
+  title = compared["titles"].get(compared["class_score"], compared["class_score"])
+  by_class = compared["class_difference_intervals"] if others else {}
+  values = _score_rows(compared["per_class"], {}, differences=not by_class)
+  shown = (f"{title} by class{suffix}", ("class", *names, *(() if by_class else others)), values)
+  if not by_class:
+    return [shown]
+  differences = (
+    f"Difference in {title} by class{suffix}",
+    ("class", "images", *(cell for name in others for cell in (name, INTERVAL))),
+    [
+      [name, str(compared["class_pictures"][name]), *_class_cells(compared, name)]
+      for name in by_class
+    ],
+  )
+  if len(others) > 1:
+    return [shown, differences]
+  header = (*shown[1], *differences[1][1:])
+  rows = [[*row, *more[1:]] for row, more in zip(values, differences[2], strict=True)]
+  return [(shown[0], header, rows)]
+
+
+def _differences(names: Sequence[str]) -> list[str]:
+  """Names the columns of differences from the first group."""
+  return [f"{name} - {names[0]}" for name in names[1:]]
+
+
+def _class_cells(compared: Mapping[str, Any], name: str) -> Iterator[str]:
+  """Yields the difference and its interval in each group but the first, for a class."""
+  groups = compared["per_class"][name][1:]
+  for entry, interval in zip(groups, compared["class_difference_intervals"][name], strict=True):
+    yield _signed(entry["difference"])
+    yield _bounds(interval)
+
+
 def _score_rows(
-  scores: Mapping[str, Sequence[Mapping[str, float | None]]], titles: Mapping[str, str]
+  scores: Mapping[str, Sequence[Mapping[str, float | None]]],
+  titles: Mapping[str, str],
+  differences: bool = True,
 ) -> list[list[str]]:
   """Returns a row for each score: its value in each group, then the differences from the first."""
   return [
     [
       titles.get(name, name.replace("_", " ")),
       *(_spread(entry["mean"], entry["std"]) for entry in by_group),
-      *(_signed(entry["difference"]) for entry in by_group[1:]),
+      *(_signed(entry["difference"]) for entry in by_group[1:] if differences),
     ]
     for name, by_group in scores.items()
   ]
@@ -97,6 +142,11 @@ def _spread(mean: float, std: float | None) -> str:
 
 def _signed(value: float) -> str:
   return "-" if np.isnan(value) else f"{value:+.4f}"
+
+
+def _bounds(interval: tuple[float, float]) -> str:
+  low, high = interval
+  return "-" if np.isnan(low) else f"{_signed(low)} to {_signed(high)}"
 
 
 def _value(value: Any) -> str:

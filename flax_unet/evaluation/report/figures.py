@@ -1,4 +1,4 @@
-"""Draws the figures of a report as PNG files: predictions, learning curves, scores by class.
+"""Draws the figures of a report as PNG files: predictions and learning curves.
 
 Figures are made as objects, without pyplot and its global state, in one fixed style: the same data
 give the same file, whatever the user's matplotlibrc says.
@@ -6,7 +6,7 @@ give the same file, whatever the user's matplotlibrc says.
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import matplotlib.style
@@ -39,7 +39,7 @@ Path = str | os.PathLike[str]
 
 
 @contextlib.contextmanager
-def _figure(path: Path, width: float, height: float, dpi: int = 200) -> Iterator[Figure]:
+def open_figure(path: Path, width: float, height: float, dpi: int = 200) -> Iterator[Figure]:
   """Yields an empty figure, with sizes in inches, and writes it to `path` on exit."""
   with matplotlib.style.context(["default", _STYLE]):
     figure = Figure(figsize=(width, height), dpi=dpi)
@@ -90,7 +90,7 @@ def qualitative(
   rows_height = sum(pictures[0].shape[0] + id_height for _, pictures in rows)
   height = title_height + rows_height + legend_height
 
-  with _figure(path, width / dpi, height / dpi, dpi) as figure:
+  with open_figure(path, width / dpi, height / dpi, dpi) as figure:
     lefts = [gap + column * (cell_width + gap) for column in range(3)]
     for left, title in zip(lefts, ("Image", "Label", "Prediction"), strict=True):
       center = (left + cell_width / 2) / width
@@ -145,7 +145,7 @@ def learning_curves(panels: Sequence[Panel], path: Path) -> None:
     path: the PNG to write.
   """
   ratios = [1.2 if panel.title == "Learning rate" else 2.8 for panel in panels]
-  with _figure(path, 9, sum(ratios) + 0.4) as figure:
+  with open_figure(path, 9, sum(ratios) + 0.4) as figure:
     figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
     grid = figure.subplots(len(panels), sharex=True, squeeze=False, height_ratios=ratios)
     for axes, panel in zip(grid[:, 0], panels, strict=True):
@@ -176,40 +176,3 @@ def _draw_curve(axes: Axes, panel: Panel, name: str, color: str) -> None:
   smooth = np.convolve(values, np.full(window, 1 / window), mode="valid")
   label = f"{name}, mean of {window} values" if half else name
   axes.plot(steps[half : len(steps) - half], smooth, color=color, label=label)
-
-
-def per_class_bars(iou: Mapping[str, float], label_space: LabelSpace, path: Path) -> None:
-  """Draws the IoU of every class as a bar in its colour, the best on top, and their mean.
-
-  Args:
-    iou: IoU, in [0, 1], by class name; NaN if neither label nor prediction has a pixel of it.
-    label_space: colours of the classes.
-    path: the PNG to write.
-  """
-  colors = dict(zip(label_space.class_names, label_space.colors / 255, strict=True))
-  scored = {name: value for name, value in iou.items() if not np.isnan(value)}
-  # The sort is stable: ties and classes without a score stay in the order of the label space.
-  names = sorted(scored, key=scored.get, reverse=True) + [
-    name for name in iou if name not in scored
-  ]
-  with _figure(path, 8, 1.1 + 0.26 * len(names)) as figure:
-    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)
-    axes = figure.subplots()
-    for row, name in enumerate(names):
-      if name in scored:
-        axes.barh(row, scored[name], color=colors[name], edgecolor="0.3", linewidth=0.5)
-        text = axes.text(scored[name] + 0.009, row, f"{scored[name]:.3f}", va="center", size=10)
-        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
-      else:
-        axes.text(0.009, row, "no pixels", va="center", size=10, color="0.5", style="italic")
-    if scored:
-      mean = np.mean(list(scored.values()))
-      axes.axvline(mean, color="0.2", linewidth=1, zorder=0.9)  # behind the bars
-      axes.set_title(f"mean {mean:.4f}", x=mean / 1.06, size=11)
-    axes.set_yticks(range(len(names)), names)
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(0, 1.06)  # room for the number behind a bar of length 1
-    axes.set_xticks(np.linspace(0, 1, 6))
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel("IoU")

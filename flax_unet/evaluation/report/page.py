@@ -17,8 +17,9 @@ from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.evaluation import Result
 from flax_unet.evaluation.metrics import audit
 from flax_unet.evaluation.metrics.score import Score
-from flax_unet.evaluation.report import curves, page_charts, page_facts, templates
+from flax_unet.evaluation.report import curves, page_charts, page_facts, report_files, templates
 from flax_unet.evaluation.report.curves import Curve, Panel
+from flax_unet.evaluation.report.page_mistakes import OfClass
 from flax_unet.evaluation.report.page_pictures import Shown
 
 _CONFUSIONS = 8  # number of the most frequent confusions to list
@@ -38,6 +39,7 @@ def write(
   panels: Sequence[Panel],
   worst: Sequence[Shown],
   best: Sequence[Shown],
+  mistakes: Sequence[OfClass],
   label_space: LabelSpace,
   config: Mapping[str, Any],
   run_info: Mapping[str, Any],
@@ -58,6 +60,7 @@ def write(
     panels: the curves to draw, see `curves.panels`.
     worst: the worst images of the first evaluation, worst first.
     best: its best images, best first.
+    mistakes: the worst images of its classes.
     label_space: names and colours of the classes.
     config: the configuration, as in `config.json`.
     run_info: as in `run.json`; empty if training has not ended.
@@ -67,6 +70,7 @@ def write(
   environment = templates.environment()
   environment.filters |= {"score": tables.cell, "percent": _percent, "title": curves.upper_first}
   html = environment.get_template("page.html.j2").render(
+    program="report",
     run=run,
     step=step,
     evals=evals,
@@ -88,6 +92,9 @@ def write(
     frequent=page_charts.frequent_confusions(confusion, label_space.class_names, _CONFUSIONS),
     worst=worst,
     best=best,
+    mistakes=mistakes,
+    image_ids=results[name].ids.tolist(),
+    files=_files(path.parent, list(evals)),
     command=page_facts.command(run_info),
     is_dirty=str(run_info.get("git_commit")).endswith("-dirty"),
     facts=page_facts.columns(run_info, history),
@@ -96,6 +103,25 @@ def write(
   )
   with files.replacing(path) as temporary:
     temporary.write_text(html, encoding="utf-8")
+
+
+def _files(folder: pathlib.Path, evaluations: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+  """The evaluations' files beside the page that exist, with what each of them is."""
+  named = {
+    name: [
+      (f"{what} ({ending.upper()})", file(name, ending))
+      for what, file in (
+        ("confusion matrix", report_files.confusion_matrix),
+        ("scores of every image", report_files.image_scores),
+      )
+      for ending in ("png", "csv")
+    ]
+    for name in evaluations
+  }
+  return {
+    name: [(what, file) for what, file in found if (folder / file).exists()]
+    for name, found in named.items()
+  }
 
 
 @dataclasses.dataclass(frozen=True)

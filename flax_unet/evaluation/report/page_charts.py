@@ -12,6 +12,8 @@ from flax_unet.evaluation.metrics import segmentation
 from flax_unet.evaluation.report.curves import Curve, Panel
 
 _MAX_POINTS = 400  # per line; more points than pixels would only make the file larger
+_ZOOMED_POINTS = 100  # per line of a zoomed chart: the averages show trends instead of noise
+_ZOOMED_FROM = 0.25  # share of a curve's steps that a zoomed axis need not show
 _MAX_LABELLED = 32  # largest number of classes for a confusion matrix with names and numbers
 _FAINTEST = 1e-3  # least share of a row's pixels for which a cell of the matrix is drawn
 
@@ -33,22 +35,43 @@ class Line:
     points: its coordinates in SVG notation, "x,y x,y".
     lone: the coordinates of the only point, if there is just one; or None.
     best: coordinates and text of the best value, or None.
+    style: the number of its colour.
   """
 
   name: str
   points: str
   lone: tuple[float, float] | None
   best: tuple[float, float, str] | None
+  style: int
+
+
+@dataclasses.dataclass(frozen=True)
+class End:
+  """A text at the end of a line, in the line's colour."""
+
+  x: float
+  y: float
+  text: str
+  style: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-  """A chart of `width` x `height` units, with room for tick labels at the left and bottom."""
+  """A chart of `width` x `height` units, with room for tick labels at the left and bottom.
+
+  Attributes:
+    title: the title.
+    lines: the curves.
+    x_ticks: the marks on the axis of steps.
+    y_ticks: the marks on the axis of values.
+    ends: numbers at the ends of the lines, by which to tell them apart; or none.
+  """
 
   title: str
   lines: list[Line]
   x_ticks: list[Tick]
   y_ticks: list[Tick]
+  ends: list[End] = dataclasses.field(default_factory=list)
   width: int = 360
   height: int = 220
   left: int = 46
@@ -57,8 +80,14 @@ class Chart:
   right: int = 16
 
 
-def learning_curves(panels: Sequence[Panel]) -> list[Chart]:
-  """Lays out curves, see `curves.panels`, without values that are not finite."""
+def learning_curves(panels: Sequence[Panel], *, zoomed: bool = False) -> list[Chart]:
+  """Lays out curves, see `curves.panels`, without values that are not finite.
+
+  Args:
+    panels: the curves.
+    zoomed: whether to show small differences: the axis of values covers the last three quarters of
+      each curve, so that lines may leave the chart, and curves are averaged over more steps.
+  """
   finite = []
   for panel in panels:
     curves = {name: _finite(curve) for name, curve in panel.curves.items()}
@@ -68,7 +97,7 @@ def learning_curves(panels: Sequence[Panel]) -> list[Chart]:
   last_step = max(
     (int(steps[-1]) for panel in finite for steps, _ in panel.curves.values()), default=0
   )
-  return [_chart(panel, last_step) for panel in finite]
+  return [_chart(panel, last_step, zoomed) for panel in finite]
 
 
 def _finite(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
@@ -77,15 +106,13 @@ def _finite(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
   return steps[keep], values[keep]
 
 
-def _chart(panel: Panel, last_step: int) -> Chart:
-  """Lays out curves over the steps `0..last_step`; the y axis starts at 0, or below if needed."""
+def _chart(panel: Panel, last_step: int, zoomed: bool) -> Chart:
+  """Lays out curves over the steps `0..last_step`; see `learning_curves`."""
   chart = Chart(panel.title, [], [], [])
-  lowest = min(0.0, *(values.min() for _, values in panel.curves.values()))
-  highest = max(values.max() for _, values in panel.curves.values())
-  y_values = matplotlib.ticker.MaxNLocator(4).tick_values(lowest, highest if highest > 0 else 1)
+  y_values = (_zoomed_axis if zoomed else _axis_from_zero)(panel)
   x_values = matplotlib.ticker.MaxNLocator(5, integer=True).tick_values(0, max(last_step, 1))
   right, floor = chart.width - chart.right, chart.height - chart.bottom
-  bottom = y_values[0] if lowest < 0 else 0.0
+  bottom = y_values[0]
 
   def x_of(step: float) -> float:
     return round(chart.left + (right - chart.left) * step / max(last_step, 1), 1)
@@ -93,18 +120,36 @@ def _chart(panel: Panel, last_step: int) -> Chart:
   def y_of(value: float) -> float:
     return round(floor - (floor - chart.top) * (value - bottom) / (y_values[-1] - bottom), 1)
 
-  for name, (steps, values) in panel.curves.items():
-    drawn = zip(*_thinned(steps, values), strict=True)
+  for style, (name, (steps, values)) in enumerate(panel.curves.items()):
+    most = _ZOOMED_POINTS if zoomed else _MAX_POINTS
+    drawn = zip(*_thinned(steps, values, most), strict=True)
     places = [(x_of(step), y_of(value)) for step, value in drawn]
     points = " ".join(f"{x},{y}" for x, y in places)
     lone = places[0] if len(places) == 1 else None
     at = panel.best_of(name)
     best = (x_of(steps[at]), y_of(values[at]), f"{values[at]:.4f}") if panel.best else None
-    chart.lines.append(Line(name, points, lone, best))
+    chart.lines.append(Line(name, points, lone, best, style))
   number = matplotlib.ticker.EngFormatter(sep="")
   chart.x_ticks.extend(Tick(x_of(x), number(x)) for x in x_values if 0 <= x <= last_step)
-  chart.y_ticks.extend(Tick(y_of(y), _short(y)) for y in y_values if y >= bottom)
+  chart.y_ticks.extend(Tick(y_of(y), _short(y)) for y in y_values)
   return chart
+
+
+def _axis_from_zero(panel: Panel) -> np.ndarray:
+  """The marks of an axis of values that starts at 0, or below if needed."""
+  lowest = min(0.0, *(values.min() for _, values in panel.curves.values()))
+  highest = max(values.max() for _, values in panel.curves.values())
+  marks = matplotlib.ticker.MaxNLocator(4).tick_values(lowest, highest if highest > 0 else 1)
+  return marks if lowest < 0 else marks[marks >= 0]
+
+
+def _zoomed_axis(panel: Panel) -> np.ndarray:
+  """The marks of an axis of values that leaves out the beginning of every curve."""
+  late = [
+    values[np.asarray(steps) >= _ZOOMED_FROM * steps[-1]] for steps, values in panel.curves.values()
+  ]
+  lowest, highest = min(values.min() for values in late), max(values.max() for values in late)
+  return matplotlib.ticker.MaxNLocator(4).tick_values(lowest, highest)
 
 
 def _short(value: float) -> str:
@@ -115,9 +160,9 @@ def _short(value: float) -> str:
   return np.format_float_scientific(value, precision=2, trim="-", exp_digits=1)
 
 
-def _thinned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Averages neighbouring points, so that at most `_MAX_POINTS` remain."""
-  starts = np.arange(0, len(values), math.ceil(len(values) / _MAX_POINTS))
+def _thinned(steps: np.ndarray, values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+  """Averages neighbouring points, so that at most `most` remain."""
+  starts = np.arange(0, len(values), math.ceil(len(values) / most))
   counts = np.diff([*starts, len(values)])
   return np.add.reduceat(steps, starts) / counts, np.add.reduceat(values, starts) / counts
 

@@ -14,7 +14,9 @@ from flax_unet.evaluation.evaluators.base import Picture
 from flax_unet.evaluation.metrics import segmentation
 
 _MAX_PIXELS = 720 * 360  # of an image in the report: sharp on a third of a wide screen
+_MAX_CLASS_PIXELS = 480 * 240  # of an image for one class, as there are more of these
 _WRONG = (229, 57, 53)
+_MISSED, _CLAIMED, _FOUND = (240, 120, 30), (40, 130, 230), (255, 255, 255)
 _DIM = 0.55  # brightness of correct pixels, relative to the image
 
 
@@ -51,6 +53,8 @@ class Shown:
     label: the label in the colours of the classes.
     prediction: the prediction, likewise.
     errors: the image in gray, dark where the label is ignored, red where the prediction is wrong.
+      For one class: white where it is found, orange where it is missed, and blue where other
+      pixels are predicted as the class.
   """
 
   id: str
@@ -65,22 +69,33 @@ class Shown:
   errors: str
 
 
-def show(picture: Picture, confusion: np.ndarray, label_space: LabelSpace) -> Shown:
+def show(
+  picture: Picture,
+  confusion: np.ndarray,
+  label_space: LabelSpace,
+  class_index: int | None = None,
+) -> Shown:
   """Prepares an image for the report.
 
   Args:
     picture: the image with its label and prediction.
     confusion: its own confusion matrix, int64 `[classes, classes]`.
     label_space: colours of the classes.
+    class_index: the class whose mistakes to show; None: all.
   """
   height, width = picture.label.shape
-  ratio = min(1.0, math.sqrt(_MAX_PIXELS / (height * width)))
+  most = _MAX_PIXELS if class_index is None else _MAX_CLASS_PIXELS
+  ratio = min(1.0, math.sqrt(most / (height * width)))
   size = max(1, round(width * ratio)), max(1, round(height * ratio))
   image = cv2.resize(picture.image, size, interpolation=cv2.INTER_AREA)
   label, prediction = (
     cv2.resize(indices, size, interpolation=cv2.INTER_NEAREST_EXACT)
     for indices in (picture.label, picture.prediction)
   )
+  if class_index is None:
+    errors = _errors(image, label, prediction)
+  else:
+    errors = _errors_of_class(image, picture.label, picture.prediction, class_index)
   pixels = confusion.sum(axis=0) + confusion.sum(axis=1)
   return Shown(
     id=picture.id,
@@ -92,16 +107,39 @@ def show(picture: Picture, confusion: np.ndarray, label_space: LabelSpace) -> Sh
     image=_jpeg(image),
     label=_indexed_png(label, label_space),
     prediction=_indexed_png(prediction, label_space),
-    errors=_jpeg(_errors(image, label, prediction)),
+    errors=_jpeg(errors),
   )
 
 
-def _errors(image: np.ndarray, label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def _gray(image: np.ndarray) -> np.ndarray:
+  """The image, dimmed and without its colours: float64 `[height, width, 3]`."""
   gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] * _DIM
-  shown = np.broadcast_to(gray, image.shape).copy()
+  return np.broadcast_to(gray, image.shape).copy()
+
+
+def _errors(image: np.ndarray, label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+  shown = _gray(image)
   shown[label == IGNORED] *= 0.3
   wrong = (label != prediction) & (label != IGNORED)
   shown[wrong] = 0.25 * shown[wrong] + 0.75 * np.array(_WRONG)
+  return np.rint(shown).astype(np.uint8)
+
+
+def _errors_of_class(
+  image: np.ndarray, label: np.ndarray, prediction: np.ndarray, class_index: int
+) -> np.ndarray:
+  """Label and prediction may be larger than the image: thin objects are blended, not dropped."""
+  shown = _gray(image)
+  true, predicted = label == class_index, prediction == class_index
+  for mask, color in (
+    (true & predicted, _FOUND),
+    (true & ~predicted, _MISSED),
+    (predicted & ~true & (label != IGNORED), _CLAIMED),
+  ):
+    size = image.shape[1], image.shape[0]
+    share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)[..., None]
+    opacity = 0.8 * np.sqrt(share)
+    shown = (1 - opacity) * shown + opacity * np.array(color)
   return np.rint(shown).astype(np.uint8)
 
 

@@ -1,5 +1,6 @@
 """Writes the report of a run: scores, per-image confusion matrices, figures and the HTML file."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,13 +13,19 @@ from flax_unet.data.label_spaces import LabelSpace
 from flax_unet.evaluation.evaluation import Result
 from flax_unet.evaluation.evaluators.base import Picture
 from flax_unet.evaluation.metrics import audit, bootstrap, segmentation
-from flax_unet.evaluation.report import figures, page, page_pictures, score_tables
+from flax_unet.evaluation.report import (
+  figures,
+  page,
+  page_mistakes,
+  page_pictures,
+  report_files,
+  score_figures,
+  score_files,
+  score_tables,
+)
 from flax_unet.evaluation.report.curves import Curve, Panel
 
-FOLDER = "report"  # in the run folder
-PAGE = "index.html"
-_SCORES, _CONFUSIONS = "metrics.json", "confusions.npz"
-FILES = (_SCORES, _CONFUSIONS, PAGE)  # a complete report has all of them
+_CHUNK = 8  # number of images that are predicted at a time, to save memory
 
 
 def write_scores(
@@ -26,14 +33,16 @@ def write_scores(
   *,
   step: int,
   results: Mapping[str, Result],
+  label_space: LabelSpace,
   settings: Mapping[str, Any],
 ) -> None:
-  """Writes the numbers of a report: all scores, and one confusion matrix per image.
+  """Writes the numbers of a report: all scores, one confusion matrix per image, and CSV files.
 
   Args:
     folder: the folder of the report; created if it is missing.
     step: the number of steps the model has been trained for.
     results: the results of the evaluations, by name.
+    label_space: names of the classes.
     settings: what was evaluated, and how.
 
   Raises:
@@ -42,11 +51,20 @@ def write_scores(
   try:
     folder.mkdir(parents=True, exist_ok=True)
     evals = {name: _numbers(result) for name, result in results.items()}
-    files.write_json(folder / _SCORES, {"step": step, "evals": evals, "settings": settings})
-    with files.replacing(folder / _CONFUSIONS) as temporary:
+    files.write_json(
+      folder / report_files.SCORES, {"step": step, "evals": evals, "settings": settings}
+    )
+    with files.replacing(folder / report_files.CONFUSIONS) as temporary:
       arrays = {f"{name}/ids": result.ids for name, result in results.items()}
       arrays |= {f"{name}/confusions": result.confusions for name, result in results.items()}
       np.savez_compressed(temporary, **arrays)
+    names = label_space.class_names
+    for name, result in results.items():
+      ids, confusions = result.ids, result.confusions
+      matrix_file = folder / report_files.confusion_matrix(name, "csv")
+      score_files.write_confusion_matrix(matrix_file, confusions.sum(axis=0), names)
+      images_file = folder / report_files.image_scores(name, "csv")
+      score_files.write_image_scores(images_file, ids, confusions, names)
   except OSError as error:
     raise errors.UserError(
       f"{folder}: cannot be written ({error.strerror}): choose another folder with --output=DIR"
@@ -73,7 +91,14 @@ def write_figures(
     figures.qualitative(first.examples, label_space, folder / "qualitative.png")
   iou = segmentation.class_iou(first.confusions.sum(axis=0))
   by_name = dict(zip(label_space.class_names, iou.tolist(), strict=True))
-  figures.per_class_bars(by_name, label_space, folder / "per_class_iou.png")
+  score_figures.per_class_bars(by_name, label_space, folder / "per_class_iou.png")
+  for name, result in results.items():
+    matrix_file = folder / report_files.confusion_matrix(name, "png")
+    names = label_space.class_names
+    score_figures.confusion_matrix(result.confusions.sum(axis=0), names, matrix_file)
+    scores = segmentation.mean_iou(result.confusions)
+    if np.isfinite(scores).any():
+      score_figures.image_scores(scores, folder / report_files.image_scores(name, "png"))
   if panels:
     figures.learning_curves(panels, folder / "learning_curves.png")
 
@@ -93,6 +118,8 @@ def write_page(
 ) -> None:
   """Writes `index.html`, with the worst and best images of the first evaluation.
 
+  It also shows the worst image of each class; no images at all if `results` has no examples.
+
   Args:
     folder: the folder of the report.
     run: the run's name.
@@ -108,14 +135,15 @@ def write_page(
   first = next(iter(results.values()))
   number = len(first.examples)
   worst, best = page_pictures.choose(first.confusions, worst=number, best=-(-number // 2))
-  pictures = predict(first.places[worst + best].tolist())
-  shown = [
-    page_pictures.show(picture, first.confusions[index], label_space)
-    for picture, index in zip(pictures, worst + best, strict=True)
-  ]
+  found = page_mistakes.find(first.confusions)
+  of_classes = found[: page_mistakes.MOST_PICTURES if number else 0]
+  wanted = [(index, None) for index in worst + best]
+  wanted += [(item.worst[0].index, item.class_index) for item in of_classes]
+  shown = _show(first, wanted, label_space, predict)
+  pictures = [*shown[len(worst + best) :], *[None] * (len(found) - len(of_classes))]
   definitions, ceilings = _audit(first)
   page.write(
-    folder / PAGE,
+    folder / report_files.PAGE,
     run=run,
     step=step,
     evals=nested.nan_to_none({name: _numbers(result) for name, result in results.items()}),
@@ -126,11 +154,41 @@ def write_page(
     history=history,
     panels=panels,
     worst=shown[: len(worst)],
-    best=shown[len(worst) :],
+    best=shown[len(worst) : len(worst + best)],
+    mistakes=[
+      dataclasses.replace(item, picture=picture)
+      for item, picture in zip(found, pictures, strict=True)
+    ],
     label_space=label_space,
     config=config,
     run_info=run_info,
   )
+
+
+def _show(
+  result: Result,
+  wanted: Sequence[tuple[int, int | None]],
+  label_space: LabelSpace,
+  predict: Callable[[Sequence[int]], list[Picture]],
+) -> list[page_pictures.Shown]:
+  """Prepares images for the page, each predicted once.
+
+  Args:
+    result: an evaluation.
+    wanted: an image's index in `result`, and a class or None; see `page_pictures.show`.
+    label_space: colours of the classes.
+    predict: see `write_page`.
+  """
+  shown = {}
+  indices = list(dict.fromkeys(index for index, _ in wanted))
+  for start in range(0, len(indices), _CHUNK):
+    chunk = indices[start : start + _CHUNK]
+    for index, picture in zip(chunk, predict(result.places[chunk].tolist()), strict=True):
+      for pair in wanted:
+        if pair[0] == index:
+          confusion = result.confusions[index]
+          shown[pair] = page_pictures.show(picture, confusion, label_space, pair[1])
+  return [shown[pair] for pair in wanted]
 
 
 def _numbers(result: Result) -> dict[str, Any]:

@@ -71,3 +71,43 @@ def test_a_class_missing_from_a_drawing_is_left_out_of_its_mean():
 def test_other_pictures_cannot_be_paired():
   with pytest.raises(ValueError, match=r"\[2, 3\] images cannot be paired"):
     bootstrap.mean_iou_difference_interval([_pictures(3)], [_pictures(2)])
+
+
+def test_class_intervals_are_those_of_pictures_drawn_one_by_one():
+  first, second = _pictures(12), _pictures(12, seed=1)
+  first[3:, 2] = second[3:, 2] = first[3:, :, 2] = second[3:, :, 2] = 0  # a class in three images
+  drawings = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12), size=300)
+  intervals = bootstrap.class_iou_difference_intervals([first], [second], resamples=300)
+  for index, interval in enumerate(intervals):
+    differences = []
+    for drawn in drawings:
+      before, after = (
+        segmentation.class_iou(pictures.repeat(drawn, axis=0).sum(axis=0))[index]
+        for pictures in (first, second)
+      )
+      differences += [] if np.isnan(after - before) else [after - before]
+    np.testing.assert_allclose(interval, np.quantile(differences, (0.025, 0.975)), rtol=1e-12)
+    assert (len(differences) < 300) == (index == 2)
+
+
+def test_class_intervals_of_two_images_by_hand():
+  """Resamples are (2, 0), (1, 1) and (0, 2) images, of which the outer two have 1/4 each."""
+  first, second = np.zeros((2, 2, 3, 3), np.int64)
+  first[0, 0], second[0, 0] = [5, 5, 0], [8, 2, 0]  # class 0: IoU 0.5 and 0.8
+  first[1, 0], second[1, 0] = [5, 5, 0], [5, 5, 0]
+  second[1, 1] = [0, 4, 0]  # class 1: in the second image, only one side has a true positive
+  first[1, 1] = [4, 0, 0]
+  road, wall, never = bootstrap.class_iou_difference_intervals([first], [second])
+  # Class 0 of the first side: 5/10 in the first image, 5/14 in the second.
+  np.testing.assert_allclose(road, (5 / 10 - 5 / 14, 8 / 10 - 5 / 10))
+  # Class 1 is wrongly predicted in both images; only the second has its label.
+  np.testing.assert_allclose(wall, (0, 4 / 9))
+  assert np.isnan(never).all()
+
+
+def test_a_class_that_one_side_never_has_has_no_interval():
+  first, second = np.zeros((2, 2, 2, 2), np.int64)
+  first[:, 0], second[:, 0] = [10, 0], [9, 1]  # class 1 occurs only in the second's predictions
+  known, unknown = bootstrap.class_iou_difference_intervals([first], [second])
+  np.testing.assert_allclose(known, (-0.1, -0.1))
+  assert np.isnan(unknown).all()

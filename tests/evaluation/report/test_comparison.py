@@ -8,7 +8,7 @@ from flax_unet import nested
 from flax_unet.data import label_spaces
 from flax_unet.errors import UserError
 from flax_unet.evaluation.metrics import bootstrap, segmentation
-from flax_unet.evaluation.report import comparison
+from flax_unet.evaluation.report import comparison, finished_runs
 
 SPACE = label_spaces.CITYSCAPES_CATEGORIES
 
@@ -43,7 +43,7 @@ def write_run(folder, accuracy, seed=0, ids=None, confusions=None, step=600, **c
 
 
 def _load(folder, name, *args, **kwargs):
-  return comparison.load(write_run(folder / name, *args, **kwargs))
+  return finished_runs.load(write_run(folder / name, *args, **kwargs))
 
 
 def test_runs_that_differ_in_the_seed_are_one_group(tmp_path):
@@ -82,7 +82,7 @@ def test_pictures_are_paired_by_id_and_not_by_place(tmp_path):
     _load(tmp_path, "a", 0, ids=ids, confusions=confusions),
     _load(tmp_path, "b", 0, lr=1, ids=np.array(ids)[order], confusions=confusions[order]),
   ]
-  comparison.check_same_pictures(runs)
+  finished_runs.check_same_pictures(runs)
   compared = comparison.compare(comparison.group(runs))
   assert compared["mean_iou_difference_interval"] == [(0, 0)]
 
@@ -95,18 +95,18 @@ def test_runs_on_other_pictures_are_refused(tmp_path):
     match=r"/b and .*/a were scored on different images: "
     r"ulm_12, ulm_13 only in the first, ulm_0, ulm_1 only in the second",
   ):
-    comparison.check_same_pictures([first, _load(tmp_path, "b", 0.7, ids=ids)])
+    finished_runs.check_same_pictures([first, _load(tmp_path, "b", 0.7, ids=ids)])
 
 
 def test_runs_on_other_labels_of_the_same_pictures_are_refused(tmp_path):
   first = _load(tmp_path, "a", 0.7)
   larger = _load(tmp_path, "b", 0.7, confusions=4 * first.confusions)
   with pytest.raises(UserError, match="different labels: in ulm_0, 2800 and 700 pixels count"):
-    comparison.check_same_pictures([first, larger])
+    finished_runs.check_same_pictures([first, larger])
   padded = np.pad(first.confusions, ((0, 0), (0, 1), (0, 1)))
   more_classes = dataclasses.replace(first, confusions=padded)
   with pytest.raises(UserError, match="different classes: 8 and 7"):
-    comparison.check_same_pictures([first, more_classes])
+    finished_runs.check_same_pictures([first, more_classes])
 
 
 def test_scores_without_a_value_stay_without_one(tmp_path):
@@ -120,16 +120,16 @@ def test_scores_without_a_value_stay_without_one(tmp_path):
 
 def test_folders_that_are_no_finished_run_are_named(tmp_path):
   with pytest.raises(UserError, match=r"metrics.json: does not exist; .* a finished run\?"):
-    comparison.load(tmp_path)
+    finished_runs.load(tmp_path)
   folder = write_run(tmp_path / "a", 0.7)
   with pytest.raises(UserError, match="/a: has no evaluation 'test', only val"):
-    comparison.load(folder, "test")
+    finished_runs.load(folder, "test")
   (folder / "report" / "confusions.npz").write_bytes(b"half")
   with pytest.raises(UserError, match=r"confusions.npz: holds no readable matrices of .* 'val'"):
-    comparison.load(folder)
+    finished_runs.load(folder)
   (folder / "report" / "metrics.json").write_text("{")
   with pytest.raises(UserError, match=r"metrics.json: is not JSON"):
-    comparison.load(folder)
+    finished_runs.load(folder)
 
 
 def test_the_same_seed_again_and_another_length_are_no_seeds(tmp_path):
@@ -152,7 +152,7 @@ def test_files_that_are_empty_or_cut_off_are_one_line(tmp_path, file, content):
   folder = write_run(tmp_path / "a", 0.7)
   (folder / file).write_bytes(content)
   with pytest.raises(UserError, match=rf"{file}: is ") as error:
-    comparison.load(folder)
+    finished_runs.load(folder)
   assert "\n" not in str(error.value)
 
 
@@ -162,4 +162,4 @@ def test_matrices_that_are_cut_off_are_one_line(tmp_path, length):
   path = folder / "report/confusions.npz"
   path.write_bytes(path.read_bytes()[:length])
   with pytest.raises(UserError, match=r"confusions.npz: holds no readable matrices"):
-    comparison.load(folder)
+    finished_runs.load(folder)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from flax_unet.data.label_spaces import CITYSCAPES_19, IGNORED
 from flax_unet.evaluation.metrics import segmentation
-from flax_unet.evaluation.report import curves, figures
+from flax_unet.evaluation.report import curves, figures, score_figures
 
 ROAD, PERSON, TRAIN, CAR = (
   CITYSCAPES_19.class_names.index(name) for name in ("road", "person", "train", "car")
@@ -142,7 +142,7 @@ def test_learning_curves_leaves_out_what_is_not_there(tmp_path, drawn):
 
 def test_per_class_bars_are_sorted_and_a_class_without_score_is_named(tmp_path, drawn):
   iou = {"road": 0.5, "person": 0.8, "train": float("nan"), "car": 0.2}
-  figures.per_class_bars(iou, CITYSCAPES_19, tmp_path / "b.png")
+  score_figures.per_class_bars(iou, CITYSCAPES_19, tmp_path / "b.png")
   (axes,) = drawn[0].axes
   rows = [label.get_text() for label in axes.get_yticklabels()]
   assert rows == ["person", "road", "car", "train"]
@@ -156,7 +156,7 @@ def test_per_class_bars_are_sorted_and_a_class_without_score_is_named(tmp_path, 
 
 
 def test_per_class_bars_without_any_score(tmp_path, drawn):
-  figures.per_class_bars({"road": float("nan")}, CITYSCAPES_19, tmp_path / "b.png")
+  score_figures.per_class_bars({"road": float("nan")}, CITYSCAPES_19, tmp_path / "b.png")
   assert drawn[0].axes[0].get_title() == ""
 
 
@@ -164,7 +164,7 @@ def test_equal_data_give_equal_files_whatever_the_users_settings(tmp_path):
   def draw(folder):
     folder.mkdir()
     figures.qualitative([make_triple(16, 32)], CITYSCAPES_19, folder / "q.png")
-    figures.per_class_bars({"road": 0.5}, CITYSCAPES_19, folder / "b.png")
+    score_figures.per_class_bars({"road": 0.5}, CITYSCAPES_19, folder / "b.png")
     figures.learning_curves(_panels({"loss": ([1, 2], [3.0, 2.0])}), folder / "c.png")
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

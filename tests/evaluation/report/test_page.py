@@ -13,7 +13,7 @@ from flax_unet.evaluation.evaluators.base import Evaluator, Picture
 from flax_unet.evaluation.evaluators.segmentation import Segmentation
 from flax_unet.evaluation.metrics import audit, counting, segmentation
 from flax_unet.evaluation.metrics.score import Score
-from flax_unet.evaluation.report import curves, report
+from flax_unet.evaluation.report import curves, report, report_pictures
 
 SPACE = label_spaces.CITYSCAPES_19
 
@@ -45,11 +45,12 @@ RUN_INFO = {
 class Page(html.parser.HTMLParser):
   """The elements of an HTML file, with their attributes and the text inside them."""
 
-  def __init__(self, source):
+  def __init__(self, path):
     super().__init__()
-    self.source = source
+    self.path = path
+    self.source = path.read_text()
     self.elements, self._open = [], []
-    self.feed(source)
+    self.feed(self.source)
 
   def handle_starttag(self, tag, attrs):
     element = {"tag": tag, "attrs": dict(attrs), "text": "", "inside": list(self._open)}
@@ -99,7 +100,7 @@ def _pictures(number, height, width):
   return pictures
 
 
-def _write(folder, pictures, run_info=RUN_INFO, **overrides):
+def _write(folder, pictures, run_info=RUN_INFO, shown=2, **overrides):
   """Writes and returns the HTML report on an evaluation of these images."""
   confusions = np.stack([counting.count(p.label, p.prediction, 19)[:, :19] for p in pictures])
   extra = audit.sum_counts(audit.extra_counts(p.label, p.prediction, 19) for p in pictures)
@@ -109,7 +110,7 @@ def _write(folder, pictures, run_info=RUN_INFO, **overrides):
     confusions=confusions,
     scores=segmentation.scores(confusions.sum(0), SPACE),
     evaluator=Segmentation(),
-    examples=pictures[:2],
+    examples=pictures[:shown],
     extra=extra,
     skipped=[],
   )
@@ -128,7 +129,7 @@ def _write(folder, pictures, run_info=RUN_INFO, **overrides):
   }
   headlines = {name: result.table[0] for name, result in content["results"].items()}
   content["panels"] = curves.panels(content["history"], headlines)
-  (folder / "report").mkdir(parents=True)
+  (folder / "report").mkdir(parents=True, exist_ok=True)
   report.write_page(
     folder / "report",
     run=folder.name,
@@ -137,7 +138,7 @@ def _write(folder, pictures, run_info=RUN_INFO, **overrides):
     predict=lambda places: [pictures[place // 2] for place in places],
     **content,
   )
-  return Page((folder / "report/index.html").read_text()), content
+  return Page(folder / "report/index.html"), content
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,11 @@ def run(tmp_path_factory):
   folder = tmp_path_factory.mktemp("runs") / "my <run>"
   page, content = _write(folder, _pictures(6, 64, 128))
   report.write_scores(
-    folder / "report", step=content["step"], results=content["results"], settings={}
+    folder / "report",
+    step=content["step"],
+    results=content["results"],
+    label_space=SPACE,
+    settings={},
   )
   return page, json.loads((folder / "report/metrics.json").read_text())["evals"]["val"]
 
@@ -229,7 +234,11 @@ def test_the_confusion_matrix_has_all_counts(run):
 def test_every_picture_can_be_decoded_at_its_size(run):
   page, _ = run
   images = page.all("img")
-  assert [e["attrs"]["alt"] for e in images] == ["image", "label", "prediction", "errors"] * 3
+  mistakes = page.all("img", "mistakes")
+  others = [e["attrs"]["alt"] for e in images if e not in mistakes]
+  assert others == ["image", "label", "prediction", "errors"] * 3
+  of_class = "missed (orange) and falsely claimed (blue)"
+  assert {e["attrs"]["alt"] for e in mistakes} == {"image", "label", "prediction", of_class}
   for element in images:
     header, _, content = element["attrs"]["src"].partition(",")
     assert header in ("data:image/png;base64", "data:image/jpeg;base64")
@@ -242,7 +251,12 @@ def test_every_picture_can_be_decoded_at_its_size(run):
 
 def test_worst_and_best_pictures(run):
   page, _ = run
-  captions = [" ".join(e["text"].split()) for e in page.all("figcaption") if "city" in e["text"]]
+  mistakes = page.all("figcaption", "mistakes")
+  captions = [
+    " ".join(e["text"].split())
+    for e in page.all("figcaption")
+    if "city" in e["text"] and e not in mistakes
+  ]
   assert [caption.split()[0] for caption in captions] == [
     "city_000005",
     "city_000004",
@@ -257,6 +271,8 @@ def test_the_page_needs_nothing_else(run):
   page, _ = run
   for element in page.elements:
     for name in ("src", "href", "srcset", "action", "poster", "data"):
+      if element["tag"] == "a":  # leads elsewhere, and is not needed to show the page
+        continue
       assert element["attrs"].get(name, "data:").startswith("data:")
   without_pictures = "".join(
     part.partition('"')[2] for part in page.source.split('src="data:image')
@@ -316,8 +332,9 @@ def test_facts_that_are_not_known_are_left_out(tmp_path):
 def test_without_run_info_history_and_audit(tmp_path):
   page, _ = _write(tmp_path / "run", _pictures(1, 32, 32), run_info=None, history={})
   assert not page.all("pre") and not page.all("polyline")
-  assert [e["text"] for e in page.all("h2")][-2:] == ["Worst images", "Reproduce this run"]
-  assert len(page.all("img")) == 4  # one image, listed as the worst but not as the best too
+  headings = [e["text"] for e in page.all("h2")][-2:]
+  assert headings == ["Worst images", "Reproduce this run"]  # the only image has no mistakes
+  assert len(page.all("img")) == 4  # listed as the worst but not as the best too
 
 
 def test_several_evaluations_are_compared(tmp_path):
@@ -347,5 +364,67 @@ def test_several_evaluations_are_compared(tmp_path):
 def test_large_pictures_make_no_large_page(tmp_path):
   pictures = _pictures(6, 1024, 2048)
   page, _ = _write(tmp_path / "run", pictures)
-  assert {e["attrs"]["width"] for e in page.all("img")} == {"720"}
-  assert len(page.source) / len(page.all("img")) < 3e6 / 36  # a usual report has nine images
+  of_classes = page.all("img", "mistakes")
+  assert {e["attrs"]["width"] for e in of_classes} == {"480"}
+  others = [e for e in page.all("img") if e not in of_classes]
+  assert {e["attrs"]["width"] for e in others} == {"720"}
+  # A usual report has nine images, and one for each of up to 20 classes.
+  assert _size(others) / len(others) < 3e6 / 36
+  assert _size(of_classes) / len(of_classes) < 3.2e6 / 80
+
+
+def _size(images):
+  return sum(len(element["attrs"]["src"]) for element in images)
+
+
+def test_the_worst_mistakes_of_a_class_are_those_of_its_matrices(run):
+  page, scores = run
+  confusions = np.stack(
+    [counting.count(p.label, p.prediction, 19)[:, :19] for p in _pictures(6, 64, 128)]
+  )
+  summaries = [" ".join(e["text"].split()) for e in page.all("summary", "mistakes")]
+  wrong = [name for name, item in scores["per_class"].items() if item["iou"] not in (1, None)]
+  assert len(summaries) == len(wrong)
+  worst = min(wrong, key=lambda name: scores["per_class"][name]["iou"])
+  index = SPACE.class_names.index(worst)
+  total = confusions.sum(0)
+  missed = total[index].sum() - total[index, index]
+  claimed = total[:, index].sum() - total[index, index]
+  assert summaries[0] == (
+    f"{worst} IoU {scores['per_class'][worst]['iou']:.4f}, {missed:,} pixels missed, "
+    f"{claimed:,} falsely claimed"
+  )
+  row = page.cells(page.all("tr", "mistakes")[1])[0]
+  by_image = confusions[:, index].sum(1) + confusions[:, :, index].sum(1)
+  by_image -= 2 * confusions[:, index, index]
+  image = int(by_image.argmax())
+  assert row[0] == f"city_{image:06d}"
+  assert row[1] == f"{segmentation.class_iou(confusions[image])[index]:.4f}"
+  assert row[2] == f"{confusions[image, index].sum() - confusions[image, index, index]:,}"
+  assert row[4] == f"{confusions[image, :, index].sum() - confusions[image, index, index]:,}"
+
+
+def test_files_beside_the_page_are_linked(tmp_path):
+  report_folder = tmp_path / "run/report"
+  report_folder.mkdir(parents=True)
+  for name in ("confusion_val.png", "image_scores_val.csv"):
+    (report_folder / name).touch()
+  page, _ = _write(tmp_path / "run", _pictures(1, 32, 32))
+  links = [(e["attrs"]["href"], e["text"]) for e in page.all("a")]
+  assert links == [
+    ("confusion_val.png", "confusion matrix (PNG)"),
+    ("image_scores_val.csv", "scores of every image (CSV)"),
+  ]
+
+
+def test_pictures_can_be_read_back(run):
+  page, _ = run
+  found = report_pictures.read(page.path)
+  shown = {e["attrs"]["src"] for e in page.all("img")}
+  assert {"city_000000", "city_000004", "city_000005"} <= set(found)
+  assert all(panel in shown for panels in found.values() for panel in panels.values())
+
+
+def test_without_pictures_the_mistakes_are_tables(tmp_path):
+  page, _ = _write(tmp_path / "run", _pictures(3, 32, 32), shown=0)
+  assert page.all("summary", "mistakes") and not page.all("img")

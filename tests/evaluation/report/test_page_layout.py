@@ -46,6 +46,7 @@ def _write(path: pathlib.Path, label_space: label_spaces.LabelSpace) -> str:
     panels=curves.panels(history, {"val": result.table[0]}),
     worst=[],
     best=[],
+    mistakes=[],
     label_space=label_space,
     config={},
     run_info={},

@@ -77,3 +77,34 @@ def test_an_image_of_another_resolution_is_shown_at_that_of_its_label():
   picture = Picture("a", np.zeros((16, 32, 3), np.uint8), label, label)
   shown = page_pictures.show(picture, np.eye(2, dtype=np.int64), SPACE)
   assert _decode(shown.image).shape == (32, 64, 3)
+
+
+def test_mistakes_of_a_class_have_their_own_colours():
+  label = np.zeros((32, 64), np.uint8)
+  label[:, 16:] = 1
+  label[16:, 48:] = IGNORED
+  prediction = np.zeros((32, 64), np.uint8)
+  prediction[:, :16] = prediction[:, 32:] = 1  # columns: claimed, missed, found, found or ignored
+  image = np.full((32, 64, 3), 100, np.uint8)
+  shown = page_pictures.show(
+    Picture("a", image, label, prediction), np.array([[0, 512], [512, 768]]), SPACE, 1
+  )
+  errors = _decode(shown.errors).astype(int)
+  claimed, missed, found, ignored = (errors[24, x] for x in (8, 24, 40, 56))
+  assert claimed[2] > 150 and claimed[2] - claimed[0] > 80  # blue
+  assert missed[0] > 150 and missed[0] - missed[2] > 80  # orange
+  assert found.min() > 180  # white
+  assert abs(ignored - 55).max() < 12  # as the image, dimmed
+
+
+def test_thin_mistakes_are_not_lost_in_a_small_picture():
+  label = np.zeros((1024, 2048), np.uint8)
+  prediction = label.copy()
+  prediction[:, 1001] = 1  # one column of 2048
+  picture = Picture("a", np.full((1024, 2048, 3), 100, np.uint8), label, prediction)
+  shown = page_pictures.show(picture, np.array([[2096128, 1024], [0, 0]]), SPACE, 1)
+  assert (shown.width, shown.height) == (480, 240)
+  errors = _decode(shown.errors).astype(int)
+  blue = errors[..., 2] - errors[..., 0]
+  assert blue[:, 234].min() > 15  # 1001 * 480 / 2048 = 234.6
+  assert abs(blue[:, :200]).max() < 5

@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 
@@ -40,7 +41,7 @@ def _result(seed):
 def _write(folder, step=30, **kwargs):
   results = {"val": _result(0), "test": _result(1)}
   history = {"loss": ([1, 2], [0.5, 0.25]), "val/mean_iou": ([2], [0.5])}
-  report.write_scores(folder, step=step, results=results, settings={})
+  report.write_scores(folder, step=step, results=results, label_space=SPACE, settings={})
   panels = curves.panels(kwargs.get("history", history), {"val": results["val"].table[0]})
   report.write_figures(folder, results=results, label_space=SPACE, panels=panels)
   return results
@@ -72,14 +73,47 @@ def test_scores_can_be_recomputed_from_the_matrices(tmp_path):
       assert scores["mean_iou"] == content["evals"][name]["mean_iou"]
 
 
+def _rows(path):
+  with path.open(encoding="utf-8", newline="") as stream:
+    return list(csv.reader(stream))
+
+
+def test_tables_have_the_numbers_of_metrics_json_and_of_the_matrices(tmp_path):
+  results = _write(tmp_path / "report")
+  content = json.loads((tmp_path / "report/metrics.json").read_text())
+  for name, result in results.items():
+    header, *rows = _rows(tmp_path / f"report/confusion_{name}.csv")
+    assert header == ["true class", *SPACE.class_names]
+    assert [row[0] for row in rows] == list(SPACE.class_names)
+    counts = np.array([row[1:] for row in rows], np.int64)
+    np.testing.assert_array_equal(counts, result.confusions.sum(0))
+    scores = segmentation.scores(counts, SPACE)
+    assert scores["mean_iou"] == content["evals"][name]["mean_iou"]
+
+    header, *rows = _rows(tmp_path / f"report/image_scores_{name}.csv")
+    assert header[:3] == ["id", "mean_iou", "pixel_accuracy"]
+    assert header[3:] == [f"iou of {class_name}" for class_name in SPACE.class_names]
+    for row, image_id, confusion in zip(rows, result.ids, result.confusions, strict=True):
+      expected = segmentation.scores(confusion, SPACE)
+      assert row[0] == image_id
+      assert float(row[1]) == expected["mean_iou"]  # to the last bit
+      assert float(row[2]) == expected["pixel_accuracy"]
+      for cell, item in zip(row[3:], expected["per_class"].values(), strict=True):
+        assert cell == "" if math.isnan(item["iou"]) else float(cell) == item["iou"]
+      assert row[-1] == ""  # the last class occurs nowhere
+
+
 def test_pictures_are_drawn_and_nothing_else_is_left(tmp_path):
   for step in (30, 60):
     _write(tmp_path / "report", step=step)
+  by_eval = [f"{what}_{name}" for what in ("confusion", "image_scores") for name in ("val", "test")]
   pictures = ["learning_curves.png", "per_class_iou.png", "qualitative.png"]
+  pictures += [f"{stem}.png" for stem in by_eval]
   for name in pictures:
     assert cv2.imread(str(tmp_path / "report" / name)).std() > 1
   names = sorted(path.name for path in (tmp_path / "report").iterdir())
-  assert names == sorted(["confusions.npz", "metrics.json", *pictures])
+  tables = [f"{stem}.csv" for stem in by_eval]
+  assert names == sorted(["confusions.npz", "metrics.json", *pictures, *tables])
   assert json.loads((tmp_path / "report/metrics.json").read_text())["step"] == 60
 
 
