@@ -42,9 +42,12 @@ def set_up() -> None:
 
 def quiet_libraries() -> None:
   """Hides what libraries log, but for warnings that matter to users."""
-  handler = absl.logging.get_absl_handler()
-  if not any(isinstance(known, _OwnMessages) for known in handler.filters):
-    handler.addFilter(_OwnMessages())
+  if not logging.root.handlers:  # in notebooks and programs without `absl.app.run`
+    absl.logging.use_absl_handler()
+  # The logger, because a program may have handlers of its own.
+  for part in (absl.logging.get_absl_logger(), absl.logging.get_absl_handler()):
+    if not any(isinstance(known, _OwnMessages) for known in part.filters):
+      part.addFilter(_OwnMessages())
 
 
 def command_line() -> str:
