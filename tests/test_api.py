@@ -110,7 +110,7 @@ def test_there_is_no_other_name():
     flax_unet.predict  # noqa: B018
   with pytest.raises(flax_unet.UserError, match="unknown checkpoint 'last'"):
     flax_unet.load("x", "last")
-  with pytest.raises(flax_unet.UserError, match="^x holds no run: train first"):
+  with pytest.raises(flax_unet.UserError, match=r"^x holds no run: train first"):
     flax_unet.history("x")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import nbclient
 import nbformat
@@ -15,6 +16,13 @@ def test_outputs_are_stripped():
   assert len(cells) > 5
   assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
   assert all(cell.metadata == {} for cell in NOTEBOOK.cells)
+
+
+def test_links_lead_somewhere():
+  text = "".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
+  targets = re.findall(r"\]\(([^)]+)\)", text)
+  assert len(targets) == 3
+  assert all((ROOT / "examples" / target).exists() for target in targets)
 
 
 def test_it_runs(tmp_path, monkeypatch):
