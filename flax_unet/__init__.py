@@ -5,14 +5,14 @@
     found = flax_unet.load("runs/street_scenes")
     labels = found.predict(image)  # uint8 [height, width, 3] to uint8 [height, width]
 
-`flax_unet/api.py` documents `load`, `train`, `evaluate` and `score`; `docs/python.md` has examples.
-They are imported on first use, `load` and `score` without TensorFlow.
+`flax_unet/api.py` documents `load`, `train`, `evaluate`, `history` and `score`; `docs/python.md`
+has examples. They are imported on first use, all but `train` and `evaluate` without TensorFlow.
 """
 
 import os
 from typing import Any
 
-__all__ = ["Model", "UserError", "evaluate", "load", "score", "train"]
+__all__ = ["Model", "UserError", "evaluate", "history", "load", "score", "train"]
 
 # Set before anything imports TensorFlow, which logs a lot and here only reads and writes files.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -32,6 +32,9 @@ def __getattr__(name: str) -> Any:
     from flax_unet.errors import UserError
 
     return UserError
+  from flax_unet import terminal
+
+  terminal.quiet_libraries()  # first, as libraries log while they are imported
   from flax_unet import api
 
   return getattr(api, name)

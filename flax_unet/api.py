@@ -1,4 +1,4 @@
-"""The Python API behind `import flax_unet`: train, load, predict, evaluate and score."""
+"""The Python API behind `import flax_unet`: train, load, predict, evaluate, score, history."""
 
 import multiprocessing
 import os
@@ -120,9 +120,9 @@ def load(workdir: Path, checkpoint: str = "newest") -> Model:
   Raises:
     UserError: there is no such run or checkpoint.
   """
+  _parse_no_flags()
   if checkpoint not in ("newest", "best"):
     raise errors.unknown("checkpoint", checkpoint, ["newest", "best"])
-  terminal.quiet_libraries()
   return Model(trained.load(pathlib.Path(workdir).expanduser(), checkpoint))
 
 
@@ -174,11 +174,29 @@ def evaluate(
   from flax_unet.run import reporting
 
   _parse_no_flags()
-  terminal.quiet_libraries()
   folder = pathlib.Path(workdir).expanduser()
   config = config or trained.config_of(folder)
   results = reporting.evaluate(config, folder, checkpoint)
   return {name: result.scores for name, result in results.items()}
+
+
+def history(workdir: Path) -> dict[str, tuple[list[int], list[float]]]:
+  """Reads the curves of a run, which TensorBoard shows too.
+
+  Args:
+    workdir: the run folder; the run need not be finished.
+
+  Returns:
+    Steps and values by name: `train/loss`, `train/learning_rate`, `val/mean_iou` and others.
+
+  Raises:
+    UserError: there is no such run.
+  """
+  from flax_unet.run import events
+
+  folder = pathlib.Path(workdir).expanduser()
+  trained.read_config(folder)  # refuses what is no run
+  return events.scalars(folder)
 
 
 def score(

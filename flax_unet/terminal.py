@@ -35,6 +35,8 @@ def set_up() -> None:
   if not flags.FLAGS["verbosity"].present:
     absl.logging.set_verbosity(absl.logging.INFO)
   warnings.filterwarnings("ignore", module="PIL")  # they do not name the file
+  if not logging.root.handlers:  # in notebooks and programs without `absl.app.run`
+    absl.logging.use_absl_handler()
   handler = absl.logging.get_absl_handler()
   handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
   quiet_libraries()

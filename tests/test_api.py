@@ -110,11 +110,14 @@ def test_there_is_no_other_name():
     flax_unet.predict  # noqa: B018
   with pytest.raises(flax_unet.UserError, match="unknown checkpoint 'last'"):
     flax_unet.load("x", "last")
+  with pytest.raises(flax_unet.UserError, match=r"^x holds no run: train first"):
+    flax_unet.history("x")
 
 
-def test_load_and_score_need_no_tensorflow():
+def test_load_score_and_history_need_no_tensorflow():
   program = (
     "import sys, flax_unet; flax_unet.load, flax_unet.score; "
+    "from flax_unet.run import events; "  # for `history`
     "print([name for name in ('tensorflow', 'clu') if name in sys.modules])"
   )
   done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -29,4 +29,7 @@ def test_every_block_runs(tmp_path):
     check=False,
   )
   assert done.returncode == 0, done.stderr
+  # Our own messages, as on the command line, and none of libraries.
+  assert "Look at runs/tiny/report/index.html" in done.stderr
+  assert not re.findall(r"absl|orbax|CheckpointManager|INFO|WARNING", done.stderr)
   assert (tmp_path / "runs/stripes/report/index.html").exists()
