@@ -9,7 +9,7 @@ release = flax_unet.__version__
 html_title = f"flax_unet {release}"
 
 extensions = ["myst_parser"]
-exclude_patterns = ["generate", "_build"]
+exclude_patterns = ["generate", "make_gallery", "_build"]
 myst_heading_anchors = 4  # as GitHub's, so that links work there too
 smartquotes = False  # quotes on these pages are those of values
 html_theme = "furo"  # fetches nothing from the network
