@@ -35,8 +35,6 @@ def set_up() -> None:
   if not flags.FLAGS["verbosity"].present:
     absl.logging.set_verbosity(absl.logging.INFO)
   warnings.filterwarnings("ignore", module="PIL")  # they do not name the file
-  if not logging.root.handlers:  # in notebooks and programs without `absl.app.run`
-    absl.logging.use_absl_handler()
   handler = absl.logging.get_absl_handler()
   handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
   quiet_libraries()
@@ -44,7 +42,9 @@ def set_up() -> None:
 
 def quiet_libraries() -> None:
   """Hides what libraries log, but for warnings that matter to users."""
-  # In a program that does not start with absl, its records reach the handlers of others.
+  if not logging.root.handlers:  # in notebooks and programs without `absl.app.run`
+    absl.logging.use_absl_handler()
+  # The logger too, because a program may have handlers of its own.
   for place in (absl.logging.get_absl_handler(), absl.logging.get_absl_logger()):
     if not any(isinstance(known, _OwnMessages) for known in place.filters):
       place.addFilter(_OwnMessages())

@@ -210,12 +210,12 @@ class Evaluation:
     if not counted:
       counted = [self._no_rows(variables)]
     rows = jax.tree.map(lambda *parts: devices.gather_rows(np.concatenate(parts))[order], *counted)
-    confusions = rows["confusion"].astype(np.int64)
+    rows["confusion"] = rows["confusion"].astype(np.int64)
     return Result(
       places=places,
       ids=ids[order],
-      confusions=confusions,
-      scores=self._scores(rows, confusions),
+      confusions=rows["confusion"],
+      scores=self._scores(rows),
       evaluator=self._evaluator,
       examples=self.pictures(variables, places[: self._num_pictures].tolist()),
       extra={key: devices.gather_rows(counts[None]).sum(0) for key, counts in extra.items()},
@@ -239,15 +239,15 @@ class Evaluation:
     rows["host"] = self._count([Picture("", image[0], pixels[0], pixels[0])])
     return jax.tree.map(lambda x: np.zeros((0, *x.shape[1:]), x.dtype), rows)
 
-  def _scores(self, rows: Mapping[str, Any], confusions: np.ndarray) -> dict[str, Any]:
+  def _scores(self, rows: Mapping[str, Any]) -> dict[str, Any]:
     """The scores of the split, from the counts of all images."""
     counts = {**rows["device"], **rows.get("host", {})}
-    scores = self._evaluator.scores(confusions, counts, self._label_space)
+    scores = self._evaluator.scores(rows["confusion"], counts, self._label_space)
     if self._loss is not None:
       sums = jax.tree.map(
         lambda x: x.sum(axis=0, dtype=np.float64).astype(np.float32), rows["loss"]
       )
-      scores["loss"] = float(self._loss.value(sums)) if len(confusions) else np.nan
+      scores["loss"] = float(self._loss.value(sums)) if len(rows["confusion"]) else np.nan
     return scores
 
   def pictures(self, variables: Mapping[str, Any], places: Sequence[int]) -> list[Picture]:
