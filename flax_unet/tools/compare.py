@@ -17,7 +17,13 @@ from typing import Any
 from absl import flags
 
 from flax_unet import errors, files, terminal
-from flax_unet.evaluation.report import comparison, comparison_tables, finished_runs, report_files
+from flax_unet.evaluation.report import (
+  comparison,
+  comparison_tables,
+  comparison_verdicts,
+  finished_runs,
+  report_files,
+)
 from flax_unet.tables import markdown_table, text_table
 
 _EVAL = flags.DEFINE_string(
@@ -43,6 +49,7 @@ def main(argv: Sequence[str]):
   _print(comparison_tables.run_tables(compared[first]))
   for name in names:
     _print(comparison_tables.score_tables(compared[name], f", {name}" if others else ""))
+    print("\n".join(comparison_verdicts.verdicts(compared[name])) + "\n")
   if _JSON.value:
     content = compared[first] | {"others": {name: compared[name] for name in others}}
     files.write_output(_JSON.value, content)

@@ -27,6 +27,7 @@ from flax_unet.evaluation.report import (
   comparison,
   comparison_page,
   comparison_tables,
+  comparison_verdicts,
   finished_runs,
   report_files,
 )
@@ -175,6 +176,7 @@ def _report(
   for title, header, rows in comparison_tables.score_tables(compared, "", names):
     if rows:
       print(f"{title}\n\n{tables.text_table(header, rows)}\n")
+  print("\n".join(comparison_verdicts.verdicts(compared, names)))
   page = folder / report_files.PAGE
   comparison_page.write(
     page,

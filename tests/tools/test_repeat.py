@@ -85,7 +85,7 @@ def test_folds_score_every_image_once_and_seeds_pair_with_another_study(tmp_path
   again = _repeat(tmp_path, "--folds", "2", "--seeds=1", "--workdir", study, f"--against={study}")
   assert again.returncode == 0, again.stderr
   assert again.stderr.count("is finished") == 2
-  assert "95 % interval over images, paired" in again.stdout
+  assert "95 % over images" in again.stdout
   assert "+0.0000" in again.stdout
 
 

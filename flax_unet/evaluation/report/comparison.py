@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flax_unet.evaluation.metrics import bootstrap
+from flax_unet.evaluation.metrics import bootstrap, seeds
 from flax_unet.evaluation.report.finished_runs import Run
 
 _NO_SCORES = ("pictures",)  # numbers in metrics.json that are not scores
@@ -44,7 +44,8 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
     `groups`: for each group, its `runs` and `seeds`.
     `settings`: for each setting and fact that differs, its values `[groups][values in the group]`.
     `scores`: for each score of the split, `[groups]` with `mean`, `std` (None for one run) and,
-      except for the first group, the `difference` from the first.
+      except for the first group, the `difference` from the first and its `seed_interval`, a pair
+      of bounds, or None with less than two runs in one of the groups.
     `mean_iou_difference_interval`: `[groups - 1]` pairs of bounds.
     `class_score`: the name of the most important score by class, or None.
     `per_class`: the same as `scores` for that score of each class.
@@ -125,17 +126,21 @@ def _differing(groups: Sequence[Sequence[Run]]) -> dict[str, list[list[Any]]]:
   }
 
 
-def _compare_score(groups: Sequence[Sequence[Run]], *path: str) -> list[dict[str, float | None]]:
+def _compare_score(groups: Sequence[Sequence[Run]], *path: str) -> list[dict[str, Any]]:
   """Mean, standard deviation and difference of the score at a path, for each group."""
-  compared: list[dict[str, float | None]] = []
+  compared: list[dict[str, Any]] = []
+  by_seed: list[dict[Any, float]] = []
   for runs in groups:
     found = [functools.reduce(lambda tree, key: tree[key], path, run.scores) for run in runs]
     values = np.array(found, np.float64)  # None, an undefined score, becomes NaN
-    entry: dict[str, float | None] = {
+    run_seeds = [run.config.get("seed") for run in runs]
+    by_seed.append(dict(zip(run_seeds, values.tolist(), strict=True)))
+    entry: dict[str, Any] = {
       "mean": float(values.mean()),
       "std": float(values.std(ddof=1)) if len(runs) > 1 else None,
     }
     if compared:
       entry["difference"] = entry["mean"] - compared[0]["mean"]
+      entry["seed_interval"] = seeds.difference_interval(by_seed[0], by_seed[-1])
     compared.append(entry)
   return compared

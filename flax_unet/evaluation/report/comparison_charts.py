@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib.ticker
 import numpy as np
 
-from flax_unet.evaluation.report import page_charts
+from flax_unet.evaluation.report import comparison_verdicts, page_charts
 from flax_unet.evaluation.report.curves import Panel
 from flax_unet.evaluation.report.page_charts import Chart, End, Tick
 
@@ -16,7 +16,6 @@ FEW_IMAGES = 10  # with fewer, a class's interval is unreliable
 _ROW = 17  # height of a row of differences
 _LONGEST = 26  # characters of a name
 _LEAST = 0.001  # difference for which an axis has room even if all are smaller
-_ROUNDING = 1e-9  # a difference below it comes from the order of sums
 _END_GAP = 11  # least distance of the numbers at the ends of lines
 
 
@@ -29,9 +28,11 @@ class Row:
     full_name: of the class.
     y: of the middle of the row.
     x: of the difference; None if it is undefined.
-    low: x of the lower bound; None if there is no interval.
-    high: x of the upper bound, likewise.
-    kind: "better" or "worse" if the interval excludes 0, otherwise "unclear".
+    low: x of the lower bound of the interval over images; None if there is none.
+    high: x of its upper bound, likewise.
+    seed_low: x of the lower bound of the interval over seeds; None if there is none.
+    seed_high: x of its upper bound, likewise.
+    kind: "better" or "worse" if the intervals exclude 0, otherwise "unclear".
     text: the difference.
   """
 
@@ -41,6 +42,8 @@ class Row:
   x: float | None
   low: float | None
   high: float | None
+  seed_low: float | None
+  seed_high: float | None
   kind: str
   text: str
 
@@ -110,10 +113,10 @@ def _bounds(entries: Mapping[str, Sequence[Any]]) -> np.ndarray:
     number
     for pairs in entries.values()
     for entry, interval in pairs
-    for number in (entry["difference"], *interval)
+    for number in (entry["difference"], *interval, *(entry["seed_interval"] or ()))
   ]
   defined = [number for number in numbers if not np.isnan(number)]
-  low, high = min(-_LEAST, *defined), max(_LEAST, *defined)
+  low, high = max(-1.0, min(-_LEAST, *defined)), min(1.0, max(_LEAST, *defined))
   return matplotlib.ticker.MaxNLocator(5).tick_values(low, high)
 
 
@@ -124,15 +127,18 @@ def _forest(index: int, entries: Mapping[str, Any], marks: np.ndarray) -> Forest
   def x_of(value: float) -> float | None:
     if np.isnan(value):
       return None
-    return round(left + (right - left) * (value - marks[0]) / (marks[-1] - marks[0]), 1)
+    inside = min(max(value, marks[0]), marks[-1])  # an interval over seeds may be wider than 1
+    return round(left + (right - left) * (inside - marks[0]) / (marks[-1] - marks[0]), 1)
 
   rows = []
-  for place, (name, (entry, (low, high))) in enumerate(entries.items()):
-    difference = entry["difference"]
-    kind = "better" if low > _ROUNDING else "worse" if high < -_ROUNDING else "unclear"
+  for place, (name, (entry, interval)) in enumerate(entries.items()):
+    difference, over_seeds = entry["difference"], entry["seed_interval"]
+    kind = "better" if difference > 0 else "worse"
+    if comparison_verdicts.may_explain(interval, over_seeds):
+      kind = "unclear"
     text = "-" if np.isnan(difference) else f"{difference:+.4f}"
     y = _ROW * (place + 0.5) + (6 if place else 0)
-    bounds = x_of(low), x_of(high)
+    bounds = [x_of(value) for value in (*interval, *(over_seeds or (np.nan, np.nan)))]
     rows.append(Row(names[place], name, y, x_of(difference), *bounds, kind, text))
   ticks = [Tick(x_of(mark), f"{mark:+g}" if mark else "0") for mark in marks]
   return Forest(index + 1, rows, ticks, x_of(0.0), left, right)

@@ -17,6 +17,7 @@ from flax_unet.evaluation.report import (
   comparison_charts,
   comparison_images,
   comparison_tables,
+  comparison_verdicts,
   curves,
   finished_runs,
   report_files,
@@ -30,6 +31,7 @@ _IMAGES = 5  # number of images that a group loses or gains most on
 _PICTURES = 2  # number of pictures of each
 _MOST_COLUMNS = 9  # of a table that fits on the page, and on paper
 _MOST_PAIRS = 3  # of a difference and its interval in such a table
+_MOST_TRIPLES = 2  # of a difference and two intervals
 
 Pictures = Mapping[pathlib.Path, Mapping[str, Mapping[str, str]]]  # see `report_pictures`, by run
 History = Mapping[str, Curve]  # of a run, by the tag of its event files
@@ -178,6 +180,8 @@ def _evaluation(item: Compared, pictures: Pictures, several: bool) -> dict[str, 
     "pictures": item.numbers["pictures"],
     "tables": _split(comparison_tables.split_tables(item.numbers, suffix)),
     "class_tables": _split(comparison_tables.class_tables(item.numbers, suffix)),
+    "verdicts": comparison_verdicts.verdicts(item.numbers),
+    "has_seeds": comparison_tables.has_seeds(item.numbers),
     "forests": comparison_charts.forests(item.numbers),
     "has_few": any(
       number < comparison_charts.FEW_IMAGES for number in item.numbers["class_pictures"].values()
@@ -202,7 +206,8 @@ def _parts(
   if len(header) <= _MOST_COLUMNS:
     return [(header, list(rows))]
   if comparison_tables.INTERVAL in header:
-    fixed, size = 2, 2 * _MOST_PAIRS
+    with_seeds = comparison_tables.SEED_INTERVAL in header
+    fixed, size = 2, 3 * _MOST_TRIPLES if with_seeds else 2 * _MOST_PAIRS
   else:
     groups = sum(" - " not in name for name in header[1:])
     fixed, size = 1, min(groups, _MOST_COLUMNS - 1)

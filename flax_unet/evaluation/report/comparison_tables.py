@@ -7,7 +7,8 @@ import numpy as np
 
 from flax_unet import terminal
 
-INTERVAL = "95 % interval"  # of the difference in the column before it
+# Intervals of the difference in the column before.
+INTERVAL, SEED_INTERVAL = "95 % over images", "95 % over seeds"
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
@@ -55,7 +56,7 @@ def split_tables(
   others = _differences(names)
   differences = compared["scores"].get("mean_iou", ())[1:]
   intervals = [
-    (name, _signed(entry["difference"]), _bounds(interval))
+    (name, _signed(entry["difference"]), _bounds(interval), _bounds(entry["seed_interval"]))
     for name, entry, interval in zip(
       others if differences else (),
       differences,
@@ -71,7 +72,7 @@ def split_tables(
     ),
     (
       f"Difference in mean IoU{suffix}",
-      ("", "difference", "95 % interval over images, paired; does not cover seeds"),
+      ("", "difference", INTERVAL, SEED_INTERVAL),
       intervals,
     ),
   ]
@@ -89,9 +90,10 @@ def class_tables(
   shown = (f"{title} by class{suffix}", ("class", *names, *(() if by_class else others)), values)
   if not by_class:
     return [shown]
+  shown_intervals = [INTERVAL, *([SEED_INTERVAL] if has_seeds(compared) else [])]
   differences = (
     f"Difference in {title} by class{suffix}",
-    ("class", "images", *(cell for name in others for cell in (name, INTERVAL))),
+    ("class", "images", *(cell for name in others for cell in (name, *shown_intervals))),
     [
       [name, str(compared["class_pictures"][name]), *_class_cells(compared, name)]
       for name in by_class
@@ -104,17 +106,25 @@ def class_tables(
   return [(shown[0], header, rows)]
 
 
+def has_seeds(compared: Mapping[str, Any]) -> bool:
+  """Whether two groups have several runs, so that differences have intervals over seeds."""
+  first, *others = (len(item["seeds"]) > 1 for item in compared["groups"])
+  return first and any(others)
+
+
 def _differences(names: Sequence[str]) -> list[str]:
   """Names the columns of differences from the first group."""
   return [f"{name} - {names[0]}" for name in names[1:]]
 
 
 def _class_cells(compared: Mapping[str, Any], name: str) -> Iterator[str]:
-  """Yields the difference and its interval in each group but the first, for a class."""
+  """Yields the difference and its intervals in each group but the first, for a class."""
   groups = compared["per_class"][name][1:]
   for entry, interval in zip(groups, compared["class_difference_intervals"][name], strict=True):
     yield _signed(entry["difference"])
     yield _bounds(interval)
+    if has_seeds(compared):
+      yield _bounds(entry["seed_interval"])
 
 
 def _score_rows(
@@ -144,7 +154,9 @@ def _signed(value: float) -> str:
   return "-" if np.isnan(value) else f"{value:+.4f}"
 
 
-def _bounds(interval: tuple[float, float]) -> str:
+def _bounds(interval: tuple[float, float] | None) -> str:
+  if interval is None:
+    return "-"
   low, high = interval
   return "-" if np.isnan(low) else f"{_signed(low)} to {_signed(high)}"
 

@@ -5,15 +5,16 @@ from flax_unet.evaluation.report import comparison_charts
 from flax_unet.evaluation.report.curves import Panel
 
 
-def _compared(differences, few=()):
+def _compared(differences, few=(), over_seeds=None):
   """Two groups; the difference and interval of each class by name, the first is the mean."""
+  over_seeds = over_seeds or {}
   (mean, *interval), *classes = differences.values()
   names = list(differences)[1:]
   return {
-    "scores": {"mean_iou": [{"mean": 0.5}, {"mean": 0.5 + mean, "difference": mean}]},
+    "scores": {"mean_iou": [{"mean": 0.5}, {"difference": mean, "seed_interval": None}]},
     "mean_iou_difference_interval": [tuple(interval)],
     "per_class": {
-      name: [{"mean": 0.5}, {"difference": difference}]
+      name: [{"mean": 0.5}, {"difference": difference, "seed_interval": over_seeds.get(name)}]
       for name, (difference, _, _) in zip(names, classes, strict=True)
     },
     "class_difference_intervals": {
@@ -47,6 +48,20 @@ def test_rows_are_sorted_and_stand_where_their_numbers_are():
   )
   assert (never.x, never.low) == (None, None)
   assert chart.left <= min(row.low for row in chart.rows[:-1])
+
+
+def test_intervals_over_seeds_count_too():
+  (chart,) = comparison_charts.forests(
+    _compared(
+      {"mean": (0.0, 0.0, 0.0), "sure": (0.3, 0.2, 0.4), "doubtful": (0.1, 0.05, 0.2)},
+      over_seeds={"sure": (0.1, 0.5), "doubtful": (-2.0, 2.2)},
+    )
+  )
+  _, sure, doubtful = chart.rows
+  assert (sure.kind, doubtful.kind) == ("better", "unclear")
+  assert sure.seed_low < sure.low < sure.x < sure.high < sure.seed_high
+  # Not wider than differences in IoU can be.
+  assert (doubtful.seed_low, doubtful.seed_high) == (chart.ticks[0].at, chart.ticks[-1].at)
 
 
 def test_equal_runs_are_neither_better_nor_worse():
