@@ -107,6 +107,7 @@ class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
           f"{file.parent} holds no run: train first, or name another --workdir"
         )
       config = complete(from_json(files.read_json(file)))
+      add_evaluations(config, sys.argv)
       config.lock()
       return config
     name, colon, arguments = path.partition(":")

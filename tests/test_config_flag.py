@@ -200,6 +200,21 @@ def test_a_type_on_the_command_line_adds_an_evaluation(tmp_path, parse):
   assert (config.evals.val.type, config.evals.edges.split) == ("segmentation", "validation")
 
 
+def test_a_type_adds_an_evaluation_to_the_configuration_of_a_run(tmp_path, monkeypatch):
+  file = tmp_path / "config.json"
+  file.write_text(base_config.get_config().to_json_best_effort())
+  values = flags.FlagValues()
+  monkeypatch.setattr(flags, "FLAGS", values)
+  command = ["main.py", f"--config={file}", "--config.evals.edges.type=boundary"]
+  monkeypatch.setattr(sys, "argv", command)
+  holder = config_flag.define(values)
+  errors._parse_flags("__main__", command)
+  assert {name: item.type for name, item in holder.value.evals.items()} == {
+    "val": "segmentation",
+    "edges": "boundary",
+  }
+
+
 def test_another_unknown_evaluation_is_refused(tmp_path, parse):
   (tmp_path / "config.py").write_text(_EVALS)
   with pytest.raises(errors.UserError, match="no setting 'vall'"):
