@@ -4,11 +4,14 @@ import difflib
 import functools
 import multiprocessing
 import os
+import pathlib
 import re
 import signal
 import sys
+import sysconfig
 import threading
 import time
+import traceback
 import types
 from collections.abc import Callable, Iterable
 from typing import NoReturn
@@ -19,6 +22,14 @@ from flax_unet import nested
 
 _SHUTDOWN_SECONDS = 5  # for threads to end, after a save in progress has finished
 
+_LIBRARIES = tuple(
+  f"{folder}{os.sep}"
+  for folder in (
+    *(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")),
+    os.path.dirname(__file__),
+  )
+)
+
 _HELP = ("--help", "-help", "-h", "--helpshort")
 
 
@@ -28,10 +39,38 @@ class UserError(ValueError):
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:
   """Returns the error for an unknown name; it suggests the closest choice and lists all."""
+  return UserError(f"unknown {kind} '{name}': {advice(name, choices)}")
+
+
+def advice(name: str, choices: Iterable[str]) -> str:
+  """Says what an unknown name could have been: the closest choice, and all of them."""
   choices = sorted(choices)
   near = difflib.get_close_matches(name, choices, n=1)
   hint = f"did you mean '{near[0]}'? " if near else ""
-  return UserError(f"unknown {kind} '{name}': {hint}choose from {', '.join(choices)}")
+  return f"{hint}choose from {', '.join(choices)}"
+
+
+def described(error: BaseException) -> str:
+  """Describes an error of the user's own code in one line: "KeyError at mine.py:3: 'sum'"."""
+  reason = (str(error).splitlines() or [""])[0]
+  return f"{type(error).__name__}{place(error)}: {reason}"
+
+
+def place(error: BaseException) -> str:
+  """Returns " at FILE:LINE", the innermost line of the user's own code that an error came through.
+
+  Own code is all but this package, Python's library and installed packages; "" if there is none.
+  """
+  own = [
+    frame
+    for frame in traceback.extract_tb(error.__traceback__)
+    if not frame.filename.startswith(("<", *_LIBRARIES))
+  ]
+  if not own:
+    return ""
+  file = pathlib.Path(own[-1].filename)
+  here = pathlib.Path.cwd()
+  return f" at {file.relative_to(here) if file.is_relative_to(here) else file}:{own[-1].lineno}"
 
 
 class _Terminated(BaseException):
@@ -141,6 +180,9 @@ def _parse_flags(program: str, arguments: list[str]) -> list[str]:
       ours = context if isinstance(context, UserError) else ours
     if ours:
       raise ours from None
+    if "before a value for --config was specified" in str(error):
+      first = next(item for item in arguments if re.match(r"--?(no)?config\.", item))
+      raise UserError(f"{first} comes before its configuration: put --config=FILE first") from error
     if "Error whilst parsing config file" in str(error):
       # What `get_config` raised; ml_collections and absl each wrapped it once.
       raise error.__context__.__context__ from None

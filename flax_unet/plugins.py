@@ -3,19 +3,21 @@
 import ast
 import dataclasses
 import importlib
+import types
 from collections.abc import Mapping
 from typing import Any
 
 from flax_unet import errors
 
 
-def resolve(kind: str, name: str, table: Mapping[str, Any]) -> Any:
+def resolve(kind: str, name: str, table: Mapping[str, Any], base: type = object) -> Any:
   """Returns the object that a name stands for.
 
   Args:
     kind: what error messages call it, such as "loss in config.loss".
     name: a key of the table, or `package.module.Name`, which is imported.
     table: the known objects by name; a string is itself such a dotted name.
+    base: if the module lacks the name, only subclasses of this are suggested.
 
   Raises:
     UserError: the name does not exist, or cannot be imported; the message says why.
@@ -24,19 +26,36 @@ def resolve(kind: str, name: str, table: Mapping[str, Any]) -> Any:
     if name not in table:
       raise errors.unknown(kind, name, [*table, "<package.module.Name>"])
     found = table[name]
-    return resolve(kind, found, {}) if isinstance(found, str) else found
+    return resolve(kind, found, {}, base) if isinstance(found, str) else found
   module_name, _, attribute = name.rpartition(".")
   try:
     module = importlib.import_module(module_name)
   except Exception as error:  # a module may raise anything while it is imported
-    reason = (str(error).splitlines() or [""])[0]
     raise errors.UserError(
-      f"{kind} '{name}': {module_name} cannot be imported ({type(error).__name__}: {reason})"
+      f"{kind} '{name}': {module_name} cannot be imported ({errors.described(error)})"
     ) from error
   if not hasattr(module, attribute):
-    public = [key for key in vars(module) if not key.startswith("_")]
-    raise errors.unknown(f"{kind} '{name}': name in {module.__file__}", attribute, public)
+    own = _defined_in(module, base)
+    advice = errors.advice(attribute, own) if own else "nothing of this kind is defined there"
+    raise errors.UserError(
+      f"{kind} '{name}': {module.__file__ or module_name} has no '{attribute}': {advice}"
+    )
   return getattr(module, attribute)
+
+
+def _defined_in(module: types.ModuleType, base: type) -> list[str]:
+  """The public names of what a module or its submodules define: subclasses of `base`.
+
+  All classes and functions if `base` is `object`.
+  """
+  names = []
+  for name, value in vars(module).items():
+    fits = issubclass(value, base) if isinstance(value, type) else base is object
+    where = getattr(value, "__module__", None) or ""
+    is_own = where == module.__name__ or where.startswith(f"{module.__name__}.")
+    if fits and is_own and callable(value) and not name.startswith("_"):
+      names.append(name)
+  return names
 
 
 def parse_call(kind: str, text: str) -> tuple[str, dict[str, Any]]:
@@ -104,7 +123,7 @@ def build_dataclass(
   Raises:
     UserError: there is no such class, or it does not take the arguments.
   """
-  found = resolve(f"{kind} in {where}", name, table)
+  found = resolve(f"{kind} in {where}", name, table, base)
   if not (isinstance(found, type) and issubclass(found, base) and dataclasses.is_dataclass(found)):
     article = "an" if kind[0] in "aeiou" else "a"
     raise errors.UserError(
@@ -128,4 +147,4 @@ def build(kind: str, function: Any, arguments: Mapping[str, Any]) -> Any:
   try:
     return function(**arguments)
   except (TypeError, ValueError) as error:
-    raise errors.UserError(f"{kind}: {error}") from error
+    raise errors.UserError(f"{kind}{errors.place(error)}: {error}") from error

@@ -1,6 +1,7 @@
 """Terminal output: our own messages, and only warnings from libraries."""
 
 import logging
+import os
 import pathlib
 import shlex
 import sys
@@ -11,6 +12,9 @@ import absl.logging
 from absl import flags
 
 PROGRAM: list[str] = []  # how this command was called; empty if as a Python file
+
+# In the environment of the runs that `repeat` starts: it says itself how to go on.
+PART_OF_STUDY = "FLAX_UNET_PART_OF_STUDY"
 
 _PACKAGE = str(pathlib.Path(__file__).parent)
 
@@ -55,6 +59,11 @@ def command_line() -> str:
   module = getattr(sys.modules["__main__"], "__spec__", None)
   script = ["-m", module.name.removesuffix(".__main__")] if module else [sys.argv[0]]
   return shlex.join([*(PROGRAM or ["python", *script]), *sys.argv[1:]])
+
+
+def to_resume() -> str:
+  """Returns ". To resume: " and the command, or "" in a process whose parent says it instead."""
+  return "" if PART_OF_STUDY in os.environ else f". To resume: {command_line()}"
 
 
 def counted(number: int, noun: str) -> str:

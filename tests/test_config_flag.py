@@ -60,6 +60,19 @@ def test_what_is_not_understood_is_refused(parse, argument, message):
     parse(argument)
 
 
+def test_a_setting_before_its_configuration_comes_with_the_right_order(tmp_path, monkeypatch):
+  (tmp_path / "config.py").write_text(FILE)
+  values = flags.FlagValues()
+  monkeypatch.setattr(flags, "FLAGS", values)
+  command = ["main.py", "--config.steps=2", f"--config={tmp_path / 'config.py'}"]
+  monkeypatch.setattr(sys, "argv", command)
+  config_flag.define(values)
+  with pytest.raises(errors.UserError) as caught:
+    errors._parse_flags("__main__", command)
+  reason = "--config.steps=2 comes before its configuration: put --config=FILE first"
+  assert str(caught.value) == reason
+
+
 def test_an_import_that_is_not_there_comes_with_where_to_run(parse, tmp_path):
   (tmp_path / "config.py").write_text("from configs_elsewhere.common import parse_arg")
   with pytest.raises(

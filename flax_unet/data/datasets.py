@@ -56,6 +56,8 @@ def open_dataset(
   label_space: LabelSpace,
   skip_bad_examples: bool = False,
   image_format: ImageFormat = RGB,
+  *,
+  log_bad_examples: bool = True,
 ) -> Dataset:
   """Opens a data set.
 
@@ -66,6 +68,7 @@ def open_dataset(
     label_space: the classes of the labels.
     skip_bad_examples: whether a folder with some bad examples can be opened.
     image_format: that of the images.
+    log_bad_examples: whether to warn about those that are skipped; False if the caller tells them.
 
   Raises:
     UserError: there is no such data set, or its files cannot be used.
@@ -74,5 +77,7 @@ def open_dataset(
     dataset = plugins.resolve("data set in config.input.data.name", data.name, {})
     return dataset(data, label_space)
   if data.name == "folder":
-    return FolderDataset(data, label_space, skip_bad_examples, image_format)
+    return FolderDataset(
+      data, label_space, skip_bad_examples, image_format, log_bad_examples=log_bad_examples
+    )
   return tfds_source.TfdsDataset(data, image_format)

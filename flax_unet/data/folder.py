@@ -149,14 +149,17 @@ class FolderDataset:
     label_space: LabelSpace,
     skip_bad_examples: bool = False,
     image_format: ImageFormat = RGB,
+    *,
+    log_bad_examples: bool = True,
   ):
     """Finds the files.
 
     Args:
       data: `split`, the one to train on; for the rest see `folder_pairs.find`.
       label_space: the classes of the masks.
-      skip_bad_examples: whether to only warn about examples that cannot be used.
+      skip_bad_examples: whether to leave out examples that cannot be used.
       image_format: what all images have to be.
+      log_bad_examples: whether to warn about each example that is left out.
 
     Raises:
       UserError: an image or mask has no partner, or a list cannot be used.
@@ -171,6 +174,7 @@ class FolderDataset:
     self._train_split = data.split
     self._label_space = label_space
     self._skip_bad_examples = skip_bad_examples
+    self._log_bad_examples = log_bad_examples
     self._fingerprints: dict[str, dict[str, Any]] = {}
     self._digests: dict[str, dict[str, str]] = {}
 
@@ -205,7 +209,7 @@ class FolderDataset:
       for mistake in mistakes[1:_MOST_MISTAKES]:
         logging.error("%s", mistake)
       raise errors.UserError(f"{mistakes[0]}{others * (len(mistakes) > 1)}")
-    for mistake in mistakes:
+    for mistake in mistakes if self._log_bad_examples else ():
       logging.warning("Left out: %s", mistake)
     facts = [item for item in found if isinstance(item, _Facts)]
     if not facts:

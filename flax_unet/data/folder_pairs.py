@@ -41,9 +41,15 @@ def find(
     endings: of image files.
 
   Raises:
-    UserError: an image or mask has no partner, or a list cannot be used.
+    UserError: a folder is missing, an image or mask has no partner, or a list cannot be used.
   """
   root = pathlib.Path(data.data_dir or "").expanduser()
+  if not root.is_dir() and not _expand(data.images).is_absolute():
+    raise errors.UserError(
+      f"config.input.data.data_dir = '{data.data_dir}': no such folder; name that of the data "
+      "with --config.input.data.data_dir=DIR or, where the configuration has an argument for it, "
+      "after the colon of --config, such as data=DIR"
+    )
   folders = {split: name for split, name in (data.get("folders") or {}).items() if name}
   lists = {split: root / _expand(name) for split, name in data.lists.items() if name}
   if folders and lists:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from flax_unet.data import examples, images
+from flax_unet import errors
+from flax_unet.data import examples, images, masks
 from flax_unet.data.datasets import Source
 from flax_unet.data.image_format import RGB, ImageFormat
 from flax_unet.data.label_space import LabelSpace
@@ -23,6 +24,7 @@ class SplitFacts:
     sizes: number of images by (height, width) in pixels.
     ids: int64 `[256]`, number of pixels by label id.
     strays: for each label value outside the label space, the ids of the examples that contain it.
+    refused: the same for sources that refuse such labels, with their messages in place of ids.
     broken: what is wrong with each example that cannot be read.
   """
 
@@ -32,6 +34,7 @@ class SplitFacts:
   )
   ids: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(256, np.int64))
   strays: dict[int, list[str]] = dataclasses.field(default_factory=dict)
+  refused: dict[int | tuple[int, ...], list[str]] = dataclasses.field(default_factory=dict)
   broken: list[str] = dataclasses.field(default_factory=list)
 
   def add(self, example_id: str, size: tuple[int, int], ids: np.ndarray, known: set[int]) -> None:
@@ -51,7 +54,8 @@ class SplitFacts:
   @property
   def unusable(self) -> int:
     """Number of examples that would stop training or evaluation."""
-    return len(self.broken) + len(set().union(*self.strays.values()))
+    kinds = (self.strays, self.refused)
+    return len(self.broken) + sum(len(set().union(*found.values())) for found in kinds)
 
   def class_shares(self, label_space: LabelSpace) -> np.ndarray:
     """float64 `[classes]`, shares of the pixels that belong to a class; NaN if none does."""
@@ -87,9 +91,12 @@ def inspect_split(
     label = example["label"]
     return example["id"], label.shape, np.bincount(label.reshape(-1), minlength=256)
 
-  for found in progress(examples.of_each(source, read, on_bad=str)):
-    if isinstance(found, str):
-      facts.broken.append(found)
+  for found in progress(examples.of_each(source, read, on_bad=lambda error: error)):
+    if isinstance(found, masks.UnknownLabelsError):
+      for value in found.values:
+        facts.refused.setdefault(value, []).append(str(found))
+    elif isinstance(found, errors.UserError):
+      facts.broken.append(str(found))
     else:
       facts.add(*found, known)
   return facts

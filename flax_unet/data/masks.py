@@ -6,6 +6,7 @@ renumbers its colours. Pillow reads them, since OpenCV turns palettes into colou
 """
 
 import io
+from collections.abc import Collection
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,19 @@ from flax_unet.data.label_space import LabelSpace
 ENDINGS = (".png", ".tif", ".tiff", ".bmp")
 _FORMATS = ("PNG", "TIFF", "BMP")
 _STRETCHED = {"1": 255, "L;2": 85, "L;4": 17}  # Pillow's factors for the values of such PNGs
+
+
+class UnknownLabelsError(errors.UserError):
+  """A mask has values that are not in the label space.
+
+  Attributes:
+    values: all of them, numbers or colours (red, green, blue).
+  """
+
+  def __init__(self, message: str, values: Collection[int | tuple[int, ...]] = ()):
+    """See class."""
+    super().__init__(message)
+    self.values = values
 
 
 def decode(encoded: bytes, label_space: LabelSpace, where: str) -> np.ndarray:
@@ -31,8 +45,9 @@ def decode(encoded: bytes, label_space: LabelSpace, where: str) -> np.ndarray:
     uint8 `[height, width]`, label ids of the label space.
 
   Raises:
-    UserError: it is damaged, of a kind that holds neither ids nor colours, or has a value or colour
-      that is not in the label space; the message gives the first one and its position.
+    UserError: it is damaged, or of a kind that holds neither ids nor colours.
+    UnknownLabelsError: it has a value or colour that is not in the label space; the message gives
+      the first one and its position.
   """
   pixels, palette = _decode(encoded, where)
   if pixels.ndim == 3:
@@ -127,10 +142,11 @@ def _check_ids(ids: np.ndarray, label_space: LabelSpace, where: str) -> None:
   if not known.all():
     y, x = np.unravel_index(np.argmin(known), ids.shape)
     valid = ", ".join(map(str, sorted(label_space.id_to_index)))
-    raise errors.UserError(
+    raise UnknownLabelsError(
       f"{where}: value {ids[y, x]} at x={x}, y={y} is not in label space '{label_space.name}', "
       f"which has {valid}; fix the mask, list all classes with num_classes= or classes=FILE.csv, "
-      "or ignore one value with ignore=VALUE"
+      "or ignore one value with ignore=VALUE",
+      np.unique(ids[~known]).tolist(),
     )
 
 
@@ -159,9 +175,10 @@ def _ids_of_colors(colors: np.ndarray, label_space: LabelSpace, where: str) -> n
   known = keys[rows] == packed
   if not known.all():
     y, x = np.unravel_index(np.argmin(known), known.shape)
-    raise errors.UserError(
+    raise UnknownLabelsError(
       f"{where}: colour {tuple(colors[y, x].tolist())} at x={x}, y={y} is not in "
-      f"'{label_space.name}'"
+      f"'{label_space.name}'",
+      [tuple(color) for color in np.unique(colors[~known], axis=0).tolist()],
     )
   return ids[rows]
 

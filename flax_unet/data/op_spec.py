@@ -110,7 +110,7 @@ def _parse_op(
   if not text:
     raise UserError(f"preprocessing '{spec}' has an empty op; ops are separated by one '|'")
   name, args, kwargs = _parse_call(text)
-  factory = plugins.resolve("preprocessing op", name, factories)
+  factory = plugins.resolve("preprocessing op", name, factories, Op)
   if "." in name and not (isinstance(factory, type) and issubclass(factory, Op)):
     raise UserError(
       f"'{name}' is not a preprocessing op (a frozen dataclass that extends flax_unet.data.ops.Op)"

@@ -54,7 +54,7 @@ def _dtype_name(dtype: Any) -> str:
 
 
 def _resolve(name: str) -> type[base.Network]:
-  network = plugins.resolve("model in config.model_name", name, NETWORKS)
+  network = plugins.resolve("model in config.model_name", name, NETWORKS, base.Network)
   if not (isinstance(network, type) and issubclass(network, base.Network)):
     raise errors.UserError(
       f"config.model_name = '{name}': is not a network: it does not inherit from "
@@ -79,10 +79,14 @@ def build(
   """
   network = _resolve(name)
   arguments = dict(arguments)
-  known = {*(field.name for field in _fields(network)), "axis_name"}
+  known = [field.name for field in _fields(network)]
   for key in arguments:
-    if key not in known:
-      raise errors.unknown(f"argument of '{name}' in config.model", key, known)
+    if key not in (*known, "axis_name"):
+      unknown = errors.unknown(f"argument of '{name}' in config.model", key, known)
+      raise errors.UserError(
+        f"{unknown}; to change the network, and config.model with it, write model=NAME after the "
+        "colon of --config, or call base_config.set_network in the configuration"
+      )
   for key, value in arguments.items():
     if isinstance(value, list):  # JSON has no tuples
       arguments[key] = tuple(value)

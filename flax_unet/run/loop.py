@@ -121,6 +121,8 @@ def _train(begun: Beginning) -> int:
     stack.callback(batches.close)
     train_step = run.parts.map_train_step()
     profilers = _make_profilers(config, begun.folder, step)
+    if step < run.total_steps:
+      logging.info("Compiling the train step")  # the first step does: it can take minutes
     while step < run.total_steps and not _has_converged(config, since_best):
       step += 1
       batch, waited = feed.timed_next(batches, config.input.timeout)
@@ -141,8 +143,7 @@ def _train(begun: Beginning) -> int:
         interrupted = True
         break
   if interrupted:
-    again = terminal.command_line()
-    logging.info("Stopped at step %d of %d. To resume: %s", step, run.total_steps, again)
+    logging.info("Stopped at step %d of %d%s", step, run.total_steps, terminal.to_resume())
     info.end(f"stopped at step {step} by {stop.signum.name}")
     return 128 + stop.signum
   if step < run.total_steps:

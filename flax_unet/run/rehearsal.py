@@ -14,9 +14,9 @@ import numpy as np
 
 from flax_unet import errors
 from flax_unet.data.image_format import ImageFormat
-from flax_unet.data.label_space import LabelSpace
+from flax_unet.data.label_space import IGNORED, LabelSpace
 from flax_unet.evaluation.evaluators.base import Evaluator, Picture
-from flax_unet.losses.base import Loss
+from flax_unet.losses.base import Loss, pixel_weights
 from flax_unet.models import base
 
 _SIZE = (16, 16)
@@ -42,14 +42,19 @@ def network(model: base.Network, size: tuple[int, int] | None) -> None:
 
 
 def loss(loss: Loss, where: str, num_classes: int) -> None:
-  """Refuses a loss whose value is not one float, or that JAX cannot differentiate.
+  """Refuses a loss whose value is not one finite float, or whose gradient is not finite.
+
+  The logits are random, as those of an untrained network; some pixels are ignored.
 
   Raises:
     UserError: the message says what it returns, or which error it raises.
   """
-  logits = jax.ShapeDtypeStruct((2, *_SIZE, num_classes), jnp.float32)
-  labels = jax.ShapeDtypeStruct((2, *_SIZE), jnp.uint8)
-  weights = jax.ShapeDtypeStruct((2, *_SIZE), jnp.float32)
+  random = np.random.default_rng(0)
+  logits = jnp.asarray(random.normal(size=(2, *_SIZE, num_classes)), jnp.float32)
+  labels = random.integers(num_classes, size=(2, *_SIZE), dtype=np.uint8)
+  labels[:, 0] = IGNORED
+  labels = jnp.asarray(labels)
+  weights = pixel_weights(labels)
 
   def value(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
     return loss.value(loss.sums(logits, labels, weights))
@@ -58,7 +63,14 @@ def loss(loss: Loss, where: str, num_classes: int) -> None:
     found = jax.eval_shape(value, logits, labels, weights)
     if not isinstance(found, jax.ShapeDtypeStruct) or found.shape or found.dtype != jnp.float32:
       raise errors.UserError(f"{where}: its value is {_described(found)}, not one float32")
-    jax.eval_shape(jax.grad(value), logits, labels, weights)
+    number, gradient = jax.jit(jax.value_and_grad(value))(logits, labels, weights)
+  for what, values in (("value", number), ("gradient", gradient)):
+    if not jnp.isfinite(values).all():
+      bad = values[~jnp.isfinite(values)].ravel()[0]
+      raise errors.UserError(
+        f"{where}: its {what} is {bad} on the random logits of an untrained network, so training "
+        "would fail at the first step"
+      )
 
 
 def evaluator(
@@ -139,5 +151,4 @@ def _refusing(where: str) -> Iterator[None]:
 
 
 def _failed(where: str, error: Exception) -> errors.UserError:
-  reason = (str(error).splitlines() or [""])[0]
-  return errors.UserError(f"{where} fails ({type(error).__name__}: {reason})")
+  return errors.UserError(f"{where} fails ({errors.described(error)})")

@@ -170,8 +170,8 @@ def check_ended(workdir: pathlib.Path, changes: list[dict[str, Any]]) -> None:
   if late := [item for item in changes if item["key"] in _OF_STEPS]:
     differences = ", ".join(f"{item['key']}={item['from']}" for item in late)
     raise errors.UserError(
-      f"{workdir} has taken all its steps with {differences}: to train with other values, start a "
-      "new run with --workdir=DIR, or raise config.total_steps"
+      f"{workdir} has taken all its steps with {differences}: to train with other values, start "
+      f"another with --workdir=DIR (and --config.init_from={workdir} to begin with its weights)"
     )
 
 

@@ -2,7 +2,8 @@
 
     python -m flax_unet.tools.compare RUN RUN ... [--markdown] [--json=FILE] [--page=DIR]
 
-Each RUN is the run folder of a finished run. Shows the settings that differ, all scores, the
+Each RUN is the run folder of a finished run, or the folder of a study (see `repeat`), which stands
+for its runs. Shows the settings that differ, all scores, the
 differences in mean IoU and in the IoU of each class with paired bootstrap intervals. Runs that
 differ only in their seed share a column, with mean and standard deviation. All differences are
 relative to the first column. `--page=DIR` writes the comparison to `DIR/index.html` too, with
@@ -40,10 +41,11 @@ def main(argv: Sequence[str]):
   """Runs the program; see above."""
   if len(argv) < 2:
     raise errors.UserError("no runs: name the run folder of at least one finished run")
-  folders = [pathlib.Path(folder).expanduser() for folder in argv[1:]]
+  runs = finished_runs.of_folders([pathlib.Path(folder).expanduser() for folder in argv[1:]])
+  folders = [folder for run in runs for folder in run]
   names = [_EVAL.value] if _EVAL.value else finished_runs.shared_evaluations(folders)
   page = _page_file(pathlib.Path(_PAGE.value).expanduser()) if _PAGE.value else None
-  groups = {name: _groups(folders, name) for name in names}
+  groups = {name: _groups(runs, name) for name in names}
   compared = {name: comparison.compare(groups[name]) for name in names}
   first, *others = names
   _print(comparison_tables.run_tables(compared[first]))
@@ -58,22 +60,24 @@ def main(argv: Sequence[str]):
     print(f"Look at {page}")
 
 
-def _groups(folders: Sequence[pathlib.Path], name: str) -> list[list[finished_runs.Run]]:
-  """Loads an evaluation of all runs, and groups them by seed."""
-  runs = [finished_runs.load(folder, name) for folder in folders]
-  finished_runs.check_same_pictures(runs)
-  return comparison.group(runs)
+def _groups(runs: Sequence[Sequence[pathlib.Path]], name: str) -> list[list[finished_runs.Run]]:
+  """Loads an evaluation of all runs, and puts those together that differ only in their seed."""
+  loaded = [finished_runs.load_pooled(folders, name) for folders in runs]
+  finished_runs.check_same_pictures(loaded)
+  return comparison.group(loaded)
 
 
 def _page_file(folder: pathlib.Path) -> pathlib.Path:
   """Creates the folder of the page, and returns the page's path.
 
   Raises:
-    UserError: the folder is not writable, or holds another page.
+    UserError: the folder is not writable, is that of a run, or holds another page.
   """
   from flax_unet.evaluation.report import comparison_page
 
   page = folder / report_files.PAGE
+  if (folder / "run.json").exists():
+    raise errors.UserError(f"--page={folder}: is the folder of a run; choose another")
   try:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):

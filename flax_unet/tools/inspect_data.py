@@ -40,7 +40,9 @@ def main(_):
   label_space = label_spaces.get(config.label_space)
   image_format = image_settings.image_format(config)
   parts.make_op("input", config.input.pp, label_space, image_format)  # a check, before reading
-  dataset = datasets.open_dataset(config.input.data, label_space, True, image_format)
+  dataset = datasets.open_dataset(
+    config.input.data, label_space, True, image_format, log_bad_examples=False
+  )
   splits = {}
   for name in _split_names(config, dataset):
     progress = functools.partial(tqdm.tqdm, desc=name, unit="images", leave=False, disable=None)
@@ -50,9 +52,12 @@ def main(_):
     )
   print("\n\n".join(data_report.paragraphs(splits, config.input.data.name, label_space)))
   if unusable := sum(facts.unusable for facts in splits.values()):
+    unknown = any(facts.strays or facts.refused for facts in splits.values())
     raise errors.UserError(
-      f"{unusable} example{'s' * (unusable > 1)} cannot be used, see above: fix the data, or set "
-      "config.label_space to the label space of the data"
+      f"{terminal.counted(unusable, 'example')} cannot be used, see above: mend the files, or "
+      "leave them out with config.input.on_bad_example=skip"
+      + ", or set config.label_space to the label space of the data"
+      * unknown
     )
   source = dataset.split(config.input.data.split)
   facts = experiment.identity(dataset.fingerprint(), config.input.data.split)

@@ -11,6 +11,7 @@ interval, and writes them to `study.json` and to a page that links the pages of 
 `index.html`. Folds are pooled: each image is scored by the run that did not train on it.
 """
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -47,7 +48,7 @@ _FOLDS = flags.DEFINE_integer(
 _AGAINST = flags.DEFINE_string("against", None, "The folder of another study to compare with.")
 
 _OWN_FLAGS = ("workdir", "seeds", "folds", "against")
-_STUDY = "study.json"
+_STUDY = finished_runs.STUDY
 
 
 def main(argv: Sequence[str]) -> int:
@@ -120,7 +121,11 @@ def _train(folder: pathlib.Path, settings: dict[str, Any]) -> int:
   changed = [f"--config.{key}={value}" for key, value in settings.items()]
   command = [sys.executable, "-m", "flax_unet.tools.train", *given, *changed]
   # In a session of its own, a Ctrl-C does not reach it a second time from the terminal.
-  process = subprocess.Popen([*command, f"--workdir={folder}"], start_new_session=True)
+  process = subprocess.Popen(
+    [*command, f"--workdir={folder}"],
+    start_new_session=True,
+    env=os.environ | {terminal.PART_OF_STUDY: "1"},
+  )
   signals = (signal.SIGINT, signal.SIGTERM)
   before = [
     signal.signal(number, lambda number, _: process.send_signal(number)) for number in signals
@@ -154,11 +159,10 @@ def _read(folder: pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
 
 def _load(folder: pathlib.Path, study: dict[str, Any]) -> list[finished_runs.Run]:
   """Reads the runs of a study, one for each seed: folds are pooled."""
-  loaded = []
-  for names in study["runs"]:
-    runs = [finished_runs.load(folder / name, study["evaluation"]) for name in names]
-    loaded.append(finished_runs.pool(runs, study["evaluation"]) if len(runs) > 1 else runs[0])
-  return loaded
+  return [
+    finished_runs.load_pooled([folder / name for name in names], study["evaluation"])
+    for names in study["runs"]
+  ]
 
 
 def _report(

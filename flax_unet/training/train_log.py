@@ -122,6 +122,11 @@ class TrainLog:
       f"{float(self._schedule(step - 1)):.3g}, batch {', '.join(ids.reshape(-1))}"
     )
     if self._nonfinite > self._skip_nonfinite:
+      if step == self._nonfinite:
+        raise errors.UserError(
+          f"{what}. The weights have not been updated yet, so the learning rate is not the cause: "
+          "look at config.loss, the network, and the values in the images"
+        )
       raise errors.UserError(
         f"{what}. The last checkpoint is from before this step. Lower config.lr, set "
         "config.grad_clip_norm, or skip such steps, at most N in a row, with "

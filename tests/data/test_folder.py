@@ -258,6 +258,10 @@ def test_mistakes_in_lists(root, train, validation, message):
   ("overrides", "message"),
   [
     ({"images": "pictures"}, "/pictures: no such folder$"),
+    (
+      {"data_dir": "nowhere"},
+      "data_dir = 'nowhere': no such folder; .* --config, such as data=DIR$",
+    ),
     ({"label_suffix": "_mask"}, r"/labels: holds no file \*_mask.png, .* \(but others: 8 .png\)$"),
     ({"validation_share": 0.01}, r"validation_share = 0.01 of 8 images are 0 to "),
     ({"validation_share": 1.0}, r"validation_share = 1.0 of 8 images are 8 to "),

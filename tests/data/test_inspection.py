@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from flax_unet import errors
-from flax_unet.data import images, inspection
+from flax_unet.data import images, inspection, masks
 from flax_unet.data.label_spaces import CITYSCAPES_19
 
 
@@ -46,6 +46,18 @@ def test_goes_on_behind_examples_that_cannot_be_used():
   assert facts.broken == ["example '1' cannot be decoded"]
   assert facts.unusable == 3
   assert facts.ids[7] == 3
+
+
+def test_values_that_a_source_refuses_are_unknown_and_not_unreadable():
+  class Refusing(_Source):
+    def __getitem__(self, index):
+      example = super().__getitem__(index)
+      encoded = cv2.imencode(".png", example["label"])[1].tobytes()
+      return {**example, "label": masks.decode(encoded, CITYSCAPES_19, f"{index}.png")}
+
+  facts = inspection.inspect_split(Refusing([7, 99, 201], None, [7, 99]), CITYSCAPES_19)
+  assert {value: len(found) for value, found in facts.refused.items()} == {99: 2, 201: 1}
+  assert (facts.strays, len(facts.broken), facts.unusable) == ({}, 1, 3)
 
 
 def test_an_image_that_waits_is_decoded():

@@ -51,6 +51,12 @@ def test_networks_by_name_and_by_import():
       {"widht": 3},
       "^unknown argument of 'unet' in config.model 'widht': did you mean 'wid",
     ),
+    (
+      f"{HERE}.Pixelwise",
+      {"attention_grid": 3},
+      "choose from hidden, mean, stddev; to change the network, and config.model with it, write "
+      "model=NAME after the colon",
+    ),
     ("unet", {"dtype": "float16"}, "^unknown type in config.model.dtype 'float16': "),
     ("json.dumps", {}, "'json.dumps': is not a network: it does not inherit from"),
     (f"{HERE}.Pixelwide", {}, "did you mean 'Pixelwise'"),

@@ -32,7 +32,7 @@ def test_a_finished_run_goes_on_as_if_it_had_been_longer(tiny_config, tmp_path):
   assert (info["total_steps"], info["steps"], info["finished"]) == (6, 6, True)
   with pytest.raises(UserError, match=r"total_steps = 5: .*extended has taken 6 steps already"):
     loop.train(tiny_config(**SHORT | {"total_steps": 5}), extended)
-  with pytest.raises(UserError, match=r"has taken all its steps with lr=0.\d+: to train"):
+  with pytest.raises(UserError, match=r"all its steps with lr=0.\d+: to train.* --workdir=DIR \("):
     loop.train(tiny_config(**SHORT | {"total_steps": 6, "lr": 0.5}), extended)
   assert json.loads((extended / "config.json").read_text())["lr"] != 0.5
 

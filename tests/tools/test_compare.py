@@ -69,6 +69,15 @@ def test_seeds_alone_have_a_mean_and_no_difference(runs):
   assert "Difference" not in output
 
 
+def test_a_study_stands_for_its_runs(runs):
+  (runs / "study.json").write_text(json.dumps({"runs": [["a"], ["b"]]}))
+  (runs / "index.html").write_text("its page")
+  assert _compare(runs, ".", "c").stdout == _compare(runs, "a", "b", "c").stdout
+  result = _compare(runs, ".", "b")
+  assert (result.returncode, result.stdout) == (1, "")
+  assert result.stderr == f"error: {runs / 'b'}: is given twice; name each run once\n"
+
+
 def test_mistakes_are_one_line(runs):
   result = _compare(runs, "a", "nowhere")
   assert result.returncode == 1
@@ -99,6 +108,7 @@ def test_pages_that_cannot_be_written_are_one_line(runs):
   for page, reason in (
     ("file", "--page={}/file: cannot be written (File exists)"),
     ("file/below", "--page={}/file/below: cannot be written (Not a directory)"),
+    ("a", "--page={}/a: is the folder of a run; choose another"),
     ("a/report", "{}/a/report/index.html: is not the page of a comparison; choose another --page"),
   ):
     result = _compare(runs, "a", "c", flags=[f"--page={runs / page}"])

@@ -78,8 +78,21 @@ def test_unusable_examples_are_told_in_one_line(data):
   result = _inspect(data)
   assert result.returncode == 1
   assert result.stderr.splitlines()[-1].startswith("error: ")
-  assert "3.png" in result.stderr
-  assert "Traceback" not in result.stderr
+  assert (result.stdout + result.stderr).count("3.png") == 1
+  assert "label_space" not in result.stderr and "on_bad_example=skip" in result.stderr
+  assert ["0", "1"] in [row[-2:] for row in _rows(result.stdout)]  # unknown values, unreadable
+
+
+def test_unknown_values_are_told_once_and_as_such(data):
+  label = np.full((24, 40), 7, np.uint8)
+  label[3, 5] = 77
+  cv2.imwrite(str(data / "labels" / "3.png"), label)
+  result = _inspect(data)
+  assert result.returncode == 1
+  assert result.stdout.count("3.png: value 77 at x=5, y=3 is not in label space") == 1
+  assert "77" not in result.stderr
+  assert "set config.label_space to the label space of the data" in result.stderr
+  assert ["1", "0"] in [row[-2:] for row in _rows(result.stdout)]  # unknown values, unreadable
 
 
 def test_an_output_that_cannot_be_written_is_one_line(data):

@@ -1,11 +1,11 @@
 """Studies: several seeds, or the folds of a cross-validation."""
 
+import itertools
 import json
 import re
 import signal
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -104,11 +104,14 @@ def test_a_signal_to_it_alone_stops_its_run_and_the_same_command_goes_on(tmp_pat
   _draw(tmp_path, 7)
   study = tmp_path / "study"
   process = _start(tmp_path, "--seeds=1", f"--workdir={study}", "--config.total_steps=2000")
-  deadline = time.monotonic() + 120
-  while not (study / "seed_0/run.json").exists() and time.monotonic() < deadline:
-    time.sleep(0.1)
+  before = list(
+    itertools.takewhile(lambda line: "Compiling the train step" not in line, process.stderr)
+  )
+  assert process.poll() is None, before
   process.send_signal(signal.SIGTERM)
   _, stderr = process.communicate(timeout=100)
   assert process.returncode == 128 + signal.SIGTERM, stderr
   assert "To go on: python" in stderr.splitlines()[-1]
+  assert "Stopped at step" in stderr
+  assert "To resume:" not in stderr  # the run's own command, which is not the study's
   assert not (study / "study.json").exists()

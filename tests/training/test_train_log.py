@@ -102,6 +102,17 @@ def test_a_step_that_is_not_finite_is_named(bad):
     log.settle()
 
 
+@pytest.mark.parametrize("skipped", [0, 2])
+def test_before_any_update_the_learning_rate_is_not_to_blame(skipped):
+  log = _log(_Writer(), skip_nonfinite=skipped)
+  for step in range(1, skipped + 2):
+    _add(log, step, np.nan)
+  message = f"^step {skipped + 1}: loss nan, .* not been updated yet, .*look at config.loss"
+  with pytest.raises(UserError, match=message) as caught:
+    log.settle()
+  assert "Lower config.lr" not in str(caught.value)
+
+
 def test_steps_that_are_not_finite_are_skipped_up_to_a_number_in_a_row():
   writer = _Writer()
   log = _log(writer, skip_nonfinite=2)

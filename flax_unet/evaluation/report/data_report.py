@@ -22,7 +22,7 @@ def paragraphs(
       f"{facts.examples}",
       f"{_sizes(facts)}",
       f"{100 * facts.void_share(label_space):.2f} %",
-      f"{len(facts.strays)}",
+      f"{len(facts.strays) + len(facts.refused)}",
       f"{len(facts.broken)}",
     )
     for name, facts in splits.items()
@@ -98,4 +98,5 @@ def _remarks(
         f"{name}: example '{ids[0]}'{more}: label value {value} is not in label space "
         f"'{label_space.name}'"
       )
-    yield from (f"{name}: {reason}" for reason in facts.broken)
+    refused = dict.fromkeys(reason for reasons in facts.refused.values() for reason in reasons)
+    yield from (f"{name}: {reason}" for reason in (*refused, *facts.broken))

@@ -1,6 +1,7 @@
 """Reads finished runs: their settings, facts, scores and per-image confusion matrices."""
 
 import dataclasses
+import itertools
 import pathlib
 import zipfile
 import zlib
@@ -14,6 +15,8 @@ from flax_unet.data import label_space_file
 from flax_unet.errors import UserError
 from flax_unet.evaluation.metrics import segmentation
 from flax_unet.evaluation.report import report_files
+
+STUDY = "study.json"  # in the folder of a study, see tools/repeat.py
 
 # The parts of run.json that may explain a difference; the rest differs in every run.
 _FACTS = ("git_commit", "versions", "devices", "parameters", "seconds", "changes")
@@ -47,6 +50,30 @@ class Run:
     return self.folders[0]
 
 
+def of_folders(folders: Sequence[pathlib.Path]) -> list[list[pathlib.Path]]:
+  """Lists the runs that folders stand for: each is one run, or a study with all its runs.
+
+  Returns:
+    The folders of each run; several for the folds of a study, which count as one run.
+
+  Raises:
+    UserError: a run is named twice.
+  """
+  runs = []
+  for folder in folders:
+    if (folder / STUDY).exists():
+      study = files.read_json(folder / STUDY)
+      runs += [[folder / name for name in names] for names in study["runs"]]
+    else:
+      runs.append([folder])
+  seen = set()
+  for folder in itertools.chain.from_iterable(runs):
+    if folder.resolve() in seen:
+      raise UserError(f"{folder}: is given twice; name each run once")
+    seen.add(folder.resolve())
+  return runs
+
+
 def shared_evaluations(folders: Sequence[pathlib.Path]) -> list[str]:
   """The names of the evaluations that all runs have, in the order of the first run.
 
@@ -63,10 +90,7 @@ def shared_evaluations(folders: Sequence[pathlib.Path]) -> list[str]:
 def _read_report(folder: pathlib.Path) -> dict[str, Any]:
   file = folder / report_files.FOLDER / report_files.SCORES
   if not file.exists():
-    hint = f"is {folder} the workdir of a finished run?"
-    if (folder / "study.json").exists():
-      hint = f"{folder} is a study; name its runs, {folder}/*"
-    raise UserError(f"{file}: does not exist; {hint}")
+    raise UserError(f"{file}: does not exist; is {folder} the workdir of a finished run?")
   report = files.read_json(file)
   evals = report.get("evals")
   if not evals:
@@ -109,6 +133,16 @@ def load(folder: pathlib.Path, name: str | None = None) -> Run:
     confusions=confusions[order],
     is_pictured=name == next(iter(evals)),
   )
+
+
+def load_pooled(folders: Sequence[pathlib.Path], name: str) -> Run:
+  """Reads an evaluation of a run, or of several folds as if they were one.
+
+  Raises:
+    UserError: see `load` and `pool`.
+  """
+  runs = [load(folder, name) for folder in folders]
+  return pool(runs, name) if len(runs) > 1 else runs[0]
 
 
 def check_same_pictures(runs: Sequence[Run]) -> None:
