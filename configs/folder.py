@@ -14,9 +14,9 @@ ignore), or with the colours of a classes file:
     background,0,0,0
     cell,255,128,0
 
-`flax_unet/data/classes_file.py` documents its optional columns `id` and `ignored`, for masks with
-other numbers. Images may have different sizes: training uses crops, and evaluation scores each
-whole image. All files are checked before training starts.
+For masks with other numbers it has the optional columns `id` and `ignored`, see
+docs/reference/label_spaces.md. Images may have different sizes: training uses crops, and evaluation
+scores each whole image. All files are checked before training starts.
 
 Arguments after the colon:
 
@@ -52,8 +52,8 @@ Arguments after the colon:
 The rest is planned from the data and the machine before training starts: resolution and size of
 the crops, depth and width of the network, batch, sampling, class weights, inference and the number
 of steps. A table shows each choice with its reason (`inspect_data` shows it without training), and
-the run's config.json holds the result. `flax_unet/planning/rules.py` has the rules. What is given
-by hand stays:
+the run's config.json holds the result. The rules are those of docs/reference/planning.md. What is
+given by hand stays:
 
     res=256x256         Height and width of the training crops, at the images' full resolution.
     width=32            Channels at the network's first level.

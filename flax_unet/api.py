@@ -166,7 +166,7 @@ def evaluate(
     config: the run's configuration with other `evals`; None: the one it was trained with.
 
   Returns:
-    The scores of each evaluation, see `flax_unet.evaluation.metrics.segmentation.scores`.
+    By the name of each evaluation, the scores of its type, see `score`, and `loss`.
 
   Raises:
     UserError: there is no such run, or the configuration describes another model.
@@ -212,7 +212,9 @@ def score(
     label_space: the classes, or the name of their label space.
 
   Returns:
-    See `flax_unet.evaluation.metrics.segmentation.scores`.
+    Floats, NaN if undefined, see docs/reference/scores.md: `mean_iou`, `category_iou`, `mean_f1`,
+    `mean_dice`, `pixel_accuracy`, `mean_accuracy`, `frequency_weighted_iou`; in `per_class`, by
+    name, `iou`, `f1`, `dice`, `precision`, `recall`, `accuracy`, `share`; in `per_category`, `iou`.
 
   Raises:
     UserError: predictions and labels do not match, or a value is not a class.

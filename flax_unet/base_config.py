@@ -43,7 +43,7 @@ def get_config() -> ml_collections.ConfigDict:
       "manual_dir": placeholder(str),  # folder of archives; None: downloads/manual in data_dir
     },
     "extra_data": {},  # further data sets by name, each with a share of the batch
-    # Preprocessing ops, joined by a bar, see data/op_spec.py.
+    # Preprocessing ops, joined by a bar, see docs/reference/ops.md.
     "pp": "label_map|random_scale(0.5, 2.0)|random_crop(256, 256)|flip_lr|photometric",
     "batch_size": 8,  # over all devices
     "on_bad_example": "raise",  # or "skip": use the next example instead
@@ -55,9 +55,9 @@ def get_config() -> ml_collections.ConfigDict:
     "prefetch_to_device": 1,  # batches sent to the devices ahead
   }
 
-  # Planning: what the program chooses from the data before the run begins, see planning/rules.py;
-  # the run's config.json then has it. Settings on the command line take precedence over rules; a
-  # configuration that sets one of them leaves its rule out.
+  # Planning: what the program chooses from the data before the run begins, see
+  # docs/reference/planning.md; the run's config.json then has it. Settings on the command line take
+  # precedence over rules; a configuration that sets one of them leaves its rule out.
   config.plan = {
     "rules": (),  # such as ("crop", "batch")
     "memory_gib": placeholder(float),  # of each device; None: 90 % of what it has
@@ -77,7 +77,7 @@ def get_config() -> ml_collections.ConfigDict:
 
   # Network: `model` holds the attributes of the network that `model_name` names; those below are
   # the U-Net's.
-  config.model_name = "unet"  # see models/registry.py, or package.module.Network
+  config.model_name = "unet"  # of docs/reference/networks.md, or package.module.Network
   config.model = {
     "width": 32,  # channels of the first level
     "depth": 4,  # number of times the resolution is halved
@@ -157,7 +157,7 @@ def set_network(config: ml_collections.ConfigDict, name: str, **attributes: Any)
 
   Args:
     config: the configuration to change.
-    name: of the network, see `models.registry`.
+    name: of the network, as in docs/reference/networks.md.
     **attributes: those of its attributes that differ from the defaults.
   """
   config.model_name = name

@@ -8,13 +8,14 @@ from typing import Any
 import flax_unet
 from docs.generate import markdown
 from flax_unet import base_config
-from flax_unet.data import datasets, ops
+from flax_unet.data import datasets, label_space, ops
 from flax_unet.data.image_format import ImageFormat
 from flax_unet.data.label_space import LabelSpace
 from flax_unet.evaluation.evaluators import base as evaluators
 from flax_unet.evaluation.metrics.score import Score
 from flax_unet.losses import base as losses
 from flax_unet.models import base as models
+from flax_unet.models import layers
 
 # What own parts extend and get.
 _INTERFACES = (
@@ -31,6 +32,11 @@ _INTERFACES = (
   LabelSpace,
   ImageFormat,
 )
+# What they are written with.
+_HELPERS = (losses.classes_of, losses.pixel_weights, models.normalize, layers.ImageDropout)
+_IGNORED = """\
+The class index of a pixel that counts neither in the loss nor in any score; see [ignored
+pixels](../metrics.md#ignored-pixels)."""
 _FOR_CONFIGURATIONS = (
   base_config.get_config,
   base_config.set_network,
@@ -54,6 +60,10 @@ def page() -> str:
   blocks += ["## For your own parts", "What they extend, and what they are given."]
   for interface in _INTERFACES:
     blocks += _described(interface, interface.__module__)
+  value = f"{label_space.__name__}.IGNORED = {label_space.IGNORED}"
+  blocks += ["## Helpers for your own parts", "### IGNORED", markdown.block(value), _IGNORED]
+  for helper in _HELPERS:
+    blocks += _described(helper, helper.__module__)
   return markdown.join("Python API", *blocks)
 
 

@@ -10,6 +10,7 @@ _SECTIONS = {"Args": "Arguments", "Attributes": "", "Returns": "Returns", "Raise
 _FROM_PROGRAM = ("image_format", "label_space", "lr", "steps", "end_lr", "power")
 _CODE = re.compile(r"(`[^`]*`)")
 _URL = re.compile(r"https?://[^\s<>()]+[^\s<>().,:;]")
+_PAGE = re.compile(r"\bdocs/((?:\w+/)?([\w-]+))\.md\b")  # as docstrings name pages of the manual
 
 
 def join(title: str, *blocks: str) -> str:
@@ -21,10 +22,14 @@ def join(title: str, *blocks: str) -> str:
 def text(plain: str) -> str:
   """Escapes what Markdown would read as markup, outside of code; makes links of addresses."""
   parts = _CODE.split(plain)
-  parts[::2] = (
-    _URL.sub(lambda url: f"<{url[0]}>", re.sub(r"([<*\[])", r"\\\1", part)) for part in parts[::2]
-  )
+  parts[::2] = map(_outside_of_code, parts[::2])
   return "".join(parts)
+
+
+def _outside_of_code(plain: str) -> str:
+  escaped = re.sub(r"([<*\[])", r"\\\1", plain)
+  linked = _URL.sub(lambda url: f"<{url[0]}>", escaped)
+  return _PAGE.sub(lambda page: f"[{page[2].replace('_', ' ')}](../{page[1]}.md)", linked)
 
 
 def code(source: str) -> str:
@@ -84,7 +89,7 @@ def docstring(thing: Any, leave_out: Sequence[str] = (), attributes: str = "Attr
 def first_sentence(thing: Any) -> str:
   """Returns the first sentence of a docstring, without its full stop."""
   paragraph = inspect.cleandoc(thing.__doc__).split("\n\n")[0].replace("\n", " ")
-  return re.split(r"\.(?: |$)", paragraph)[0]
+  return re.split(r"(?<!et al)\.(?: |$)", paragraph)[0]
 
 
 def described(classes: Iterable[type], section: str = "Attributes") -> dict[str, str]:

@@ -8,13 +8,14 @@ import numpy as np
 from docs.generate import markdown
 from docs.generate.markdown import code, docstring
 from flax_unet import plugins
+from flax_unet.data import classes_file, op_spec
 from flax_unet.data import label_spaces as spaces
-from flax_unet.data import op_spec
 from flax_unet.evaluation.evaluators import spec as evaluator_spec
 from flax_unet.evaluation.metrics import audit, score, segmentation
 from flax_unet.losses import class_weights
 from flax_unet.losses import spec as loss_spec
 from flax_unet.models import registry
+from flax_unet.models.base import variable_shapes
 from flax_unet.planning import rules
 from flax_unet.weights import dialects
 
@@ -50,7 +51,7 @@ They apply in this order. [Own data](../own-data.md#what-a-run-chooses-by-itself
 its reasons, and [rules.py](../../flax_unet/planning/rules.py) where each number is from."""
 _LABEL_SPACES = """\
 `config.label_space` is one of the names below, `<N>_classes`, `<N>_classes_ignore_<I>`, or the path
-of a classes file, see [own data](../own-data.md#classes)."""
+of a [classes file](#classes-files). [Own data](../own-data.md#classes) has examples."""
 _WEIGHTS = """\
 The programs whose weights `config.init_from` and `flax-unet convert` read, and how names there
 become names here. [Weights](../weights.md) explains their use."""
@@ -76,7 +77,15 @@ def networks() -> str:
     blocks.append(markdown.table(_ATTRIBUTES, [row for row in rows[name] if row not in known]))
     if ancestor:
       blocks.append(f"All others are as in [{ancestor}](#{ancestor}).")
+    blocks.append(f"Paths of parameters, for `config.lr_mult`, begin with {_parameters(name)}.")
   return markdown.join("Network attributes", *blocks)
+
+
+def _parameters(name: str) -> str:
+  """Returns the layers at the top of a network's tree of parameters."""
+  model = registry.build(name, registry.attributes(name), num_classes=2)
+  layers = variable_shapes(model)["params"]
+  return ", ".join(code(f"{layer}/") for layer in layers)
 
 
 def _attributes(name: str, network: type) -> list[tuple[str, str, str]]:
@@ -117,12 +126,16 @@ def losses() -> str:
 
 def ops() -> str:
   """The page of preprocessing ops."""
-  blocks = [_OPS]
-  for name, factory in op_spec.registry(spaces.CITYSCAPES_19).items():
-    op = getattr(factory, "func", factory)
+  factories = op_spec.registry(spaces.CITYSCAPES_19)
+  made = {name: getattr(factory, "func", factory) for name, factory in factories.items()}
+  rows = [
+    (f"[{name}](#{name})", markdown.text(markdown.first_sentence(op))) for name, op in made.items()
+  ]
+  blocks = [_OPS, markdown.table(("op", "what it does"), rows)]
+  for name, op in made.items():
     blocks += [
       f"## {name}",
-      markdown.block(markdown.call(name, factory)),
+      markdown.block(markdown.call(name, factories[name])),
       docstring(op, attributes="Arguments"),
     ]
   return markdown.join("Preprocessing ops", *blocks)
@@ -180,6 +193,7 @@ def planning() -> str:
 def label_spaces() -> str:
   """The page of label spaces."""
   blocks = [_LABEL_SPACES, docstring(spaces.get)]
+  blocks += ["## Classes files", docstring(classes_file)]
   for name, space in spaces.LABEL_SPACES.items():
     rows = [
       (str(index), class_name, str(label_id), " ".join(map(str, color)))

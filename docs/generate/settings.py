@@ -17,6 +17,8 @@ Every setting of a configuration, with its default and its comment in
 how to change them: `--config.input.batch_size=16` on the command line, or `config.input.batch_size
 = 16` in a file."""
 
+_ELSEWHERE = {"evaluation()": "[each evaluation](#each-evaluation)"}  # defaults with a section
+
 
 class Setting(NamedTuple):
   """A setting: its dotted name, the source of its default, its comment, and its line."""
@@ -76,12 +78,18 @@ def _comments(source: str) -> dict[int, str]:
 
 
 def _settings(source: str, comments: dict[int, str], lines: list[str]) -> Iterator[Setting]:
-  for node in ast.parse(source).body[0].body:
+  function = ast.parse(source).body[0]
+  given = dict(zip(reversed(function.args.args), reversed(function.args.defaults), strict=False))
+  arguments = {argument.arg: given.get(argument) for argument in function.args.args}
+  for node in function.body:
     if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Attribute):
       continue
     for name, value, line in _leaves(node.targets[0].attr, node.value, node.lineno):
       comment = comments.get(line) or _comment_above(line, comments, lines)
-      yield Setting(name, _default(ast.get_source_segment(source, value)), comment, line)
+      if isinstance(value, ast.Name) and value.id in arguments:
+        value = arguments[value.id]  # None: without a default
+      default = _default(ast.get_source_segment(source, value)) if value else "has to be given"
+      yield Setting(name, default, comment, line)
 
 
 def _leaves(name: str, value: ast.expr, line: int) -> Iterator[tuple[str, ast.expr, int]]:
@@ -113,7 +121,7 @@ def _default(source: str) -> str:
   if source.startswith("placeholder("):
     kind = source[len("placeholder(") : -1]
     return "`None`" if kind == "object" else f"`None` or {kind}"
-  return markdown.code(source)
+  return _ELSEWHERE.get(source) or markdown.code(source)
 
 
 def _table(prefix: str, settings: list[Setting]) -> str:

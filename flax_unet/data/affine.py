@@ -89,7 +89,7 @@ class Affine(Op):
 
 @dataclasses.dataclass(frozen=True)
 class Rotate(Op):
-  """Rotates about the centre of the image by a random angle; see `Affine` for the borders.
+  """Rotates about the centre of the image by a random angle; see `affine` for the borders.
 
   Attributes:
     max_degrees: the angle is uniform in [-max_degrees, max_degrees).

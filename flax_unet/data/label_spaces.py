@@ -200,10 +200,9 @@ def get(name: str) -> LabelSpace:
   """Returns a label space.
 
   Args:
-    name: of a label space; the path of a classes file, which ends with `.csv` (see
-      `classes_file.read`); `<N>_classes`, for classes named by their ids; or
-      `<N>_classes_ignore_<I>`, if masks also hold the value I, which is ignored. The classes are
-      then the first N other values from 0 on.
+    name: of a label space; the path of a classes file, which ends with `.csv`; `<N>_classes`, for
+      classes named by their ids; or `<N>_classes_ignore_<I>`, if masks also hold the value I, which
+      is ignored. The classes are then the first N other values from 0 on.
 
   Raises:
     UserError: there is no such label space (the message lists those that exist), or the classes

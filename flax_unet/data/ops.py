@@ -84,7 +84,7 @@ class Op(abc.ABC):
 
   @property
   def focused_share(self) -> float:
-    """The share of examples for which the op wants a class to focus on, see `BalancedCrop`."""
+    """The share of examples for which the op wants a class to focus on, as `balanced_crop` does."""
     return 0.0
 
   def output_size(self, size: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -87,7 +87,16 @@ def pixel_weights(labels: jax.Array, weights: jax.Array | None = None) -> jax.Ar
 
 
 def classes_of(labels: jax.Array) -> jax.Array:
-  """Returns int32 class indices, 0 for ignored pixels."""
+  """Returns class indices that a one-hot encoding or a gather can take, 0 for ignored pixels.
+
+  The weights of ignored pixels are 0, so which class stands for them does not matter.
+
+  Args:
+    labels: integer `[...]`, class indices or `IGNORED`.
+
+  Returns:
+    int32 `[...]`.
+  """
   return jnp.where(labels == IGNORED, 0, labels).astype(jnp.int32)
 
 

@@ -9,7 +9,7 @@ run of zero steps that `main.py` can evaluate, predict with or continue to train
 enough.
 
 Weights of mmsegmentation, segmentation_models.pytorch and milesial/Pytorch-UNet can be read and
-written; docs/weights.md has the details. The logits are equal for equal inputs. Here, inputs are
+written, see docs/weights.md. The logits are equal for equal inputs. Here, inputs are
 normalised by the mean and deviation in `config.model`, ImageNet's by default; milesial's program
 only divides images by 255, so normalise inputs there for a network from here.
 """

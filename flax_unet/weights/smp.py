@@ -2,10 +2,10 @@
 
 Its tensors, and our layers:
 
-encoder.<torchvision's names>
-decoder.center.<n>.{0,1}                center: conv_<n + 1> (VGG alone)
-decoder.blocks.<i>.conv{1,2}.{0,1}      decoder_<i>: conv_1, conv_2
-segmentation_head.0                     logits
+    encoder.<torchvision's names>
+    decoder.center.<n>.{0,1}                center: conv_<n + 1> (VGG alone)
+    decoder.blocks.<i>.conv{1,2}.{0,1}      decoder_<i>: conv_1, conv_2
+    segmentation_head.0                     logits
 """
 
 from collections.abc import Collection, Iterator

@@ -2,10 +2,10 @@
 
 Their tensors, and our layers:
 
-conv1, bn1                                stem
-layer<n>.<i>.{conv,bn}{1,2[,3]}           layer_<n>_<i>: conv_1, conv_2[, conv_3]
-layer<n>.<i>.downsample.{0,1}             layer_<n>_<i>: shortcut
-fc                                        the classifier of ImageNet, which no network here has
+    conv1, bn1                                stem
+    layer<n>.<i>.{conv,bn}{1,2[,3]}           layer_<n>_<i>: conv_1, conv_2[, conv_3]
+    layer<n>.<i>.downsample.{0,1}             layer_<n>_<i>: shortcut
+    fc                                        the classifier of ImageNet, which no network here has
 """
 
 from collections.abc import Collection, Iterator
