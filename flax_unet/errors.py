@@ -106,7 +106,7 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
       _watch_shutdown(1)
       raise
     _exit(
-      f"error: out of memory ({str(error).splitlines()[0]}). Use a smaller "
+      f"error: out of memory ({(str(error).splitlines() or ['of the machine'])[0]}). Use a smaller "
       "config.input.batch_size, or set config.accumulate_steps=K, config.model.remat=True or "
       "config.model.dtype=bfloat16"
     )

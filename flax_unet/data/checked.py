@@ -1,7 +1,7 @@
 """Remembers what was found in files, so that a large data set is read once, not at every start.
 
 Results are kept in the user's cache folder as they come, so a check that was interrupted goes on
-where it stopped. A file counts as unchanged while its path, size and times of change are the same.
+where it stopped. A file counts as unchanged while its path, inode, size and times are the same.
 """
 
 import concurrent.futures
@@ -26,6 +26,8 @@ _BLOCK = 256  # results are kept after so many
 _SECONDS = 10  # between messages about the progress
 # A file may change again within one tick of a coarse clock, so recent changes are not trusted.
 _RECENT_NS = 2_000_000_000
+_LOCKED_SECONDS = 0.5  # to wait for another process that writes
+_SEAL = 8  # bytes of a row's checksum
 
 
 def results(
@@ -76,10 +78,20 @@ def _key(pair: Pair) -> bytes | None:
     except OSError:
       return None
     changed = (stat.st_mtime_ns, stat.st_ctime_ns)
+    identity = (str(path.absolute()), stat.st_size, stat.st_dev, stat.st_ino, *changed)
     if time.time_ns() - max(changed) < _RECENT_NS:
       return None
-    digest.update(repr((str(path.absolute()), stat.st_size, *changed)).encode())
+    digest.update(repr(identity).encode("utf-8", "surrogateescape"))
   return digest.digest()
+
+
+def _seal(key: bytes, result: bytes) -> bytes:
+  """A checksum of a row: databases have none of their own."""
+  return hashlib.sha256(key + result).digest()[:_SEAL]
+
+
+def _is_intact(key: bytes, sealed: object) -> bool:
+  return isinstance(sealed, bytes) and sealed[:_SEAL] == _seal(key, sealed[_SEAL:])
 
 
 class _Cache:
@@ -90,7 +102,8 @@ class _Cache:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     if folder := caches.folder(_FOLDER):
       try:
-        self._database = sqlite3.connect(folder / f"{digest[:32]}.sqlite")
+        file = folder / f"{digest[:32]}.sqlite"
+        self._database = sqlite3.connect(file, timeout=_LOCKED_SECONDS)
         self._database.execute("CREATE TABLE IF NOT EXISTS results (key BLOB PRIMARY KEY, result)")
       except sqlite3.Error as error:
         self._give_up(error)
@@ -101,14 +114,19 @@ class _Cache:
       return {}
     query = f"SELECT key, result FROM results WHERE key IN ({', '.join('?' * len(keys))})"
     try:
-      return dict(self._database.execute(query, keys).fetchall())
+      rows = self._database.execute(query, keys).fetchall()
     except sqlite3.Error as error:
       self._give_up(error)
       return {}
+    return {key: sealed[_SEAL:] for key, sealed in rows if _is_intact(key, sealed)}
 
   def add(self, new: Mapping[bytes | None, Result]) -> None:
     """Keeps results, except for errors."""
-    rows = [(key, result) for key, result in new.items() if key and isinstance(result, bytes)]
+    rows = [
+      (key, _seal(key, result) + result)
+      for key, result in new.items()
+      if key and isinstance(result, bytes)
+    ]
     if self._database and rows:
       try:
         with self._database:

@@ -33,7 +33,7 @@ from flax_unet.data.pair_files import Pair
 
 _MOST_MISTAKES = 10  # reported for one split
 _PACKED = "<32sq32s"  # the fields of `_Facts`
-_CHECKS = 1  # to be raised when a check becomes stricter, so that all files are checked again
+_CHECKS = 2  # to be raised when a check becomes stricter, so that all files are checked again
 
 
 class _Facts(NamedTuple):
@@ -197,7 +197,7 @@ class FolderDataset:
     identity = {
       "checks": _CHECKS,
       "label_space": label_space_file.to_json(self._label_space),
-      "image_format": repr(self._image_format),
+      "image_format": self._image_format.identity,
     }
     results = checked.results(source.pairs, functools.partial(_inspect, source), identity, name)
     found = [_Facts.unpack(item) if isinstance(item, bytes) else item for item in results]

@@ -22,22 +22,27 @@ def _records(path: pathlib.Path) -> Iterator[bytes]:
   TensorBoard's own readers import TensorFlow, which takes seconds. A record is its length, a
   checksum of it, the event, and a checksum of that.
   """
+  size = path.stat().st_size
   with path.open("rb") as file:
     while len(header := file.read(12)) == 12:
       (length,) = struct.unpack("<Q", header[:8])
+      if length > size:
+        raise _damaged(path)
       record = file.read(length)
       if len(record) < length or len(file.read(4)) < 4:
         return
       yield record
 
 
+def _damaged(path: pathlib.Path) -> errors.UserError:
+  return errors.UserError(f"{path}: is damaged; move it elsewhere to go on without its curves")
+
+
 def _event(record: bytes, path: pathlib.Path) -> event_pb2.Event:
   try:
     return event_pb2.Event.FromString(record)
   except message.DecodeError as error:
-    raise errors.UserError(
-      f"{path}: is damaged; move it elsewhere to go on without its curves"
-    ) from error
+    raise _damaged(path) from error
 
 
 def forget_after(workdir: pathlib.Path, step: int, again: Collection[str] = ()) -> None:

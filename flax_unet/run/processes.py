@@ -126,6 +126,24 @@ def check_devices() -> None:
   Warns if an accelerator's package is installed but jax falls back to the CPU.
 
   Raises:
+    UserError: see `start_backend`.
+  """
+  start_backend()
+  asked = jax.config.jax_platforms
+  plugins = [entry.name for entry in importlib.metadata.entry_points(group="jax_plugins")]
+  plugins += ["libtpu"] * (importlib.util.find_spec("libtpu") is not None)
+  if not asked and plugins and jax.default_backend() == "cpu":
+    logging.warning(
+      "TRAINING ON THE CPU: %s is installed, but finds no usable device. Check the driver, or set "
+      "JAX_PLATFORMS=cpu if that is what you want",
+      " and ".join(plugins),
+    )
+
+
+def start_backend() -> None:
+  """Starts jax's backend.
+
+  Raises:
     UserError: `JAX_PLATFORMS` asks for a platform that is not available.
   """
   asked = jax.config.jax_platforms
@@ -137,14 +155,6 @@ def check_devices() -> None:
       f"JAX_PLATFORMS={asked}: no such device can be used here ({reason}): unset JAX_PLATFORMS, or "
       "install what it needs, such as pip install -e '.[cuda12]'"
     ) from error
-  plugins = [entry.name for entry in importlib.metadata.entry_points(group="jax_plugins")]
-  plugins += ["libtpu"] * (importlib.util.find_spec("libtpu") is not None)
-  if not asked and plugins and jax.default_backend() == "cpu":
-    logging.warning(
-      "TRAINING ON THE CPU: %s is installed, but finds no usable device. Check the driver, or set "
-      "JAX_PLATFORMS=cpu if that is what you want",
-      " and ".join(plugins),
-    )
 
 
 def make_deterministic() -> None:

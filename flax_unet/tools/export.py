@@ -15,7 +15,7 @@ import pathlib
 from absl import flags
 
 from flax_unet import errors, terminal
-from flax_unet.run import serving
+from flax_unet.run import processes, serving
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "The run folder, such as runs/mine.")
 _CHECKPOINT = flags.DEFINE_enum(
@@ -31,6 +31,7 @@ _IMAGE_SIZE = flags.DEFINE_string(
 
 def main(_):
   """Runs the program; see above."""
+  processes.start_backend()
   serving.export_run(
     pathlib.Path(_WORKDIR.value).expanduser(),
     _CHECKPOINT.value,

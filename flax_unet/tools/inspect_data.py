@@ -37,6 +37,8 @@ def main(_):
   """Runs the program; see above."""
   config_flag.settle()
   config = _CONFIG.value
+  processes.divide_cores(config)
+  processes.start_backend()
   label_space = label_spaces.get(config.label_space)
   image_format = image_settings.image_format(config)
   parts.make_op("input", config.input.pp, label_space, image_format)  # a check, before reading
@@ -63,7 +65,6 @@ def main(_):
   facts = experiment.identity(dataset.fingerprint(), config.input.data.split)
   pixels = class_pixels.counted_once(source, label_space, facts)
   print(f"\n{data_report.class_weight_table(pixels, label_space)}")
-  processes.divide_cores(config)
   processes.keep_compiled_programs()
   config, plan = planner.settle(config)
   if plan:

@@ -40,6 +40,7 @@ def main(_) -> int:
     jax.config.update("jax_platforms", "cpu")  # leave this machine's accelerators alone
     devices = chips.topology_devices(_TOPOLOGY.value)
   else:
+    processes.start_backend()
     devices = jax.devices()
   processes.keep_compiled_programs()
   config_flag.settle()

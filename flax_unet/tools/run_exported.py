@@ -14,6 +14,7 @@ from absl import flags
 from flax_unet import errors, terminal
 from flax_unet.data import label_spaces
 from flax_unet.evaluation.inference import exported
+from flax_unet.run import processes
 from flax_unet.tools import predict, prediction_flags
 
 _MODEL = flags.DEFINE_string(
@@ -28,6 +29,7 @@ flags.adopt_module_key_flags(prediction_flags)
 
 def main(_):
   """Runs the program; see above."""
+  processes.start_backend()
   path = pathlib.Path(_MODEL.value).expanduser()
   predictor = exported.ExportedPredictor(path)
   try:

@@ -1,7 +1,9 @@
 """Files that have not changed are read once; what has changed, or was wrong, is read again."""
 
+import contextlib
 import os
 import pathlib
+import sqlite3
 
 import cv2
 import numpy as np
@@ -99,6 +101,36 @@ def test_a_damaged_cache_is_not_used(pairs, content):
   (file,) = (pairs[0].image.parent.parent / "cache").rglob("*.sqlite")
   file.write_bytes(content)
   assert _read(pairs)[1] == list(range(600))
+
+
+def _rows(pairs, statement):
+  (file,) = (pairs[0].image.parent.parent / "cache").rglob("*.sqlite")
+  with contextlib.closing(sqlite3.connect(file)) as database, database:
+    database.execute(statement)
+
+
+@pytest.mark.parametrize("result", ["'abc'", "NULL", "7", "x'00'", "x'" + "00" * 20 + "'"])
+def test_a_row_that_was_changed_is_read_again(pairs, result):
+  expected, _ = _read(pairs)
+  _rows(pairs, f"UPDATE results SET result = {result}")
+  assert _read(pairs) == (expected, list(range(600)))
+
+
+def test_rows_of_other_files_do_not_fit(pairs):
+  expected, _ = _read(pairs)
+  _rows(pairs, "UPDATE results SET result = (SELECT result FROM results LIMIT 1)")
+  found, read = _read(pairs)
+  assert found == expected and len(read) == 599
+
+
+def test_another_file_in_its_place_is_read(pairs):
+  _read(pairs)
+  other = _write(pairs[0].label.with_suffix(".new"), b"7")
+  state = pairs[0].label.stat()
+  os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
+  os.replace(other, pairs[0].label)
+  found, read = _read(pairs)
+  assert (found[0], read) == (b"7", [0])
 
 
 def test_a_folder_is_opened_from_what_was_found_before(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flax_unet import files, tables
+from flax_unet.data import file_search
 from flax_unet.evaluation.metrics.score import Score
 from flax_unet.evaluation.report import (
   comparison_charts,
@@ -157,9 +158,9 @@ def _run(
   link = None
   if report.exists():
     relative = os.path.relpath(report.resolve(), page_folder.resolve())
-    link = urllib.parse.quote(pathlib.Path(relative).as_posix())
+    link = urllib.parse.quote(os.fsencode(pathlib.Path(relative).as_posix()))
   return {
-    "folder": str(folder),
+    "folder": file_search.printable(str(folder)),
     "link": link,
     "seed": run.config.get("seed"),
     "step": run.facts["step"],

@@ -119,6 +119,8 @@ def load(folder: pathlib.Path, name: str | None = None) -> Run:
   try:
     with file.open("rb") as stream, np.load(stream) as arrays:
       ids, confusions = arrays[f"{name}/ids"], arrays[f"{name}/confusions"]
+    if len(ids) != len(confusions):
+      raise ValueError("another number of images")
   except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
     raise UserError(f"{file}: holds no readable matrices of evaluation '{name}'") from None
   order = np.argsort(ids)
@@ -162,6 +164,14 @@ def check_same_pictures(runs: Sequence[Run]) -> None:
       )
     if run.confusions.shape != first.confusions.shape:
       raise UserError(f"{pair} classes: {run.confusions.shape[1]} and {first.confusions.shape[1]}")
+    names, other_names = (list(one.scores.get("per_class", {})) for one in (run, first))
+    if names != other_names:
+      differ = [
+        f"'{ours}' and '{theirs}'"
+        for ours, theirs in zip(names, other_names, strict=False)
+        if ours != theirs
+      ]
+      raise UserError(f"{pair} classes, or in another order: {', '.join(differ[:3])}")
     labels, other_labels = run.confusions.sum(axis=2), first.confusions.sum(axis=2)
     if (different := (labels != other_labels).any(axis=1)).any():
       index = int(np.argmax(different))
