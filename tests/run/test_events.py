@@ -58,6 +58,16 @@ def test_an_empty_folder_has_no_history(tmp_path):
   assert events.scalars(tmp_path) == {}
 
 
+@pytest.mark.parametrize("length", [b"\xff" * 8, b"\xff" * 5 + b"\0" * 3])
+def test_a_length_that_no_file_has_is_damage(tmp_path, length):
+  _write(tmp_path, [2, 4])
+  (path,) = tmp_path.glob("events.out.tfevents.*")
+  path.write_bytes(length + path.read_bytes()[8:])
+  for read in (events.scalars, lambda folder: events.forget_after(folder, 2)):
+    with pytest.raises(UserError, match="is damaged; move it elsewhere"):
+      read(tmp_path)
+
+
 def test_a_damaged_file_is_one_line(tmp_path):
   _write(tmp_path, [2, 4])
   (path,) = tmp_path.glob("events.out.tfevents.*")

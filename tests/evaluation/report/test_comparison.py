@@ -109,6 +109,25 @@ def test_runs_on_other_labels_of_the_same_pictures_are_refused(tmp_path):
     finished_runs.check_same_pictures([first, more_classes])
 
 
+def test_classes_of_other_names_or_in_another_order_are_refused(tmp_path):
+  first, other = _load(tmp_path, "a", 0.7), _load(tmp_path, "b", 0.7)
+  by_class = other.scores["per_class"]
+  swapped = {"sky" if name == "human" else "human" if name == "sky" else name: item
+             for name, item in by_class.items()}  # fmt: skip
+  other = dataclasses.replace(other, scores={**other.scores, "per_class": swapped})
+  with pytest.raises(UserError, match="different classes, or in another order: 'human' and 'sky'"):
+    finished_runs.check_same_pictures([first, other])
+
+
+def test_matrices_of_another_number_of_images_are_refused(tmp_path):
+  folder = write_run(tmp_path / "a", 0.7)
+  arrays = dict(np.load(folder / "report/confusions.npz"))
+  arrays["val/confusions"] = arrays["val/confusions"][:-1]
+  np.savez(folder / "report/confusions.npz", **arrays)
+  with pytest.raises(UserError, match="holds no readable matrices of evaluation 'val'"):
+    finished_runs.load(folder)
+
+
 def test_scores_without_a_value_stay_without_one(tmp_path):
   confusions = _confusions(0.7, seed=0)
   confusions[:, 6] = confusions[:, :, 6] = 0
