@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from flax_unet.evaluation.metrics import segmentation
+from flax_unet.evaluation.report import finished_runs
 
 
 def _draw(folder, number):
@@ -70,6 +71,12 @@ def test_folds_score_every_image_once_and_seeds_pair_with_another_study(tmp_path
   assert content["scores"]["mean_iou"][0]["mean"] == pytest.approx(expected)
   assert f"{expected:.4f}" in result.stdout
   assert content["pictures"] == 7
+
+  # For `compare`, the study is one run, which has scored all images.
+  (folders,) = finished_runs.of_folders([study])
+  assert folders == runs
+  pooled = finished_runs.load_pooled(folders, "val")
+  assert pooled.scores["mean_iou"] == pytest.approx(expected)
 
   # The page links the pages of the runs, with the score of each fold.
   page = (study / "index.html").read_text()
