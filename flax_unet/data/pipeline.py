@@ -8,30 +8,22 @@ the only state of the data.
 
 import collections
 import dataclasses
-import functools
 import itertools
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import cv2
 import grain
 import jax
 import numpy as np
 
 from flax_unet import devices
-from flax_unet.data import order
+from flax_unet.data import order, prefetching
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_space import IGNORED
 from flax_unet.data.ops import Example
 from flax_unet.errors import UserError
 
 Batch = dict[str, Any]
-_LEAKED = "ignore:resource_tracker:UserWarning"
 _HOST_ONLY = ("id", "index", "size", "skipped")  # bookkeeping, not used on devices
 
 
@@ -113,7 +105,7 @@ def train_batches(
   shares: Sequence[tuple[int, int]] | None = None,
   workers: int = 0,
   prefetch: int = 2,
-) -> grain.DatasetIterator[Batch]:
+) -> Iterator[Batch]:
   """Yields batches endlessly, reshuffled in each epoch.
 
   Args:
@@ -139,40 +131,7 @@ def train_batches(
   stack = Stack(jax.local_device_count())
   # Each batch is made in one worker, so that its content does not depend on the number of workers.
   batches = share.batch(batch_size // jax.process_count(), batch_fn=stack)[start:]
-  return _iterate(batches, workers, prefetch)
-
-
-def _iterate(dataset: grain.MapDataset, workers: int, prefetch: int) -> grain.DatasetIterator:
-  """Iterates in order, in `workers` processes or, without them, in threads of this one."""
-  num_threads = 1 if workers else min(2, prefetch)
-  threads = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
-  examples = dataset.to_iter_dataset(threads)
-  if workers:
-    # Python's tracker of shared memory, which starts with the workers, frees what killed workers
-    # leave behind. No need to warn about that.
-    if _LEAKED not in sys.warnoptions:
-      sys.warnoptions.append(_LEAKED)
-    processes = grain.MultiprocessingOptions(workers, prefetch)
-    examples = examples.mp_prefetch(processes, worker_init_fn=_start_worker)
-    # Copied, as a batch that is kept would hold on to its shared memory, which leaks at exit.
-    examples = examples.map(functools.partial(jax.tree.map, np.array))
-  return iter(examples)
-
-
-def _start_worker(index: int, workers: int) -> None:
-  """Uses one core, leaves Ctrl-C (sent to all processes) to the main process, and ends with it.
-
-  Killing the main process does not end its workers, which would keep their memory forever.
-  """
-  del index, workers
-  cv2.setNumThreads(1)
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-  def end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-  threading.Thread(target=end_with_parent, daemon=True).start()
+  return prefetching.iterate(batches, workers, prefetch)
 
 
 def eval_batches(
@@ -213,7 +172,7 @@ def eval_batches(
     places = range(len(source))[jax.process_index() :: jax.process_count()]
   examples = grain.MapDataset.source(_Evaluated(source, op, places, on_bad_example is not None))
   size = batch_size // jax.process_count()
-  examples = _iterate(examples, workers, -(-prefetch * size // max(1, workers)))
+  examples = prefetching.iterate(examples, workers, -(-prefetch * size // max(1, workers)))
   stack = Stack(jax.local_device_count())
   try:
     for group in _groups_of_one_size(_usable(examples, on_bad_example), size):
@@ -280,7 +239,7 @@ def _groups_of_one_size(examples: Iterable[Example], size: int) -> Iterator[list
       yield group + [blank] * (size - len(group))
 
 
-def to_devices(batches: grain.DatasetIterator[Batch], prefetch: int = 1) -> Iterator[Batch]:
+def to_devices(batches: Iterator[Batch], prefetch: int = 1) -> Iterator[Batch]:
   """Sends batches to this process's devices ahead of their use; `_HOST_ONLY` stays on the host.
 
   Args:

@@ -1,4 +1,6 @@
-import contextlib
+import functools
+import os
+import pathlib
 import signal
 import threading
 import time
@@ -145,22 +147,35 @@ def test_audit_counts_are_those_of_the_pictures_without_padding(pixelwise_unet, 
 
 
 class _SlowSource(list):
+  """Writes which process reads from it; larger than a pipe between processes."""
+
+  reader: pathlib.Path
+
+  def __init__(self):
+    super().__init__(_source([(16, 24)] * 100))
+
   def __getitem__(self, index):
+    self.reader.write_text(str(os.getpid()))
     time.sleep(0.3)
     return super().__getitem__(index)
 
 
 @pytest.mark.parametrize(
-  ("signum", "timeout", "message"),
+  ("signum", "starting", "timeout", "message"),
   [
-    (signal.SIGKILL, 50, "a worker process .* died"),
-    (signal.SIGSTOP, 3, "no batch came within .* = 3 "),
+    (signal.SIGKILL, False, 50, "a worker process .* died: "),
+    (signal.SIGSTOP, False, 3, "no batch came within .* = 3 "),
+    (signal.SIGKILL, True, 50, "a worker process .* died: "),
   ],
 )
-def test_a_worker_that_dies_or_hangs_ends_the_evaluation(pixelwise_unet, signum, timeout, message):
+def test_a_worker_that_dies_or_hangs_ends_the_evaluation(
+  pixelwise_unet, tmp_path, signum, starting, timeout, message
+):
   model, variables, _ = pixelwise_unet(depth=1)
+  source = _SlowSource()
+  source.reader = tmp_path / "reader"
   evaluate = evaluation.Evaluation(
-    _SlowSource(_source([(16, 24)] * 100)),
+    source,
     op_spec.parse("label_map", SPACE),
     model,
     SPACE,
@@ -168,22 +183,29 @@ def test_a_worker_that_dies_or_hangs_ends_the_evaluation(pixelwise_unet, signum,
     workers=1,
     timeout=timeout,
   )
-  threading.Thread(target=_signal_first_worker, args=(signum,), daemon=True).start()
+  if starting:
+    find = functools.partial(_starting_worker, before=set(psutil.pids()))
+  else:
+    find = functools.partial(_reading_worker, source.reader)
+  threading.Thread(target=lambda: os.kill(find(), signum), daemon=True).start()
   started = time.monotonic()
   with pytest.raises(UserError, match=message):
     evaluate(variables)
   assert time.monotonic() - started < 60
 
 
-def _signal_first_worker(signum):
+def _reading_worker(file):
+  while not file.exists() or not file.read_text():
+    time.sleep(0.1)
+  return int(file.read_text())
+
+
+def _starting_worker(before):
   while True:
     for process in psutil.Process().children():
-      if "spawn_main" in " ".join(process.cmdline()):
-        time.sleep(6)  # it is reading now
-        with contextlib.suppress(psutil.NoSuchProcess):  # left by an earlier test
-          process.send_signal(signum)
-        return
-    time.sleep(0.1)
+      if process.pid not in before and "spawn_main" in " ".join(process.cmdline()):
+        return process.pid
+    time.sleep(0.01)
 
 
 def test_the_pictures_of_a_page_start_no_process(pixelwise_unet):
