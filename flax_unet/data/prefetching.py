@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 _LEAKED = "ignore:resource_tracker:UserWarning"
+_GRACE_SECONDS = 120  # for the main process to stop; most clusters kill all processes before
 
 
 def iterate(dataset: grain.MapDataset, workers: int, prefetch: int) -> Iterator[Any]:
@@ -73,13 +74,15 @@ def _load(file: str) -> Sequence[Any]:
 
 
 def _start_worker(index: int, workers: int) -> None:
-  """Uses one core, leaves Ctrl-C (sent to all processes) to the main process, and ends with it.
+  """Uses one core, leaves signals sent to all processes to the main process, and ends with it.
 
-  Killing the main process does not end its workers, which would keep their memory forever.
+  After Ctrl-C or SIGTERM, the main process finishes its step or evaluation, which needs batches.
+  Killing it does not end its workers, which would keep their memory forever.
   """
   del index, workers
   cv2.setNumThreads(1)
   signal.signal(signal.SIGINT, signal.SIG_IGN)
+  signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE_SECONDS))
 
   def end_with_parent() -> None:
     multiprocessing.parent_process().join()

@@ -1,5 +1,6 @@
 """Starts the program in separate processes."""
 
+import functools
 import pathlib
 import subprocess
 import sys
@@ -68,3 +69,21 @@ def start_with(start, tmp_path) -> Callable[..., subprocess.Popen]:
     return start(*arguments, program=program, **options)
 
   return start_with
+
+
+_SLOW_STEPS = """
+import time
+from flax_unet.run import stopping
+reached = stopping.StopSignal.reached
+def reached_slowly(self, step):
+  if step > 4:
+    time.sleep(1)
+  return reached(self, step)
+stopping.StopSignal.reached = reached_slowly
+"""
+
+
+@pytest.fixture
+def start_slowly(start_with) -> Callable[..., subprocess.Popen]:
+  """Starts the program with steps of a second, so that a signal comes before the end."""
+  return functools.partial(start_with, _SLOW_STEPS)
