@@ -1,12 +1,9 @@
 """Prepares batches ahead of their use, in threads or in worker processes."""
 
 import functools
-import multiprocessing
-import os
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +12,8 @@ import cv2
 import grain
 import jax
 import numpy as np
+
+from flax_unet import children
 
 _LEAKED = "ignore:resource_tracker:UserWarning"
 _GRACE_SECONDS = 120  # for the main process to stop; most clusters kill all processes before
@@ -77,15 +76,9 @@ def _start_worker(index: int, workers: int) -> None:
   """Uses one core, leaves signals sent to all processes to the main process, and ends with it.
 
   After Ctrl-C or SIGTERM, the main process finishes its step or evaluation, which needs batches.
-  Killing it does not end its workers, which would keep their memory forever.
   """
   del index, workers
   cv2.setNumThreads(1)
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE_SECONDS))
-
-  def end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-  threading.Thread(target=end_with_parent, daemon=True).start()
+  children.end_with_parent()

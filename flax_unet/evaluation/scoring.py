@@ -1,14 +1,16 @@
 """Scores predicted masks against label masks, on all cores."""
 
+import concurrent.futures
 import functools
-import multiprocessing
 import os
 import pathlib
 from collections.abc import Callable, Container, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from flax_unet import children
 from flax_unet.data.label_spaces import IGNORED, LabelSpace
 from flax_unet.errors import UserError
 from flax_unet.evaluation import mask_pairs
@@ -68,7 +70,7 @@ def count_pairs(
     progress: called with the number of images done.
 
   Raises:
-    UserError: a file is unreadable, of the wrong size, or holds a wrong value.
+    UserError: a file is unreadable, of the wrong size, or holds a wrong value; or a process died.
   """
   read = functools.partial(_count_pair, label_space=label_space, train_ids=train_ids)
   confusions, extra, weighted = [], {}, []
@@ -88,8 +90,17 @@ def _map(function: Callable, items: Sequence, workers: int) -> Iterator:
   if workers == 1:
     yield from map(function, items)
     return
-  with multiprocessing.Pool(workers) as pool:
-    yield from pool.imap(function, items)
+  pool = concurrent.futures.ProcessPoolExecutor(workers, initializer=children.end_with_parent)
+  try:
+    for future in [pool.submit(function, item) for item in items]:
+      yield future.result()
+  except BrokenProcessPool as error:
+    raise UserError(
+      "a process that reads masks died: probably there was too little memory. Close other "
+      "programs, and run the command again"
+    ) from error
+  finally:
+    pool.shutdown(cancel_futures=True)
 
 
 def _count_pair(pair: Pair, label_space: LabelSpace, train_ids: bool):

@@ -1,3 +1,8 @@
+import os
+import pathlib
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +12,7 @@ from flax_unet.errors import UserError
 from flax_unet.evaluation import scoring
 from flax_unet.evaluation.metrics import audit, counting
 
+ROOT = pathlib.Path(__file__).parents[2]
 SPACE = label_spaces.CITYSCAPES_19
 
 
@@ -99,3 +105,36 @@ def test_bad_files_are_named(tmp_path, maps, kind, change, train_ids, complaint)
     if train_ids:
       _write(tmp_path, "0_prediction.png", SPACE.to_index(maps[1][0]))
     scoring.count_pairs(pairs, SPACE, train_ids=train_ids, workers=1)
+
+
+_SIGNALS = """
+import functools, os, signal
+from flax_unet import errors
+from flax_unet.evaluation import scoring
+def main(arguments):
+  list(scoring._map({function}, [signal.{signum}] * 3, workers=2))
+errors.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+  ("function", "signum", "code", "message"),
+  [
+    ("signal.raise_signal", "SIGKILL", 1, "error: a process that reads masks died: "),
+    ("functools.partial(os.killpg, 0)", "SIGTERM", 143, "Stopped by SIGTERM."),
+    ("functools.partial(os.kill, os.getpid())", "SIGKILL", -9, ""),
+  ],
+  ids=["one", "all", "main"],
+)
+def test_if_processes_are_killed_all_end(function, signum, code, message):
+  result = subprocess.run(  # ends when the last process has closed its output
+    [sys.executable, "-c", _SIGNALS.format(function=function, signum=signum)],
+    capture_output=True,
+    text=True,
+    check=False,
+    timeout=120,
+    start_new_session=True,
+    env=os.environ | {"PYTHONPATH": str(ROOT)},
+  )
+  assert result.returncode == code, result.stderr
+  assert result.stderr.startswith(message) and result.stderr.count("\n") == bool(message)

@@ -26,9 +26,7 @@ from tests.faults.processes import (
 )
 
 
-def test_signals_stop_between_two_steps_and_the_same_command_goes_on(
-  start, start_slowly, tmp_path
-):
+def test_signals_stop_between_two_steps_and_the_same_command_goes_on(start, start_slowly, tmp_path):
   assert start(workdir="calm").wait(300) == 0
   log = tmp_path / "log.txt"
   log.write_text("")  # the undisturbed run has logged its loss too
@@ -79,9 +77,7 @@ def test_worker_processes_leave_signals_to_the_main_one_and_end_with_it(
   start, start_with, tmp_path
 ):
   log = tmp_path / "log.txt"
-  process = start_with(
-    _STOP_TWENTY_STEPS_LATER, "--config.input.workers=2", start_new_session=True
-  )
+  process = start_with(_STOP_TWENTY_STEPS_LATER, "--config.input.workers=2", start_new_session=True)
   wait_for("  loss ", log, process)
   os.killpg(process.pid, signal.SIGINT)  # like a terminal
   wait_for("SIGINT: finishing this step", log, process)
@@ -200,9 +196,7 @@ def _scores(report: pathlib.Path) -> dict:
   return json.loads((report / "metrics.json").read_text())["evals"]["val"]
 
 
-def test_two_processes_stop_together_and_refuse_different_settings(
-  start, start_slowly, tmp_path
-):
+def test_two_processes_stop_together_and_refuse_different_settings(start, start_slowly, tmp_path):
   log = tmp_path / "log.txt"
   first, second = _start_two(start_slowly, workdir="stopped")
   wait_for("  loss ", log, first)
