@@ -15,7 +15,7 @@ def environment(devices: int) -> dict[str, str]:
   return os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
 
 
-def wait_for(text: str, log: pathlib.Path, process: subprocess.Popen, seconds: int = 120) -> None:
+def wait_for(text: str, log: pathlib.Path, process: subprocess.Popen, seconds: int = 300) -> None:
   deadline = time.monotonic() + seconds
   while text not in log.read_text():
     assert process.poll() is None, log.read_text()

@@ -66,7 +66,7 @@ def test_an_error_ends_the_process_and_loses_nothing(
   while process.poll() is None:
     if told is None and "error: " in log.read_text():
       told = time.monotonic()
-    assert told is None or time.monotonic() - told < 30
+    assert told is None or time.monotonic() - told < 100
     time.sleep(0.1)
   assert process.returncode == 1
   assert error_of(log).startswith(error)

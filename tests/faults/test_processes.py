@@ -25,6 +25,9 @@ from tests.faults.processes import (
   wait_for,
 )
 
+# Several programs after each other; on a machine that does other work too, each takes a minute.
+pytestmark = pytest.mark.timeout(900)
+
 
 def test_signals_stop_between_two_steps_and_the_same_command_goes_on(start, start_slowly, tmp_path):
   assert start(workdir="calm").wait(300) == 0

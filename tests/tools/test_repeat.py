@@ -110,13 +110,13 @@ def test_failures_are_one_line(tmp_path):
 def test_a_signal_to_it_alone_stops_its_run_and_the_same_command_goes_on(tmp_path):
   _draw(tmp_path, 7)
   study = tmp_path / "study"
-  process = _start(tmp_path, "--seeds=1", f"--workdir={study}", "--config.total_steps=2000")
+  process = _start(tmp_path, "--seeds=1", f"--workdir={study}", "--config.total_steps=1000000")
   before = list(
     itertools.takewhile(lambda line: "Compiling the train step" not in line, process.stderr)
   )
   assert process.poll() is None, before
   process.send_signal(signal.SIGTERM)
-  _, stderr = process.communicate(timeout=100)
+  _, stderr = process.communicate(timeout=200)
   assert process.returncode == 128 + signal.SIGTERM, stderr
   assert "To go on: python" in stderr.splitlines()[-1]
   assert "Stopped at step" in stderr
