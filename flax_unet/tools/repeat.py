@@ -16,6 +16,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -120,17 +121,26 @@ def _train(folder: pathlib.Path, settings: dict[str, Any]) -> int:
   given = _others_flags(sys.argv[1:])
   changed = [f"--config.{key}={value}" for key, value in settings.items()]
   command = [sys.executable, "-m", "flax_unet.tools.train", *given, *changed]
-  # In a session of its own, a Ctrl-C does not reach it a second time from the terminal.
-  process = subprocess.Popen(
-    [*command, f"--workdir={folder}"],
-    start_new_session=True,
-    env=os.environ | {terminal.PART_OF_STUDY: "1"},
-  )
+  process, early = None, []
+
+  def pass_on(number: int, frame: types.FrameType | None) -> None:
+    del frame
+    if process is None:  # it is starting
+      early.append(number)
+    else:
+      process.send_signal(number)
+
   signals = (signal.SIGINT, signal.SIGTERM)
-  before = [
-    signal.signal(number, lambda number, _: process.send_signal(number)) for number in signals
-  ]
+  before = [signal.signal(number, pass_on) for number in signals]
   try:
+    # In a session of its own, a Ctrl-C does not reach it a second time from the terminal.
+    process = subprocess.Popen(
+      [*command, f"--workdir={folder}"],
+      start_new_session=True,
+      env=os.environ | {terminal.PART_OF_STUDY: "1"},
+    )
+    for number in early:
+      process.send_signal(number)
     code = process.wait()
   finally:
     for number, handler in zip(signals, before, strict=True):

@@ -122,3 +122,26 @@ def test_a_signal_to_it_alone_stops_its_run_and_the_same_command_goes_on(tmp_pat
   assert "Stopped at step" in stderr
   assert "To resume:" not in stderr  # the run's own command, which is not the study's
   assert not (study / "study.json").exists()
+
+
+_SIGNALLED_WHILE_STARTING = """
+import pathlib, signal, subprocess, sys
+from flax_unet.tools import repeat
+class Starting(subprocess.Popen):
+  def __init__(self, command, **options):
+    super().__init__([sys.executable, "-c", "import time; time.sleep(200)"], **options)
+    signal.raise_signal(signal.SIGTERM)
+subprocess.Popen = Starting
+sys.exit(repeat._train(pathlib.Path(), {}))
+"""
+
+
+def test_a_signal_that_comes_while_a_run_starts_reaches_it_too():
+  result = subprocess.run(  # returns when the run has closed its output too
+    [sys.executable, "-c", _SIGNALLED_WHILE_STARTING],
+    capture_output=True,
+    text=True,
+    check=False,
+    timeout=100,
+  )
+  assert result.returncode == 128 + signal.SIGTERM, result.stderr
