@@ -172,6 +172,9 @@ def _prepare(builder: Any, manual_dir: str | None) -> None:
       raise errors.UserError(
         f"{archive[1] if archive else manual}: is damaged ({error.__cause__}); download it again"
       ) from error
+    except OSError:
+      if not builder.is_prepared():  # by another run in the meantime
+        raise
 
 
 def open_split(builder: Any, split: str, image_format: ImageFormat = RGB) -> TfdsSource:

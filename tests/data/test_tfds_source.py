@@ -1,5 +1,6 @@
 import dataclasses
 import pathlib
+import shutil
 import zipfile
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 
 from flax_unet.data import images, label_spaces, tfds_source
 from flax_unet.errors import UserError
+from flax_unet.street_scenes import StreetScenes
 
 
 def _open(name, data_dir, manual_dir=None):
@@ -86,6 +88,18 @@ def test_prepared_data_are_not_prepared_again(street_scenes, street_scenes_dir):
   assert len(dataset.split("train")) == 16
   assert dataset.fingerprint() == tfds_source.fingerprint(street_scenes)
   assert {path: path.stat().st_mtime_ns for path in street_scenes_dir.rglob("*")} == files
+
+
+def test_another_run_may_prepare_the_same_data_meanwhile(street_scenes_dir, tmp_path, monkeypatch):
+  generate = StreetScenes._split_generators
+
+  def generate_late(self, manager):
+    shutil.copytree(street_scenes_dir, tmp_path, dirs_exist_ok=True)
+    return generate(self, manager)
+
+  monkeypatch.setattr(StreetScenes, "_split_generators", generate_late)
+  assert _open("street_scenes/tiny", tmp_path).info.splits["train"].num_examples == 16
+  assert not list(tmp_path.rglob("incomplete*"))
 
 
 def test_cityscapes_sample(cityscapes, cityscapes_zips):
