@@ -1,5 +1,6 @@
 """Reports failures that the user can fix: one line and a non-zero exit code."""
 
+import contextlib
 import difflib
 import functools
 import multiprocessing
@@ -13,7 +14,7 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
 from absl import app, flags
@@ -71,6 +72,23 @@ def place(error: BaseException) -> str:
   file = pathlib.Path(own[-1].filename)
   here = pathlib.Path.cwd()
   return f" at {file.relative_to(here) if file.is_relative_to(here) else file}:{own[-1].lineno}"
+
+
+@contextlib.contextmanager
+def in_own_code(where: str) -> Iterator[None]:
+  """Turns an error of the user's own code into a `UserError` that names its line.
+
+  Args:
+    where: what the message begins with.
+  """
+  try:
+    yield
+  except (UserError, MemoryError):
+    raise
+  except Exception as error:
+    if not place(error):
+      raise
+    raise UserError(f"{where} fails ({described(error)})") from error
 
 
 class _Terminated(BaseException):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from flax_unet import plugins
+from flax_unet import errors, plugins
 from flax_unet.data import affine, crops, degrade, images, ops, scale_crop
 from flax_unet.data.border_weights import BorderWeights
 from flax_unet.data.elastic import Elastic
@@ -59,13 +59,14 @@ class Chain(Op):
     """See base class.
 
     Raises:
-      UserError: the example is malformed, see `check_example`, or an op refuses it.
+      UserError: the example is malformed, see `check_example`, or an op refuses it or fails.
     """
     check_example(example, self.image_format)
     for op in self.ops:
       if op.needs_array:
         example = _decoded(example)
-      example = op(example, rng)
+      with errors.in_own_code(f"example '{example['id']}': preprocessing op {type(op).__name__}"):
+        example = op(example, rng)
     return _decoded(example)
 
   @property

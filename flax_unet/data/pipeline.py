@@ -16,7 +16,7 @@ import grain
 import jax
 import numpy as np
 
-from flax_unet import devices
+from flax_unet import devices, errors
 from flax_unet.data import order, prefetching
 from flax_unet.data.datasets import Source
 from flax_unet.data.label_space import IGNORED
@@ -82,7 +82,7 @@ class _LoadOrNext:
       place, wanted["focus"] = drawn
     for offset in range(len(self.source)):
       try:
-        example = self.source[(place + offset) % len(self.source)]
+        example = _read(self.source, (place + offset) % len(self.source))
         example = dict(self.op({**example, **wanted}, rng))
         example.pop("focus", None)
         return {**example, "mask": np.True_, "skipped": "\n".join(skipped)}
@@ -91,6 +91,11 @@ class _LoadOrNext:
           raise
         skipped.append(str(error))
     raise UserError(f"none of the {len(self.source)} examples can be used: {skipped[0]}")
+
+
+def _read(source: Source, place: int) -> Example:
+  with errors.in_own_code(f"reading example {place} of the data set"):
+    return source[place]
 
 
 def train_batches(
@@ -196,7 +201,7 @@ class _Evaluated:
   def __getitem__(self, index: int) -> Example:
     place = self.places[index]
     try:  # evaluation is not random
-      example = self.op(self.source[place], np.random.default_rng(0))
+      example = self.op(_read(self.source, place), np.random.default_rng(0))
     except UserError as error:
       if not self.skip:
         raise

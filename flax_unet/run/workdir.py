@@ -93,11 +93,7 @@ def check_config(
   path = workdir / CONFIG
   changes = []
   if path.exists():
-    # Both completed: an earlier version knew fewer settings.
-    before, now = (
-      nested.flatten(to_json(complete(from_json(content))))
-      for content in (files.read_json(path), to_json(config))
-    )
+    before, now = completed(files.read_json(path)), completed(to_json(config))
     changes = [
       {"key": key, "from": before.get(key), "to": now.get(key)}
       for key in sorted(before | now)
@@ -195,6 +191,11 @@ def write_config(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> No
 def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """The configuration as in `config.json`: tuples become lists."""
   return json.loads(config.to_json_best_effort())
+
+
+def completed(content: Mapping[str, Any]) -> dict[str, Any]:
+  """The settings of a `config.json`, by dotted key, with those that an earlier version lacked."""
+  return nested.flatten(to_json(complete(from_json(content))))
 
 
 def shared_settings(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import multiprocessing
+import re
 
 import cv2
 import jax
@@ -285,6 +286,29 @@ class _Broken(list):
     if index in (3, 4):
       raise UserError(f"example {index} cannot be read")
     return super().__getitem__(index)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fails(ops.Op):
+  def __call__(self, example, rng):
+    raise KeyError("depth")
+
+
+class _FailingSource(list):
+  def __getitem__(self, index):
+    raise OSError("no such disk")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_errors_of_own_code_are_one_line_with_its_place(workers):
+  spec = f"label_map|{__name__}._Fails"
+  with pytest.raises(UserError) as error:
+    _train(1, spec=spec, workers=workers)
+  line = r"example 'picture_\d': preprocessing op _Fails fails \(KeyError at .*\.py:\d+: 'depth'\)"
+  assert re.match(line, str(error.value))
+  line = r"reading example 0 of the data set fails \(OSError at .*\.py:\d+: no such disk\)"
+  with pytest.raises(UserError, match=line):  # grain adds lines, which are not shown
+    list(_eval(_FailingSource(_source(1)), workers=workers))
 
 
 def test_a_bad_example_ends_training_with_its_error():

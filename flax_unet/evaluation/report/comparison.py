@@ -6,21 +6,26 @@ with the first one, image by image.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from flax_unet.evaluation.metrics import bootstrap, seeds
+from flax_unet.evaluation.report import finished_runs
 from flax_unet.evaluation.report.finished_runs import Run
 
 _NO_SCORES = ("pictures",)  # numbers in metrics.json that are not scores
+_LOSS_SETTINGS = ("loss", "class_weights")
 
 
 def group(runs: Sequence[Run]) -> list[list[Run]]:
-  """Groups runs that differ only in the seed, in the given order."""
+  """Groups runs that differ only in the seed, in the given order.
+
+  Runs of earlier versions get the settings that exist now, with their defaults.
+  """
   groups: list[tuple[Any, list[Run]]] = []
-  for run in runs:
+  for run in finished_runs.completed(runs):
     settings = {**run.config, "seed": None, "step": run.facts["step"]}
     for others, members in groups:
       seeds = [member.config.get("seed") for member in members]
@@ -42,7 +47,9 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
     `pictures`: the number of images.
     `titles`: the titles of the scores.
     `groups`: for each group, its `runs` and `seeds`.
-    `settings`: for each setting and fact that differs, its values `[groups][values in the group]`.
+    `settings`: for each setting that differs, its values `[groups][values in the group]`.
+    `facts`: the same for facts of the runs, such as the number of parameters.
+    `has_one_loss`: whether the groups were trained with the same loss; if not, `scores` has none.
     `scores`: for each score of the split, `[groups]` with `mean`, `std` (None for one run) and,
       except for the first group, the `difference` from the first and its `seed_interval`, a pair
       of bounds, or None with less than two runs in one of the groups.
@@ -54,10 +61,13 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
     `class_pictures`: with them, the number of images whose label has the class.
   """
   first, all_runs = groups[0][0], [run for runs in groups for run in runs]
+  settings = _differing(groups, lambda run: {**run.config, "seed": None})
+  has_one_loss = not any(key in settings for key in _LOSS_SETTINGS)
+  left_out = _NO_SCORES if has_one_loss else (*_NO_SCORES, "loss")
   split_scores = [
     name
     for name in first.scores
-    if name not in _NO_SCORES and all(_is_score(run.scores.get(name)) for run in all_runs)
+    if name not in left_out and all(_is_score(run.scores.get(name)) for run in all_runs)
   ]
   per_class = first.scores.get("per_class", {})
   class_score = next((score for item in per_class.values() for score in item), None)
@@ -72,7 +82,9 @@ def compare(groups: Sequence[Sequence[Run]]) -> dict[str, Any]:
       }
       for runs in groups
     ],
-    "settings": _differing(groups),
+    "settings": settings,
+    "facts": _differing(groups, lambda run: run.facts),
+    "has_one_loss": has_one_loss,
     "scores": {name: _compare_score(groups, name) for name in split_scores},
     "mean_iou_difference_interval": [
       bootstrap.mean_iou_difference_interval(side[0], other) for other in side[1:]
@@ -110,15 +122,17 @@ def _is_score(value: Any) -> bool:
   return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def _differing(groups: Sequence[Sequence[Run]]) -> dict[str, list[list[Any]]]:
-  """The settings and facts that differ between or within groups, by key."""
+def _differing(
+  groups: Sequence[Sequence[Run]], items: Callable[[Run], Mapping[str, Any]]
+) -> dict[str, list[list[Any]]]:
+  """The items of runs that differ between or within groups, by key."""
 
   def values(runs: Sequence[Run], key: str) -> list[Any]:
-    found = [{**run.config, **run.facts}.get(key) for run in runs]
+    found = [items(run).get(key) for run in runs]
     return [value for index, value in enumerate(found) if value not in found[:index]]
 
-  keys = {key: None for runs in groups for run in runs for key in (*run.config, *run.facts)}
-  by_group = {key: [values(runs, key) for runs in groups] for key in keys if key != "seed"}
+  keys = {key: None for runs in groups for run in runs for key in items(run)}
+  by_group = {key: [values(runs, key) for runs in groups] for key in keys}
   return {
     key: found
     for key, found in by_group.items()

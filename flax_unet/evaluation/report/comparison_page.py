@@ -87,7 +87,7 @@ def write(
   }
   panels = _panels(evaluations, {folder: histories.get(folder, {}) for folder in folders})
   first = evaluations[0]
-  _, settings = comparison_tables.run_tables(first.numbers)  # the page has its own table of runs
+  _, *settings = comparison_tables.run_tables(first.numbers)  # the page has its own table of runs
   environment = templates.environment()
   environment.filters |= {"score": tables.cell, "title": curves.upper_first}
   html = environment.get_template("comparison.html.j2").render(

@@ -19,19 +19,23 @@ def _columns(compared: Mapping[str, Any]) -> list[str]:
 
 
 def run_tables(compared: Mapping[str, Any]) -> list[Table]:
-  """Returns title, header and rows of the tables of runs and settings."""
+  """Returns title, header and rows of the tables of runs, settings and facts."""
   names = _columns(compared)
   runs = [
     (name, ", ".join(item["runs"]), ", ".join(map(_value, item["seeds"])))
     for name, item in zip(names, compared["groups"], strict=True)
   ]
-  settings = [
-    (key, *(", ".join(map(_value, values)) for values in by_group))
-    for key, by_group in compared["settings"].items()
-  ]
+  settings, facts = (
+    [
+      (key, *(", ".join(map(_value, values)) for values in by_group))
+      for key, by_group in compared[name].items()
+    ]
+    for name in ("settings", "facts")
+  )
   return [
     ("Runs", ("", "run folder", "seed"), runs),
     ("Settings that differ", ("setting", *names), settings),
+    ("Facts that differ", ("fact", *names), facts),
   ]
 
 

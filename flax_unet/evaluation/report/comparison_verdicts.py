@@ -25,7 +25,7 @@ def _excludes_zero(bounds: Bounds) -> bool:
 
 
 def verdicts(compared: Mapping[str, Any], names: Sequence[str] | None = None) -> list[str]:
-  """Returns a line on each group but the first: its mean IoU, and its classes.
+  """Returns a line on each group but the first: its mean IoU, and its classes; one on the loss.
 
   Args:
     compared: from `comparison.compare`.
@@ -47,6 +47,8 @@ def verdicts(compared: Mapping[str, Any], names: Sequence[str] | None = None) ->
     else:
       line += "neither other images nor other seeds explain."
     lines.append(line + _classes(compared, index, seeds is not None))
+  if not compared["has_one_loss"]:
+    lines.append("The losses are left out: the runs were trained with different ones.")
   return lines
 
 

@@ -147,6 +147,19 @@ def load_pooled(folders: Sequence[pathlib.Path], name: str) -> Run:
   return pool(runs, name) if len(runs) > 1 else runs[0]
 
 
+def completed(runs: Sequence[Run]) -> list[Run]:
+  """Gives runs of earlier versions the settings that exist now, with their defaults."""
+  keys = [set(run.config) for run in runs]
+  if all(other == keys[0] for other in keys):
+    return list(runs)
+  from flax_unet.run import workdir  # imports jax
+
+  configs = [workdir.completed(files.read_json(run.folder / "config.json")) for run in runs]
+  return [
+    dataclasses.replace(run, config=config) for run, config in zip(runs, configs, strict=True)
+  ]
+
+
 def check_same_pictures(runs: Sequence[Run]) -> None:
   """Refuses runs that were not scored on the same labels of the same images.
 

@@ -4,11 +4,11 @@ import json
 import numpy as np
 import pytest
 
-from flax_unet import nested
+from flax_unet import base_config, nested
 from flax_unet.data import label_spaces
 from flax_unet.errors import UserError
 from flax_unet.evaluation.metrics import bootstrap, segmentation
-from flax_unet.evaluation.report import comparison, finished_runs
+from flax_unet.evaluation.report import comparison, comparison_verdicts, finished_runs
 
 SPACE = label_spaces.CITYSCAPES_CATEGORIES
 
@@ -72,6 +72,41 @@ def test_runs_that_differ_in_the_seed_are_one_group(tmp_path):
   sky = compared["per_class"]["sky"]
   expected = runs[1].scores["per_class"]["sky"]["iou"] - sky[0]["mean"]
   assert sky[1]["difference"] == pytest.approx(expected)
+
+
+def test_a_run_of_an_earlier_version_has_the_defaults_of_new_settings(tmp_path):
+  default = base_config.get_config().accumulate_steps
+  config = {"input": {}, "evals": {}}
+  runs = [
+    _load(tmp_path, "earlier", 0.7, seed=0, **config),
+    _load(tmp_path, "later", 0.8, seed=1, accumulate_steps=default, **config),
+    _load(tmp_path, "other", 0.8, seed=2, accumulate_steps=default + 1, **config),
+  ]
+  groups = comparison.group(runs)
+  assert [[run.folder.name for run in group] for group in groups] == [
+    ["earlier", "later"],
+    ["other"],
+  ]
+  assert comparison.compare(groups)["settings"] == {"accumulate_steps": [[default], [default + 1]]}
+
+
+def test_losses_are_compared_if_they_are_the_same(tmp_path):
+  runs = [
+    _load(tmp_path, name, 0.7, seed=seed, loss=loss)
+    for name, seed, loss in (("a", 0, "dice"), ("b", 1, "dice"), ("c", 0, "focal"))
+  ]
+  runs = [dataclasses.replace(run, scores={**run.scores, "loss": 0.5}) for run in runs]
+  assert comparison.compare([runs[:1], runs[1:2]])["scores"]["loss"][1]["difference"] == 0
+  compared = comparison.compare(comparison.group(runs))
+  assert "loss" not in compared["scores"]
+  assert comparison_verdicts.verdicts(compared)[-1].startswith("The losses are left out")
+
+
+def test_facts_are_not_settings(tmp_path):
+  runs = [_load(tmp_path, name, 0.7, step=step) for name, step in (("a", 600), ("b", 900))]
+  compared = comparison.compare(comparison.group(runs))
+  assert compared["settings"] == {}
+  assert compared["facts"] == {"step": [[600], [900]]}
 
 
 def test_pictures_are_paired_by_id_and_not_by_place(tmp_path):

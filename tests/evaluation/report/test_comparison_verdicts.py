@@ -10,6 +10,7 @@ def _compared(images, over_seeds, by_class):
   }
   return {
     "groups": [{}, {}],
+    "has_one_loss": True,
     "scores": {"mean_iou": [{}, {"difference": -0.0123, "seed_interval": over_seeds}]},
     "mean_iou_difference_interval": [images],
     "class_difference_intervals": {name: [interval] for name, (interval, _) in by_class.items()},
