@@ -78,7 +78,7 @@ def _with_extra(
   pairs: list[Pair],
   split: str = "",
 ) -> list[Pair]:
-  """Adds the files with further channels, if there is a folder of them."""
+  """Adds the files with extra channels, if there is a folder of them."""
   if not data.get("extra"):
     return pairs
   images, *_, extra = f"{split}::".split(":")[:3]

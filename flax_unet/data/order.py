@@ -1,4 +1,5 @@
-"""Which example comes next: shuffled anew in each epoch, by shares, or for the classes in it."""
+"""Chooses the next example: reshuffled in each epoch, by share of a data set, or for its
+classes."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -46,7 +46,7 @@ class PadToMultiple(Op):
   The example also gets `size`, int `[2]`: height and width without padding.
 
   Attributes:
-    multiple: in pixels. Larger means fewer shapes, but more pixels computed in vain.
+    multiple: in pixels. Larger means fewer shapes, but more wasted computation.
   """
 
   multiple: int
