@@ -119,7 +119,7 @@ def test_all_programs_give_one_score(tmp_path, kind, monkeypatch):
     if extra:
       as_stored = model.join(cv2.imread(str(path))[..., ::-1], tifffile.imread(extra))
       assert as_stored.dtype == np.uint16
-      with pytest.raises(errors.UserError, match=r"one size, not \[40, 56\] but \[9, 9\]"):
+      with pytest.raises(errors.UserError, match=r"the same size, not \[40, 56\] but \[9, 9\]"):
         model.join(cv2.imread(str(path)), np.zeros((9, 9), np.float32))
       with pytest.raises(errors.UserError, match="an image of float64: give uint8"):
         model.join(cv2.imread(str(path)) / 255, tifffile.imread(extra))

@@ -179,7 +179,7 @@ class ImageFormat:
   def shown(self, image: np.ndarray) -> np.ndarray:
     """Turns an array into uint8 RGB `[height, width, 3]`, for people to look at.
 
-    8-bit RGB stays as it is, with or without further channels. Otherwise each channel of `view` is
+    8-bit RGB stays as it is, with or without extra channels. Otherwise each channel of `view` is
     stretched: its 2nd percentile becomes black, and its 98th white.
     """
     if self.is_rgb8 and self.view in ((), (0, 1, 2)):

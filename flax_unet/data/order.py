@@ -1,5 +1,4 @@
-"""Chooses the next example: reshuffled in each epoch, by share of a data set, or for its
-classes."""
+"""Chooses the next example: in shuffled order, by the shares of data sets, or for its classes."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -65,8 +65,8 @@ class PadToMultiple(Op):
     height, width = example["label"].shape
     if example["image"].shape[:2] != (height, width):
       raise UserError(
-        f"example '{example['id']}': pad_to_multiple needs image and label of one size; put it "
-        "before resize_image"
+        f"example '{example['id']}': pad_to_multiple needs an image and a label of "
+        "equal size; put it before resize_image"
       )
     border = (0, -height % self.multiple, 0, -width % self.multiple)
     return {

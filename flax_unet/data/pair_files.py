@@ -139,7 +139,7 @@ def with_extra(pairs: Sequence[Pair], extra: Files, prefix: str = "") -> list[Pa
   if missing := [pair for pair in pairs if pair.id not in by_id]:
     name = missing[0].id.removeprefix(prefix)
     raise errors.UserError(
-      f"{missing[0].image}: has no file {extra.folder / name}.* with further "
+      f"{missing[0].image}: has no file {extra.folder / name}.* with extra "
       f"channels{more([pair.id for pair in missing])}; add it, remove the image, or set "
       "extra_suffix to what the names of such files end with"
     )

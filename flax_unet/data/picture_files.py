@@ -63,7 +63,7 @@ def find_extra(
       key = divided[0] if divided else key
     if (key := file_search.unify(key)) not in files.by_name:
       raise errors.UserError(
-        f"{path}: has no file {where}/{key}{extra_suffix or '.*'} with further channels"
+        f"{path}: has no file {where}/{key}{extra_suffix or '.*'} with extra channels"
       )
     extra[path] = files.by_name[key]
   return extra
