@@ -248,9 +248,7 @@ def _length(s: Situation) -> Choice:
   config, images = s.config, s.facts.num_images
   if config.plan.hours is not None:
     steps = max(1, int(_TRAINING_SHARE * config.plan.hours * 3600 / s.step.seconds))
-    reason = (
-      f"{_TRAINING_SHARE:.0%} of {config.plan.hours:g} hours, {s.step.seconds:.3g} s per step"
-    )
+    reason = f"{_TRAINING_SHARE:.0%} of {config.plan.hours:g} hours, {s.step.seconds:.3g} s/step"
   else:
     wished = math.ceil(_EPOCHS * images / config.input.batch_size)
     steps = min(_MOST_STEPS, max(_FEWEST_STEPS, wished))
