@@ -3,18 +3,18 @@ r"""CamVid: 367 street photographs to train on, 101 to validate, 233 to test; 11
     python main.py --config=configs/camvid.py:data=DIR
 
 DIR is the folder `CamVid` of the SegNet authors' tutorial: images in `train`, `val` and `test`,
-masks in `trainannot`, `valannot` and `testannot`. Without `test`, only `val` is evaluated. Their
-lists `train.txt` and so on hold paths of another machine and are not read.
+masks in `trainannot`, `valannot` and `testannot`. Without `test`, only `val` is evaluated. The
+lists that come with it, such as `train.txt`, hold paths of another machine and are not used.
 
-The recipe trains MA-UNet from scratch on crops of images at 0.45 to 0.9 times their resolution. It
-sees validation images at two thirds, 240 x 320, and is scored at the full one, 360 x 480. It was
-tuned on the validation images by short runs: docs/results.md has what was tried and what it
-reached. A step takes 56.5 GFLOP, the run 509 TFLOP: an hour on two cores.
+The recipe trains MA-UNet from scratch on crops of images at 0.45 to 0.9 times their resolution.
+Validation images are resized to two thirds, 240 x 320, and scores are computed at full resolution,
+360 x 480. The recipe was tuned on the validation images in short runs; docs/results.md lists the
+variants and their scores. A step takes 56.5 GFLOP, the run 509 TFLOP: an hour on two cores.
 
 Arguments after the colon:
 
     data=CamVid    The folder.
-    quick          The same in an eighth of the steps.
+    quick          The same recipe with an eighth of the steps.
     model=ma_unet  The network, see docs/networks.md.
     width=16       Channels at its first level.
 """

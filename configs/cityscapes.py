@@ -13,16 +13,16 @@ crops needs 8 devices with 16 GB each. Not run here in full: no accelerator was 
 Arguments after the colon:
 
     paper          The report "Image Segmentation using U-Net Model": 10 epochs on whole images, no
-                   normalisation. What the report does not say is marked as assumed below.
+                   normalisation. Values that it does not state are marked as assumed below.
     mmseg, fcn8s, segnet, ma_unet, resnet34
-                   A published recipe, see flax_unet/recipes.py. `mmseg` is the one above without a
-                   change, and evaluates its published weights, see docs/weights.md.
+                   A published recipe, see flax_unet/recipes.py. `mmseg` is the one above,
+                   unchanged, and evaluates its published weights, see docs/weights.md.
     coarse         Trains on the 19,998 images with coarse labels, which need
                    leftImg8bit_trainextra.zip and gtCoarse.zip in DIR too. Then fine-tune:
                    --config=configs/cityscapes.py --config.init_from=RUN
-    mixed          Half of each batch has coarse labels, half fine ones.
-    depth          Disparity as fourth channel; needs disparity_trainvaltest.zip in DIR too. The
-                   original disparity is 0 where it is unknown, which the network has to learn.
+    mixed          Half of each batch has coarse labels, the other half fine labels.
+    depth          Disparity as a fourth channel; needs disparity_trainvaltest.zip in DIR too.
+                   Unknown disparity is 0 in these files, which the network has to learn.
     runlocal       A few steps of a tiny network, for debugging.
     res=256x512    Height and width of the training crops (with `paper`: of the whole images).
     model=unet     The network, see docs/networks.md.

@@ -4,17 +4,16 @@ r"""Your own images: a folder of images and a folder of masks, without writing a
     python main.py --config=configs/folder.py:images=DIR,labels=DIR,classes=FILE.csv
 
 An image and its mask have the same name except for the extension: `images/day/7.jpg`,
-`labels/day/7.png`. Images are JPEG, PNG, TIFF, BMP or WebP with 8 bits per channel, gray or RGB;
-or, with `channels` and `dtype`, any images of 1 to 32 channels, also TIFF and NPY with 16 bits or
-floating-point numbers.
-Masks are PNG, TIFF or BMP files with class indices (0 to `num_classes - 1`, and 255 for pixels to
-ignore), or with the colours of a classes file:
+`labels/day/7.png`. Images are JPEG, PNG, TIFF, BMP or WebP with 8 bits per channel, grayscale or
+RGB; or, with `channels` and `dtype`, any images with 1 to 32 channels, including TIFF and NPY files
+with 16-bit or floating-point values. Masks are PNG, TIFF or BMP files with class indices (0 to
+`num_classes - 1`, and 255 for pixels to ignore), or with the colours of a classes file:
 
     name,r,g,b
     background,0,0,0
     cell,255,128,0
 
-For masks with other numbers it has the optional columns `id` and `ignored`, see
+For masks with other numbers, this file has the optional columns `id` and `ignored`, see
 docs/reference/label_spaces.md. Images may have different sizes: training uses crops, and evaluation
 scores each whole image. All files are checked before training starts.
 
@@ -25,7 +24,7 @@ Arguments after the colon:
     num_classes=3       The number of classes; their names are their indices.
     ignore=11           A mask value to ignore, like 255, rather than a class. Or:
     classes=FILE.csv    Names and colours of the classes.
-    suffix=_mask        What mask names end with: 7.jpg and 7_mask.png.
+    suffix=_mask        Suffix of the mask names: 7.jpg and 7_mask.png.
     image_suffix=_sat   The same for images: 7_sat.jpg. Either may include the extension, as in
                         _sat.jpg; images and masks can then share a folder.
     train_list=FILE     The training images, one per line: the id (`day/7`), the path of the image,
@@ -36,30 +35,30 @@ Arguments after the colon:
     val_dir=val         `labels/train/7.png`, or `train/images/7.jpg` and `train/labels/7.png`.
     test_dir=test       If masks are elsewhere, train_dir=train:trainannot names both.
     val_share=0.2       Without lists and folders, the share drawn for validation.
-    touching=True       Weights the gaps between touching objects, such as cells, more (the border
-                        weights of the original U-Net); class 0 is the background.
+    touching=True       Gives more weight to the gaps between touching objects, such as cells (the
+                        border weights of the original U-Net); class 0 is the background.
     channels=4          Channels of each image, 1 to 32; 3 is RGB.
     dtype=uint16        Type of their values: uint8, uint16, or float32 for numbers of any type.
-    range=0..4095       The lowest and highest value, if not all that the type holds.
+    range=0..4095       The lowest and highest value, if not the full range of the type.
     view=3/2/1          Channels that reports show as red, green and blue, counted from 0.
-    extra=DIR           Files with further channels, such as depth, named like the images.
-    extra_channels=1    How many; `extra_dtype` and `extra_range` are as above, `extra_suffix` is
-                        what the names of these files end with.
+    extra=DIR           Files with extra channels, such as depth, named like the images.
+    extra_channels=1    Their number; `extra_dtype` and `extra_range` are as above, `extra_suffix`
+                        is the suffix of these files' names.
     model=ma_unet       The network, see docs/networks.md.
     hours=1             How long to train; without it, about 100 epochs.
-    memory_gib=8        Memory that a run may use of each device; without it, 90 % of what it has.
+    memory_gib=8        Memory that a run may use on each device; without it, 90 % of its memory.
 
 The rest is planned from the data and the machine before training starts: resolution and size of
 the crops, depth and width of the network, batch, sampling, class weights, inference and the number
 of steps. A table shows each choice with its reason (`inspect_data` shows it without training), and
-the run's config.json holds the result. The rules are those of docs/reference/planning.md. What is
-given by hand stays:
+the run's config.json holds the result. docs/reference/planning.md explains the rules. Settings that
+you give are kept:
 
     res=256x256         Height and width of the training crops, at the images' full resolution.
     width=32            Channels at the network's first level.
 
-and so do settings such as --config.input.batch_size=16 or --config.total_steps=5000. Learning rate
-and weight decay are those that were best on CamVid, see docs/results.md.
+and so are settings such as --config.input.batch_size=16 or --config.total_steps=5000. The learning
+rate and weight decay are those that worked best on CamVid, see docs/results.md.
 """
 
 import re

@@ -4,7 +4,7 @@ r"""U-Net on the Oxford-IIIT Pet data set: pet, background and the border betwee
 
 TFDS downloads the data on first use (about 800 MB). The official training split (3,680 images) is
 divided 9:1 into training and validation; the official test split (3,669 images) is scored at the
-end. Not run here: this machine cannot download data.
+end. Not run here: the data could not be downloaded.
 
 Arguments after the colon:
 

@@ -2,10 +2,10 @@
 
     python main.py --config=configs/street_scenes.py
 
-The scenes have the classes and label ids of Cityscapes, so all code after the data is the same.
+The scenes have the classes and label ids of Cityscapes, so all code after data loading is the same.
 Nothing needs to be prepared.
 
-Arguments after the colon: `runlocal` (a few steps, for debugging), `depth` (a disparity map as
+Arguments after the colon: `runlocal` (a few steps, for debugging), `depth` (a disparity map as a
 fourth channel), `res=256x512`, `model=segnet` (see docs/networks.md), `width=32`.
 """
 
@@ -38,7 +38,7 @@ def get_config(arg=None):
   config.optax.b2 = 0.99  # 0.999 would still remember the first steps at the end
   config.lr = 3e-3
   config.schedule.decay_type = "polynomial"
-  config.schedule.power = 1.0  # linear: in so few steps it learns more than a cosine
+  config.schedule.power = 1.0  # linear: in so few steps, it works better than a cosine
 
   config.evals.val.pp = "label_map"
   config.evals.val.batch_size = 4

@@ -81,28 +81,28 @@ class Model:
     return found
 
   def join(self, image: np.ndarray, extra: np.ndarray) -> np.ndarray:
-    """Puts an image and its further channels together, for a run with `config.input.data.extra`.
+    """Combines an image with its extra channels, for a run with `config.input.data.extra`.
 
     Args:
       image: `[height, width, channels]`, as in the files of images.
-      extra: `[height, width, channels]` or `[height, width]`, as in the files of further channels.
+      extra: `[height, width, channels]` or `[height, width]`, as in the files of extra channels.
 
     Returns:
       What `predict` takes.
 
     Raises:
-      UserError: the run takes no further channels, or an array has the wrong type, shape or values.
+      UserError: the run takes no extra channels, or an array has the wrong type, shape or values.
     """
     image_format = self.model.image_format
     if not image_format.extra:
-      raise errors.UserError(f"the network takes {image_format.describe()} and nothing further")
+      raise errors.UserError(f"the network takes {image_format.describe()} and no extra channels")
     parts = [
       _checked(np.atleast_3d(array), part)
       for part, array in ((image_format.own, image), (image_format.extra, extra))
     ]
     if parts[0].shape[:2] != parts[1].shape[:2]:
       sizes = " but ".join(f"{list(part.shape[:2])}" for part in parts)
-      raise errors.UserError(f"image and further channels must have one size, not {sizes}")
+      raise errors.UserError(f"image and extra channels must have the same size, not {sizes}")
     return image_format.join(*parts)
 
   def _check(self, image: Any) -> np.ndarray:
@@ -181,7 +181,7 @@ def evaluate(
 
 
 def history(workdir: Path) -> dict[str, tuple[list[int], list[float]]]:
-  """Reads the curves of a run, which TensorBoard shows too.
+  """Reads the learning curves of a run, which TensorBoard shows too.
 
   Args:
     workdir: the run folder; the run need not be finished.
@@ -253,7 +253,7 @@ def _checked(image: np.ndarray, image_format: ImageFormat) -> np.ndarray:
   if image.ndim == 2 and channels == 1:
     image = image[..., None]
   elif image.ndim == 2:
-    hint = f" (for a gray image, np.dstack([image] * {channels}))"
+    hint = f" (for a grayscale image, np.dstack([image] * {channels}))"
     raise errors.UserError(f"an image of shape {list(image.shape)}: {wanted}{hint}")
   if image.ndim == 3 and image.shape[0] == channels != image.shape[2]:
     hint = " (np.moveaxis(image, 0, -1) puts the channels last)"

@@ -1,6 +1,6 @@
-"""Every setting with its default, the starting point of all configurations.
+"""Defines every setting and its default: the starting point of all configurations.
 
-A configuration takes these defaults and changes some:
+A configuration starts from these defaults and changes some of them:
 
     from flax_unet import base_config
 
@@ -9,7 +9,7 @@ A configuration takes these defaults and changes some:
       config.lr = 3e-3
       return config
 
-The defaults suit small data sets of your own. The configuration is locked, so a setting that does
+The defaults suit small custom data sets. The configuration is locked, so a setting that does
 not exist is an error, here and on the command line. Groups whose settings depend on a name
 (`input.data`, `model`, `optax`, `evals`) can be replaced as a whole.
 `python -m flax_unet.tools.show_config --config=FILE` shows what a configuration changes.
@@ -28,8 +28,8 @@ def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
 
   # The run
-  config.seed = 0  # of the initial weights, the order of the examples, augmentation and dropout
-  config.deterministic = False  # True: runs on GPUs repeat bit for bit, at some cost in speed
+  config.seed = 0  # for the initial weights, the order of the examples, augmentation and dropout
+  config.deterministic = False  # True: GPU runs are bit-for-bit reproducible, but slower
   config.label_space = ""  # the classes: a name, N_classes, or a classes file
   config.total_steps = placeholder(int)  # either this or total_epochs
   config.total_epochs = placeholder(int)  # of the main data set
@@ -42,7 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
       "data_dir": placeholder(str),  # folder of prepared data; None: ~/tensorflow_datasets
       "manual_dir": placeholder(str),  # folder of archives; None: downloads/manual in data_dir
     },
-    "extra_data": {},  # further data sets by name, each with a share of the batch
+    "extra_data": {},  # additional data sets by name, each with a share of the batch
     # Preprocessing ops, joined by a bar, see docs/reference/ops.md.
     "pp": "label_map|random_scale(0.5, 2.0)|random_crop(256, 256)|flip_lr|photometric",
     "batch_size": 8,  # over all devices
@@ -55,9 +55,9 @@ def get_config() -> ml_collections.ConfigDict:
     "prefetch_to_device": 1,  # batches sent to the devices ahead
   }
 
-  # Planning: what the program chooses from the data before the run begins, see
-  # docs/reference/planning.md; the run's config.json then has it. Settings on the command line take
-  # precedence over rules; a configuration that sets one of them leaves its rule out.
+  # Planning: settings that the program chooses from the data before the run begins, see
+  # docs/reference/planning.md; they are stored in the run's config.json. Settings on the command
+  # line take precedence over rules; a configuration that sets one of them leaves its rule out.
   config.plan = {
     "rules": (),  # such as ("crop", "batch")
     "memory_gib": placeholder(float),  # of each device; None: 90 % of what it has
@@ -70,7 +70,7 @@ def get_config() -> ml_collections.ConfigDict:
     "dtype": "uint8",  # of the values in files; or uint16, or float32 for numbers of any type
     "range": (),  # the lowest and highest value, such as (0, 4095); (): all that the type holds
     "view": (),  # channels to show as red, green, blue, such as (3, 2, 1); (): the first three
-    "extra_channels": 0,  # further channels from files of their own, input.data.extra
+    "extra_channels": 0,  # extra channels from separate files, input.data.extra
     "extra_dtype": "uint8",  # of these, as above
     "extra_range": (),  # of these, as above
   }
@@ -86,9 +86,9 @@ def get_config() -> ml_collections.ConfigDict:
     "upsample": "transpose",  # or bilinear, bilinear_conv, bilinear_aligned
     "dropout": 0.0,  # rate at the end of the contracting path
     "dtype": "float32",  # or bfloat16; parameters are float32 in any case
-    "conv": "auto",  # our own, faster convolutions on CPUs; or "xla"
-    "remat": False,  # True: less memory, about a third more computation
-    # Of each image channel, in units of 0..1: ImageNet's; (): counted on the training images.
+    "conv": "auto",  # our faster convolutions on CPUs; or "xla"
+    "remat": False,  # True: less memory, but about a third more computation
+    # Of each image channel, on a scale of 0 to 1: ImageNet's; (): computed on the training images.
     "mean": (0.485, 0.456, 0.406),
     "stddev": (0.229, 0.224, 0.225),
   }
@@ -105,17 +105,17 @@ def get_config() -> ml_collections.ConfigDict:
   config.lr = 1e-3  # the highest learning rate
   config.wd = 1e-4  # weight decay
   config.wd_on = "kernels"  # or "all": biases and normalisations too
-  config.lr_mult = ()  # by parameter, the first match counts, such as (("encoder_.*", 0.1),)
+  config.lr_mult = ()  # by parameter; the first match applies, such as (("encoder_.*", 0.1),)
   config.grad_clip_norm = 1.0  # None: no clipping
   config.schedule = {
     "decay_type": "cosine",  # or constant, polynomial, cosine_restarts, steps, one_cycle
-    "warmup_steps": 50,  # of a linear rise from 0
+    "warmup_steps": 50,  # length of the linear warm-up from 0
     "power": 0.9,  # of a polynomial decay
-    "end_lr": 0.0,  # learning rate at the end
+    "end_lr": 0.0,  # learning rate at the end of the run
   }
-  config.accumulate_steps = 1  # process a batch in this many parts, one by one, to save memory
+  config.accumulate_steps = 1  # process each batch in this many parts, one by one, to save memory
   config.skip_nonfinite = 0  # consecutive steps that may be skipped if the loss is not finite
-  config.ema_decay = placeholder(float)  # of the moving average to evaluate, such as 0.999
+  config.ema_decay = placeholder(float)  # decay of the average to evaluate, such as 0.999
 
   # Evaluations
   config.evals = {"val": evaluation()}  # by name, each with the settings of `evaluation`
@@ -123,8 +123,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.early_stopping = 0  # stop after this many evaluations without improvement of `best`
 
   # Logging and checkpoints
-  config.log_training_steps = 50  # log the training loss every so many steps
-  config.ckpt_steps = 500  # save every so many steps; a resumed run starts from the last of them
+  config.log_training_steps = 50  # steps between logs of the training loss
+  config.ckpt_steps = 500  # steps between checkpoints; a resumed run starts from the last one
   config.profile_steps = 0  # number of steps to profile for TensorBoard, soon after the start
   config.lock()
   config.input.extra_data.unlock()
@@ -136,11 +136,11 @@ def get_config() -> ml_collections.ConfigDict:
 def add_data(
   config: ml_collections.ConfigDict, name: str, data: ml_collections.ConfigDict, share: float
 ) -> None:
-  """Adds a data set to train on beside `config.input.data`.
+  """Adds a data set to train on in addition to `config.input.data`.
 
   Args:
     config: the configuration to change.
-    name: what messages call the data set.
+    name: the name of the data set in messages.
     data: like `config.input.data`.
     share: of each batch that comes from it; the main data set gets the rest.
 
@@ -148,7 +148,7 @@ def add_data(
     ValueError: there is a data set of that name already.
   """
   if name in config.input.extra_data:
-    raise ValueError(f"config.input.extra_data.{name} is there already: give it another name")
+    raise ValueError(f"config.input.extra_data.{name} exists already: choose another name")
   config.input.extra_data[name] = {**data.copy_and_resolve_references(), "share": share}
 
 
@@ -165,7 +165,7 @@ def set_network(config: ml_collections.ConfigDict, name: str, **attributes: Any)
 
 
 def set_images(config: ml_collections.ConfigDict, **images: Any) -> None:
-  """Sets `config.images`; unless they are 8-bit RGB, mean and deviation are counted on the data.
+  """Sets `config.images`; unless 8-bit RGB, mean and standard deviation come from the data.
 
   Args:
     config: the configuration to change.
@@ -186,16 +186,16 @@ def evaluation(split: str = "validation") -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.type = "segmentation"  # or boundary, or package.module.Evaluator
   config.split = split  # of the data set
-  config.pp = "label_map|pad_to_multiple(128)"  # few shapes, so few compilations
+  config.pp = "label_map|pad_to_multiple(128)"  # few image shapes, so few compilations
   config.batch_size = 8  # over all devices
-  config.log_steps = 500  # evaluate every so many steps, and at the end
+  config.log_steps = 500  # steps between evaluations; there is also one at the end
   config.num_pictures = 6  # in the report and TensorBoard
   config.inference = {
     "mode": "whole",  # or "tiles": overlapping windows, for images of any size
     "tile": (512, 512),  # height and width of a window
     "overlap": 128,  # pixels that neighbouring windows share
-    "scales": (1.0,),  # probabilities are averaged over these, for example (0.75, 1.0, 1.25)
-    "flip": False,  # whether to average over the mirrored image too
+    "scales": (1.0,),  # average probabilities over scales, for example (0.75, 1.0, 1.25)
+    "flip": False,  # average over the mirrored image too
   }
   return config
 
@@ -221,7 +221,7 @@ def folder_data(images: str, labels: str) -> ml_collections.ConfigDict:
   config.data_dir = placeholder(str)  # the paths below are relative to it; None: the current folder
   config.images = images  # folder of the images
   config.labels = labels  # folder of the masks
-  config.extra = ""  # folder of files with further channels, such as depth, named like the images
+  config.extra = ""  # folder of files with extra channels, such as depth, named like the images
   config.extra_suffix = ""  # what their names end with
   config.image_suffix = ""  # what image names end with; may include the extension: _sat.jpg
   config.label_suffix = ""  # the same for masks

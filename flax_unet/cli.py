@@ -12,7 +12,11 @@ COMMANDS = {
   "predict": ("train", ("--mode=predict",), "predict masks for images"),
   "score": ("score", (), "score masks predicted by any program"),
   "compare": ("compare", (), "compare runs side by side"),
-  "repeat": ("repeat", (), "train with several seeds or folds, and report mean and deviation"),
+  "repeat": (
+    "repeat",
+    (),
+    "train with several seeds or folds, and report mean and standard deviation",
+  ),
   "inspect": ("inspect_data", (), "inspect the data of a configuration"),
   "convert": ("convert", (), "convert weights from and to PyTorch"),
   "export": ("export", (), "export a network to one file"),

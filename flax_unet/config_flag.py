@@ -127,7 +127,7 @@ class _FromAnyFolder(config_flags.config_flags.ConfigFileFlagParser):
 
 
 def add_evaluations(config: Any, arguments: list[str]) -> None:
-  """Adds evaluations that `--config.evals.NAME.type=..` names: like the first, but for the type."""
+  """Adds evaluations that `--config.evals.NAME.type=..` names, as copies of the first."""
   for argument in arguments:
     match = re.match(r"--?config\.evals\.(\w+)\.type(=|$)", argument)
     evals = config.get("evals") if isinstance(config, ml_collections.ConfigDict) else None

@@ -1,11 +1,12 @@
-"""Published recipes: a network with the loss, optimizer and schedule it was trained with.
+"""Published recipes: networks with the losses, optimizers and schedules they were trained with.
 
-A configuration names them after its colon, such as `configs/cityscapes.py:fcn8s`, and adds what
-depends on the data. `mean IoU` below is as published; none has been run here in full.
+They are selected after the colon of a configuration, such as `configs/cityscapes.py:fcn8s`, which
+adds what depends on the data. The mean IoUs below are the published ones; no recipe has been run
+here in full.
 
     mmseg      mmsegmentation 1.2.2, `unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024`: Cityscapes
                validation 69.10 %, 71.05 % with several scales and flips.
-    fcn8s      Long et al. (2015), FCN-8s trained at once: PASCAL VOC 2011 validation 65.4 %;
+    fcn8s      Long et al. (2015), FCN-8s trained in one stage: PASCAL VOC 2011 validation 65.4 %;
                Cityscapes test 65.3 %, trained on train and val. Starts from VGG-16's weights:
                --config.init_from=vgg16-397923af.pth
     segnet     Badrinarayanan et al. (2017): CamVid test 60.1 %; Cityscapes test 56.1 % at a quarter
@@ -54,7 +55,7 @@ def segnet(config: ml_collections.ConfigDict, width: int = 64) -> None:
 
 
 def ma_unet(config: ml_collections.ConfigDict, width: int = 64) -> None:
-  """The recipe of mmsegmentation, but for its auxiliary head."""
+  """The recipe of mmsegmentation, without its auxiliary head."""
   mmseg(config, width)
   base_config.set_network(config, "ma_unet", width=width)
 

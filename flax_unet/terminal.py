@@ -45,7 +45,7 @@ def set_up() -> None:
 
 
 def quiet_libraries() -> None:
-  """Hides what libraries log, but for warnings that matter to users."""
+  """Hides what libraries log, except for warnings that matter to users."""
   if not logging.root.handlers:  # in notebooks and programs without `absl.app.run`
     absl.logging.use_absl_handler()
   # The logger too, because a program may have handlers of its own.

@@ -50,7 +50,7 @@ def test_the_network_is_a_plain_module(found):
   ("image", "message"),
   [
     (IMAGE / 255, r"an image of float64: give uint8 .* 0 to 255 \(for floats in 0..1, np.rint"),
-    (IMAGE[..., 0], r"an image of shape \[30, 50\]: .* \(for a gray image, np.dstack"),
+    (IMAGE[..., 0], r"an image of shape \[30, 50\]: .* \(for a grayscale image, np.dstack"),
     (
       IMAGE.transpose(2, 0, 1),
       r"an image of shape \[3, 30, 50\]: .* \(np.moveaxis",

@@ -119,7 +119,7 @@ def test_all_programs_give_one_score(tmp_path, kind, monkeypatch):
     if extra:
       as_stored = model.join(cv2.imread(str(path))[..., ::-1], tifffile.imread(extra))
       assert as_stored.dtype == np.uint16
-      with pytest.raises(errors.UserError, match=r"one size, not \[40, 56\] but \[9, 9\]"):
+      with pytest.raises(errors.UserError, match=r"the same size, not \[40, 56\] but \[9, 9\]"):
         model.join(cv2.imread(str(path)), np.zeros((9, 9), np.float32))
       with pytest.raises(errors.UserError, match="an image of float64: give uint8"):
         model.join(cv2.imread(str(path)) / 255, tifffile.imread(extra))
@@ -188,7 +188,7 @@ def test_mistakes_are_told_in_one_line(tmp_path):
     folder.get_config("images=a,labels=b,num_classes=2,range=0-9")
 
 
-def test_mistakes_with_further_channels_are_told_in_one_line(tmp_path):
+def test_mistakes_with_extra_channels_are_told_in_one_line(tmp_path):
   _draw(tmp_path, "depth")
 
   fails = functools.partial(_fails, tmp_path, "depth")
@@ -208,6 +208,6 @@ def test_mistakes_with_further_channels_are_told_in_one_line(tmp_path):
   tifffile.imwrite(path, np.zeros((40, 50), np.float32))
   fails(f"{path}: is 50 x 40 pixels, but {tmp_path}/images/train/3.png is 56 x 40: resize one")
   path.unlink()
-  fails(f"{tmp_path}/images/train/3.png: has no file {tmp_path}/extra/train/3.* with further ch")
+  fails(f"{tmp_path}/images/train/3.png: has no file {tmp_path}/extra/train/3.* with extra ch")
   with pytest.raises(errors.UserError, match="extra_dtype and extra_range need extra=DIR"):
     folder.get_config("images=a,labels=b,num_classes=2,extra_dtype=uint16")

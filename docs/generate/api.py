@@ -57,7 +57,7 @@ def page() -> str:
   blocks += ["## For configurations: flax_unet.base_config"]
   for function in _FOR_CONFIGURATIONS:
     blocks += _described(function, "base_config")
-  blocks += ["## For your own parts", "What they extend, and what they are given."]
+  blocks += ["## For your own parts", "The classes to extend, and the objects that they receive."]
   for interface in _INTERFACES:
     blocks += _described(interface, interface.__module__)
   value = f"{label_space.__name__}.IGNORED = {label_space.IGNORED}"

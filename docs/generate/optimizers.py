@@ -9,10 +9,11 @@ from flax_unet.training import optimizer, schedules
 _INTRODUCTION = """\
 `config.optax_name` is the name of an optimizer of
 [optax](https://optax.readthedocs.io/en/latest/api/optimizers.html), which documents their
-arguments, or a dotted name such as `optax.contrib.muon`. `config.optax` holds the arguments but for
-the learning rate, which follows the schedule, and the weight decay, `config.wd`. It is decoupled
-where the optimizer has its own, as in `adamw`; otherwise it is added to the gradient, as in
-PyTorch's SGD. `config.grad_clip_norm` limits the global norm of the gradient before all else."""
+arguments, or a dotted name such as `optax.contrib.muon`. `config.optax` holds the arguments
+except for the learning rate, which follows the schedule, and the weight decay, `config.wd`. Weight
+decay is decoupled if the optimizer has its own, as in `adamw`; otherwise it is added to the
+gradient, as in PyTorch's SGD. `config.grad_clip_norm` clips the global norm of the gradient
+first."""
 _SCHEDULES = """\
 `config.schedule.decay_type` is one of these, with arguments as in a call. The program gives `lr`
 and `steps`; `end_lr` and `power` are in `config.schedule`. A linear warm-up of

@@ -23,13 +23,14 @@ _OWN = "../python.md#your-own-network-loss-op-evaluator-and-data-set"
 _NETWORKS = f"""\
 `config.model_name` is one of these, and `config.model` holds its attributes; `model=NAME` after the
 colon of a configuration sets both. [Networks](../networks.md) compares them, and says which weights
-they take. A [network of your own]({_OWN}) is one class."""
+they take. A [custom network]({_OWN}) is one class."""
 _LOSSES = f"""\
 `config.loss` is one of these, with arguments as in a call, or a weighted sum, such as
-`cross_entropy + 0.5 * dice`. A [loss of your own]({_OWN}) is one class."""
+`cross_entropy + 0.5 * dice`. A [custom loss]({_OWN}) is one class."""
 _CLASS_WEIGHTS = """\
-`config.class_weights` is one number for each class, or one of these rules, which take the pixels of
-each class in the training labels. They apply to the losses that have `class_weights`."""
+`config.class_weights` is one number for each class, or one of these rules, which compute weights
+from the number of pixels of each class in the training labels. They apply to the losses that have
+`class_weights`."""
 _OPS = f"""\
 `config.input.pp` and `config.evals.<name>.pp` are ops joined by a bar, applied from left to right:
 
@@ -37,24 +38,25 @@ _OPS = f"""\
 label_map|random_scale(0.5, 2.0)|random_crop(256, 256)|flip_lr
 ```
 
-Arguments are given by position or by name. An [op of your own]({_OWN}) is one class."""
+Arguments are given by position or by name. A [custom op]({_OWN}) is one class."""
 _SCORES = f"""\
 `config.evals.<name>.type` is one of these evaluators, and `config.best` names a score of an
-evaluation, such as `val/mean_iou`. [Metrics](../metrics.md) explains the definitions. An
-[evaluator of your own]({_OWN}) is one class."""
+evaluation, such as `val/mean_iou`. [Metrics](../metrics.md) explains the definitions. A
+[custom evaluator]({_OWN}) is one class."""
 _AUDIT = """\
-Every report lists what other programs compute under this name, from the same predictions, and so
-does `flax-unet score`."""
+Every report, and `flax-unet score`, lists what other programs compute under this name, from the
+same predictions."""
 _PLANNING = """\
-`config.plan.rules` names the rules that choose what is left open, from the data and the machine.
-They apply in this order. [Own data](../own-data.md#what-a-run-chooses-by-itself) shows a plan with
-its reasons, and [rules.py](../../flax_unet/planning/rules.py) where each number is from."""
+`config.plan.rules` names the rules that choose the settings not given, from the data and the
+machine. They apply in this order. [Own data](../own-data.md#what-a-run-chooses-by-itself) shows a
+plan with its reasons, and [rules.py](../../flax_unet/planning/rules.py) says where each number is
+from."""
 _LABEL_SPACES = """\
 `config.label_space` is one of the names below, `<N>_classes`, `<N>_classes_ignore_<I>`, or the path
 of a [classes file](#classes-files). [Own data](../own-data.md#classes) has examples."""
 _WEIGHTS = """\
-The programs whose weights `config.init_from` and `flax-unet convert` read, and how names there
-become names here. [Weights](../weights.md) explains their use."""
+The programs whose weights `config.init_from` and `flax-unet convert` read, and how their tensor
+names map to ours. [Weights](../weights.md) explains their use."""
 _ATTRIBUTES = ("attribute", "default", "meaning")
 
 
@@ -208,10 +210,10 @@ def label_spaces() -> str:
 
 
 def weights() -> str:
-  """The page of the dialects of weights."""
+  """The page of weight formats."""
   blocks = [_WEIGHTS]
   for module in dialects.READ:
     name = module.__name__.rpartition(".")[2]
     can = "read and written" if module in dialects.WRITTEN else "read"
     blocks += [f"## {name}", docstring(module), f"Files are {can}."]
-  return markdown.join("Dialects of weights", *blocks)
+  return markdown.join("Weight formats", *blocks)

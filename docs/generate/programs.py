@@ -11,8 +11,8 @@ from flax_unet import cli
 _TOOLS = pathlib.Path(cli.__file__).parent / "tools"
 _INTRODUCTION = """\
 Each program is started as `flax-unet COMMAND`, or as `python -m flax_unet.tools.NAME`; `python
-main.py` is `flax-unet train`. `--help` lists the flags. Exit codes: 0 done, 1 error, 130 and 143
-stopped by Ctrl-C and SIGTERM."""
+main.py` is `flax-unet train`. `--help` lists the flags. Exit codes: 0 for success, 1 for an
+error, 130 and 143 when stopped by Ctrl-C and SIGTERM."""
 _CONFIG = (
   "`--config`",
   "",

@@ -10,23 +10,23 @@ from docs.make_gallery import networks, op_examples
 FOLDER = "gallery"  # of the pictures, beside the page
 _COLUMNS = 120  # of a line of text
 _OPS = """
-What the ops of `config.input.pp` do to one drawn scene with the arguments given here: the image
-above its label, first as they were, then at three draws, or once where an op draws nothing. The
-seed was chosen so that most draws show something. Ignored pixels are black. The docstrings in
-`flax_unet/data/` explain all arguments.
+These figures show what the ops of `config.input.pp` do to a synthetic scene with the arguments
+given here. The image is above its label: first the originals, then three random draws, or one
+result if the op is not random. The seed was chosen so that most draws show an effect. Ignored
+pixels are black. The docstrings in `flax_unet/data/` explain all arguments.
 """
 _NETWORKS = """
-Each at its published size, with 19 classes and images of {height} x {width} pixels. FLOPs, as XLA
-counts them, are those of one image. Memory is what the compiled train step (AdamW, float32) needs
-on a device that has one image. Times are those of two images, one on each of two devices, on
-{hardware}: medians, jax {jax}, {date}. [Networks](networks.md) says where they come from, and
-compares scores at about equal size.
+Each network at its published size, with 19 classes and images of {height} x {width} pixels. FLOPs,
+as XLA counts them, are per image. Memory is what the compiled train step (AdamW, float32) needs on
+a device with one image. Times are for two images, one on each of two devices, on {hardware}:
+medians, jax {jax}, {date}. [Networks](networks.md) gives their sources, and compares scores at
+about equal size.
 """
 _SCREENSHOTS = {
-  "report": ("The report of a run", "`report/index.html` in its folder, the upper part."),
+  "report": ("The report of a run", "The upper part of `report/index.html` in the run folder."),
   "comparison": (
     "The comparison of runs",
-    "`flax-unet compare RUN RUN --page=DIR`, the upper part.",
+    "The upper part of the page written by `flax-unet compare RUN RUN --page=DIR`.",
   ),
 }
 
@@ -42,7 +42,7 @@ def text(docs: pathlib.Path, measured: Mapping[str, Any]) -> str:
   about = {key: measured[key] for key in ("hardware", "jax", "date")}
   parts = [
     "# Gallery",
-    "`python -m docs.make_gallery` makes this page and its pictures; do not edit it.",
+    "`python -m docs.make_gallery` generates this page and its images; do not edit it.",
     "## Ops",
     _wrapped(_OPS),
     *(_op(name) for name in op_examples.names()),

@@ -16,17 +16,17 @@ from flax_unet.data.ops import Example, Op, check_probability, on_weights
 class Affine(Op):
   """Rotates, scales, shears and shifts by random amounts, about the centre of the image.
 
-  All are uniform and drawn independently. The image is resampled bilinearly, the label by nearest
-  neighbour. What comes from outside has the colour of padding in the image, and is `IGNORED` in
-  the label.
+  All amounts are uniform and drawn independently. The image is resampled bilinearly, the label by
+  nearest neighbour. Pixels from outside the image get the padding colour, and their label is
+  `IGNORED`.
 
   Attributes:
     max_degrees: the largest rotation either way.
     low: the smallest factor on both sides of the image; objects grow with it.
     high: the largest one.
     max_shear: the largest shear of x along y either way, in degrees, before the rotation.
-    max_shift: the largest shift along each axis either way, as a share of the side.
-    probability: how often anything is done.
+    max_shift: the largest shift along each axis either way, as a fraction of the side.
+    probability: how often the image is transformed.
   """
 
   max_degrees: float = 10.0

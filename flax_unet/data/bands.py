@@ -1,9 +1,10 @@
 """Decodes images of any number of channels and any depth, as `image_format.ImageFormat` says.
 
-Photographs with three 8-bit channels are decoded in `images.py`. Here come the others: TIFF, with
-tiles or strips, compressed, its channels in a page or a page for each; PNG, JPEG, WebP and BMP; and
-NumPy's NPY. The channels are those of the file, in its order: nothing is added or left out, but for
-transparency, and for the copies in a gray image that was saved with three equal channels.
+Photographs with three 8-bit channels are decoded in `images.py`. This module reads the others:
+TIFF, tiled or in strips, compressed, with all channels in one page or one page each; PNG, JPEG,
+WebP and BMP; and NumPy's NPY. The channels are those of the file, in the same order. Nothing is
+added or left out, except for transparency, and for the copies in a grayscale image that was saved
+with three equal channels.
 """
 
 import io

@@ -1,6 +1,6 @@
-"""Counts the mean and the standard deviation of each channel over the images of a split.
+"""Computes the mean and the standard deviation of each channel over the images of a split.
 
-They normalise images that are not 8-bit RGB. They are counted once and kept in the user's cache
+They normalise images that are not 8-bit RGB. They are computed once and kept in the user's cache
 folder.
 """
 
@@ -49,7 +49,9 @@ def count(source: Source, image_format: ImageFormat, skip_bad_examples: bool = F
   for sums in examples.of_each(source, read, (lambda _: nothing) if skip_bad_examples else None):
     total += sums
   if not total[0].any():
-    raise errors.UserError("no image can be used to count mean and deviation (config.model.mean)")
+    raise errors.UserError(
+      "no image can be used to compute the mean and standard deviation (config.model.mean)"
+    )
   low, high = image_format.array_range
   mean, stddev = [], []
   for number, first, second in total.T:
@@ -76,7 +78,9 @@ def counted_once(
   identity = {**facts, "format": image_format.identity, "skip": skip_bad_examples}
 
   def compute() -> np.ndarray:
-    logging.info("Counting mean and deviation of %s", terminal.counted(len(source), "image"))
+    logging.info(
+      "Computing mean and standard deviation of %s", terminal.counted(len(source), "image")
+    )
     return np.array(count(source, image_format, skip_bad_examples))
 
   found = caches.array("flax_unet_channel_stats", identity, (2, image_format.channels), compute)

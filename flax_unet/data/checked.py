@@ -1,7 +1,7 @@
 """Remembers what was found in files, so that a large data set is read once, not at every start.
 
-Results are kept in the user's cache folder as they come, so a check that was interrupted goes on
-where it stopped. A file counts as unchanged while its path, inode, size and times are the same.
+Results are written to the user's cache folder as they come, so an interrupted check resumes where
+it stopped. A file counts as unchanged while its path, inode, size and times are the same.
 """
 
 import concurrent.futures
@@ -33,7 +33,7 @@ _SEAL = 8  # bytes of a row's checksum
 def results(
   pairs: Sequence[Pair], read: Callable[[int], Result], identity: Mapping[str, Any], split: str
 ) -> list[Result]:
-  """Reads pairs of files on all cores, but those whose results are known; logs the progress.
+  """Reads pairs of files on all cores, except those with known results; logs the progress.
 
   Args:
     pairs: the pairs of a split.
@@ -141,6 +141,6 @@ class _Cache:
       self._database = None
 
   def _give_up(self, error: sqlite3.Error) -> None:
-    """Goes on without the cache: it is damaged or locked, or the disk is full."""
+    """Continues without the cache: it is damaged or locked, or the disk is full."""
     logging.info("Continuing without the cache folder %s (%s)", _FOLDER, error)
     self.close()

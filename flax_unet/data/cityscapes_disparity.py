@@ -1,4 +1,4 @@
-"""A TFDS builder of Cityscapes with labels and disparity: colour with depth.
+"""A TFDS builder of Cityscapes with labels and disparity, for RGB-D segmentation.
 
 TFDS's own `cityscapes/stereo_disparity` has no labels and declares 8 bits. This builder joins the
 official archives by the ids of the frames. It keeps the files as they are: disparity maps are

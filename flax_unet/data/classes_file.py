@@ -8,9 +8,9 @@ The first line names the columns; each other line is a class:
 
 This is the format of the `class_dict.csv` that comes with many data sets. Two more columns are
 optional: `id`, the value of the class in masks of ids (by default counted from 0), and `ignored`, 1
-for pixels that count neither in the loss nor in any score. The mask value 255 is ignored unless it
-is the id of a class. Lines with the same name are one class with several ids or colours, painted in
-the colour of the first line:
+for pixels that are left out of the loss and all scores. The mask value 255 is ignored unless it is
+the id of a class. Lines with the same name form one class with several ids or colours, which is
+shown in the colour of the first line:
 
     name,r,g,b,id
     animal,255,0,0,1

@@ -16,8 +16,8 @@ from flax_unet.data.ops import Example, Op, check_size, on_weights
 class Crop(Op):
   """Cuts out a window.
 
-  A smaller example is padded at the bottom and on the right: the image with the colour of
-  padding, the label with `IGNORED`.
+  A smaller example is padded at the bottom and on the right: the image with the padding colour, the
+  label with `IGNORED`.
 
   Attributes:
     height: of the crop, in pixels.
@@ -127,14 +127,14 @@ class BalancedCrop(Crop):
   """Shows rare classes more often: centres some of the crops on pixels of a class drawn uniformly.
 
   For a share of the examples, the pipeline draws one of the classes of the training split, and one
-  of the images that hold it (`order.Focus`). The crop's centre is a random pixel of that class,
-  as far as the border of the image allows. Other crops are anywhere in the image whose turn it is.
-  As in NVIDIA's semantic-segmentation (Zhu et al. 2019, arXiv 1812.01593, section 3.3).
+  of the images that contain it (`order.Focus`). The crop is centred on a random pixel of that
+  class, as far as the border of the image allows. The other crops are random crops of the next
+  image. As in NVIDIA's semantic-segmentation (Zhu et al. 2019, arXiv 1812.01593, section 3.3).
 
   Attributes:
     height: of the crop, in pixels; smaller examples are padded.
     width: of the crop, in pixels.
-    share: of the crops that are centred on a class.
+    share: fraction of the crops that are centred on a class.
   """
 
   share: float = 0.5

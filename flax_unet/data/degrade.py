@@ -15,16 +15,17 @@ _MOST_SIGMA = 100  # of a blur, in pixels: its time grows with it
 class Cutout(Op):
   """Covers rectangles of the image (DeVries and Taylor 2017, arXiv 1708.04552).
 
-  They get the colour of padding, about 0 after normalisation.
+  They get the padding colour, which is about 0 after normalisation.
 
-  Their centres are uniform over the image, so parts of them may lie outside. The label stays: what
-  is hidden has to be inferred from what is around it, as in mmsegmentation's RandomCutOut.
+  Their centres are uniform over the image, so parts of them may lie outside. The label is
+  unchanged: the network has to infer the hidden pixels from their surroundings, as in
+  mmsegmentation's RandomCutOut.
 
   Attributes:
     height: of a rectangle, in pixels.
     width: of a rectangle, in pixels.
     holes: number of rectangles.
-    probability: how often anything is covered.
+    probability: how often rectangles are covered.
   """
 
   height: int

@@ -1,7 +1,7 @@
 """Finds files below a folder, for training, prediction and scoring alike.
 
-Links to folders are followed. Hidden files and folders are skipped, and so are those that operating
-systems add.
+Symbolic links to folders are followed. Hidden files and folders are skipped, and so are those that
+operating systems add.
 """
 
 import os

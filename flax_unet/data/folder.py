@@ -121,7 +121,7 @@ def _different_sizes(
 
 
 def _contents(pair: Pair) -> list[bytes]:
-  """Reads the files of a pair: image, mask, and further channels if there are any."""
+  """Reads the files of a pair: image, mask, and extra channels if there are any."""
   return [_read(path) for path in pair.files]
 
 
@@ -167,7 +167,7 @@ class FolderDataset:
     if bool(data.get("extra")) != bool(image_format.extra):
       raise errors.UserError(
         f"config.input.data.extra = '{data.get('extra') or ''}', but config.images.extra_channels "
-        f"= {image_format.extra.channels if image_format.extra else 0}: further channels need both"
+        f"= {image_format.extra.channels if image_format.extra else 0}: extra channels need both"
       )
     self._pairs = folder_pairs.find(data, picture_files.endings(image_format))
     self._image_format = image_format

@@ -33,7 +33,7 @@ def find(
   Args:
     data: `images` and `labels`, the folders; `label_suffix` and optionally `image_suffix`, what
       follows the id in the names of masks and images; optionally `extra` and `extra_suffix`, the
-      same of files with further channels; `lists`, one per split, or None for all of them;
+      same for files with extra channels; `lists`, one per split, or None for all of them;
       optionally `folders`, the subfolder of each split, or `images:labels` if the two differ;
       `validation_share` and `validation_seed`, for the draw without lists and folders; `fold`, such
       as "2/5" for the second of five folds, instead of a share; `data_dir`, which these paths are
@@ -78,7 +78,7 @@ def _with_extra(
   pairs: list[Pair],
   split: str = "",
 ) -> list[Pair]:
-  """Adds the files with further channels, if there is a folder of them."""
+  """Adds the files with extra channels, if there is a folder of them."""
   if not data.get("extra"):
     return pairs
   images, *_, extra = f"{split}::".split(":")[:3]

@@ -33,8 +33,8 @@ class ImageFormat:
     channels: of each image, with those of `extra`, 1 to `MAX_CHANNELS`.
     dtype: of the values in files: uint8, uint16, or float32, which stands for numbers of any type.
     value_range: the lowest and the highest possible value in files; (): all that the type holds.
-      The network sees it as 0 to 1, before its mean and deviation are applied.
-    view: the channels that pictures show as red, green and blue, or the one that they show in gray,
+      It is scaled to 0 to 1 before the mean and standard deviation are applied.
+    view: the channels that figures show as red, green and blue, or the one that they show in gray,
       counted from 0; (): the first three, or the only one.
     mean: of each channel, in units of 0 to 1; where images are padded, the padding has this colour.
     extra: the format of the second file; None: there is only one.
@@ -66,7 +66,7 @@ class ImageFormat:
     if len(self.mean) not in (0, self.channels):
       raise ValueError(
         f"mean has {len(self.mean)} values for {self.channels} channels: give one for each, or () "
-        "to count them on the training images"
+        "to compute them on the training images"
       )
 
   def _check_range(self) -> None:
@@ -108,7 +108,7 @@ class ImageFormat:
 
   @property
   def array_range(self) -> tuple[float, float]:
-    """The values of arrays that the network sees as 0 and as 1."""
+    """The values of arrays that are scaled to 0 and to 1."""
     if self.extra:
       return 0, np.iinfo(self.array_dtype).max
     if self.dtype == "float32":
@@ -179,7 +179,7 @@ class ImageFormat:
   def shown(self, image: np.ndarray) -> np.ndarray:
     """Turns an array into uint8 RGB `[height, width, 3]`, for people to look at.
 
-    8-bit RGB stays as it is, with or without further channels. Otherwise each channel of `view` is
+    8-bit RGB stays as it is, with or without extra channels. Otherwise each channel of `view` is
     stretched: its 2nd percentile becomes black, and its 98th white.
     """
     if self.is_rgb8 and self.view in ((), (0, 1, 2)):

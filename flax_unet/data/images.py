@@ -62,7 +62,7 @@ def decode(encoded: bytes, where: str, image_format: ImageFormat = RGB) -> np.nd
 def decode_joined(
   image: bytes, where: str, extra: bytes, where_extra: str, image_format: ImageFormat
 ) -> np.ndarray:
-  """Decodes an image and the file with its further channels, see `ImageFormat.extra`.
+  """Decodes an image and the file with its extra channels, see `ImageFormat.extra`.
 
   Args:
     image: the content of the first file.
@@ -106,7 +106,7 @@ def _check_fits(header: Header, where: str) -> None:
   colors = header.bands - header.has_alpha
   is_cmyk = header.format == "JPEG" and colors == 4
   if header.pages > 1:
-    reason = f"has {header.pages:,} pages or frames; save each as a file of its own"
+    reason = f"has {header.pages:,} pages or frames; save each as a separate file"
   elif header.is_float:
     reason = (
       f"has floating-point values, but {_NETWORK_TAKES}; scale them to 0..255, or set "

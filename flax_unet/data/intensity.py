@@ -11,11 +11,12 @@ from flax_unet.data.ops import Example, Op
 class Intensity(Op):
   """Distorts brightness and contrast of all channels alike, each with probability 1/2.
 
-  `photometric` does this and more to colour; this op suits gray images, X-rays and satellite bands.
-  Values are multiplied by the factor, then shifted; those beyond the range become its ends.
+  `photometric` does this to RGB images, and also changes their saturation and hue; this op is for
+  grayscale images, X-rays and satellite bands. Values are multiplied by the factor, then shifted,
+  and clipped to the range.
 
   Attributes:
-    brightness: the shift is uniform in [-brightness, brightness), as a share of the range of
+    brightness: the shift is uniform in [-brightness, brightness), as a fraction of the range of
       values.
     contrast: the factor is uniform in [1 - contrast, 1 + contrast).
   """

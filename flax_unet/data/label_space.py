@@ -1,6 +1,7 @@
 """Label spaces: which classes are scored, and how a data set's ids map to them.
 
-Semantic segmentation involves three numberings, and most silent mistakes confuse two of them:
+Semantic segmentation involves three numberings, and most silent mistakes come from confusing two of
+them:
 
 *   *label ids*: the values in the data set's PNGs (Cityscapes: 0..33);
 *   *class indices*: what the model learns, `0..num_classes - 1`, or `IGNORED` (255);

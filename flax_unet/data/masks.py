@@ -1,8 +1,8 @@
 """Reads masks: image files with label ids, or with colours from a table.
 
-Gray and palette masks hold label ids; a palette, as in PASCAL VOC, is only for viewing. RGB masks
-hold colours, or ids in three equal channels. PNG, TIFF and BMP are lossless; JPEG is not, and GIF
-renumbers its colours. Pillow reads them, since OpenCV turns palettes into colours.
+Grayscale and palette masks hold label ids; a palette, as in PASCAL VOC, is only for viewing. RGB
+masks hold colours, or ids in three equal channels. PNG, TIFF and BMP are lossless; JPEG is not, and
+GIF renumbers its colours. Pillow reads them, since OpenCV turns palettes into colours.
 """
 
 import io

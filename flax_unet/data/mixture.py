@@ -1,9 +1,9 @@
 """Training on several data sets at once, each with a fixed number of examples in every batch.
 
 `config.input.data` is the main data set, on which evaluations run. `config.input.extra_data` has
-further ones by name, each like `config.input.data` with a `share` of the batch; the main data set
-gets the rest, which may be nothing. They are in the same folders as the main one, unless they name
-others.
+additional ones by name, each like `config.input.data` with a `share` of the batch; the rest of the
+batch, which may be empty, comes from the main data set. They are in the same folders as the main
+one, unless they name others.
 """
 
 import bisect

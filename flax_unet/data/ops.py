@@ -8,8 +8,8 @@ Image and label are always transformed together: images are resampled bilinearly
 neighbour, both with pixel centres at half-integers. As in mmsegmentation, there is no low-pass
 filter before downscaling, so thin structures alias at small ratios.
 
-Configurations name ops in a string, see `op_spec.py`; `photometric.py` distorts colours and
-`elastic.py` and `affine.py` shapes, `degrade.py` takes detail, and `crops.py` cuts out.
+Configurations name ops in a string, see `op_spec.py`; `photometric.py` distorts colours,
+`elastic.py` and `affine.py` distort shapes, `degrade.py` removes detail, and `crops.py` crops.
 """
 
 import abc
@@ -96,7 +96,7 @@ class Op(abc.ABC):
 class LabelMap(Op):
   """Maps the values of masks to class indices, and to 255 for pixels to ignore.
 
-  It comes first: other ops expect class indices. `config.label_space` has the table.
+  It must come first: other ops expect class indices. `config.label_space` defines the mapping.
   """
 
   label_space: LabelSpace
@@ -134,7 +134,7 @@ def _resize(example: Example, height: int, width: int) -> Example:
 
 
 def check_size(height: int, width: int) -> None:
-  """Refuses sizes that are none.
+  """Refuses sizes below 1.
 
   Raises:
     ValueError: a side is below 1.
@@ -144,7 +144,7 @@ def check_size(height: int, width: int) -> None:
 
 
 def check_probability(probability: float) -> None:
-  """Refuses a probability that is none.
+  """Refuses a probability out of range.
 
   Raises:
     ValueError: it is not in [0, 1].
@@ -181,7 +181,7 @@ class Resize(Op):
 
 @dataclasses.dataclass(frozen=True)
 class ResizeImage(Op):
-  """Resamples the image alone, for evaluation: scores are computed at the label's resolution.
+  """Resamples only the image, for evaluation: scores are computed at the label's resolution.
 
   Attributes:
     height: of the image, in pixels.

@@ -1,4 +1,4 @@
-"""Which example comes next: shuffled anew in each epoch, by shares, or for the classes in it."""
+"""Chooses the next example: in shuffled order, by the shares of data sets, or for its classes."""
 
 import dataclasses
 from collections.abc import Sequence

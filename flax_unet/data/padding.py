@@ -46,7 +46,7 @@ class PadToMultiple(Op):
   The example also gets `size`, int `[2]`: height and width without padding.
 
   Attributes:
-    multiple: in pixels. Larger means fewer shapes, but more pixels computed in vain.
+    multiple: in pixels. Larger means fewer shapes, but more wasted computation.
   """
 
   multiple: int
@@ -65,8 +65,8 @@ class PadToMultiple(Op):
     height, width = example["label"].shape
     if example["image"].shape[:2] != (height, width):
       raise UserError(
-        f"example '{example['id']}': pad_to_multiple needs image and label of one size; put it "
-        "before resize_image"
+        f"example '{example['id']}': pad_to_multiple needs an image and a label of "
+        "equal size; put it before resize_image"
       )
     border = (0, -height % self.multiple, 0, -width % self.multiple)
     return {

@@ -15,7 +15,7 @@ _WAY_OUT = "or give suffix=_mask if that is what mask names end with"
 
 
 class Pair(NamedTuple):
-  """The image and the mask of one example, and the file with further channels, if any."""
+  """The image and the mask of one example, and the file with extra channels, if any."""
 
   id: str
   image: pathlib.Path
@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
   @property
   def files(self) -> list[pathlib.Path]:
-    """Image, mask, and the file with further channels if there is one."""
+    """Image, mask, and the file with extra channels if there is one."""
     return [path for path in (self.image, self.label, self.extra) if path]
 
 
@@ -130,7 +130,7 @@ def all_pairs(images: Files, labels: Files, prefix: str = "") -> list[Pair]:
 
 
 def with_extra(pairs: Sequence[Pair], extra: Files, prefix: str = "") -> list[Pair]:
-  """Adds the files with further channels to pairs whose ids begin with `prefix`.
+  """Adds the files with extra channels to pairs whose ids begin with `prefix`.
 
   Raises:
     UserError: an image has none.
@@ -139,7 +139,7 @@ def with_extra(pairs: Sequence[Pair], extra: Files, prefix: str = "") -> list[Pa
   if missing := [pair for pair in pairs if pair.id not in by_id]:
     name = missing[0].id.removeprefix(prefix)
     raise errors.UserError(
-      f"{missing[0].image}: has no file {extra.folder / name}.* with further "
+      f"{missing[0].image}: has no file {extra.folder / name}.* with extra "
       f"channels{more([pair.id for pair in missing])}; add it, remove the image, or set "
       "extra_suffix to what the names of such files end with"
     )

@@ -13,12 +13,12 @@ class Photometric(Op):
   """Distorts brightness, contrast, saturation and hue, each with probability 1/2.
 
   mmsegmentation's PhotoMetricDistortion (from SSD, Liu et al. 2016, section 2.2; Howard 2013):
-  brightness first, contrast right after it or last, saturation and hue in OpenCV's HSV. It acts on
+  brightness first, contrast right after it or last, saturation and hue in OpenCV's HSV. It changes
   the first three channels, which have to be red, green and blue, and leaves the others as they are;
-  `intensity` acts on all channels of any kind.
+  `intensity` changes all channels, whatever they are.
 
   Attributes:
-    brightness: the largest value added or subtracted, in grey levels.
+    brightness: the largest value added or subtracted, in gray levels.
     contrast: the factor on all channels is uniform in [1 - contrast, 1 + contrast).
     saturation: the factor on the saturation is uniform in [1 - saturation, 1 + saturation).
     hue: the largest rotation of the hue, an integer in OpenCV's units of 2 degrees.

@@ -35,7 +35,7 @@ def find_extra(
   image_suffix: str = "",
   extra_suffix: str = "",
 ) -> dict[pathlib.Path, pathlib.Path]:
-  """Finds the files with further channels, which are named like the images.
+  """Finds the files with extra channels, which are named like the images.
 
   Args:
     where: their folder.
@@ -63,7 +63,7 @@ def find_extra(
       key = divided[0] if divided else key
     if (key := file_search.unify(key)) not in files.by_name:
       raise errors.UserError(
-        f"{path}: has no file {where}/{key}{extra_suffix or '.*'} with further channels"
+        f"{path}: has no file {where}/{key}{extra_suffix or '.*'} with extra channels"
       )
     extra[path] = files.by_name[key]
   return extra
@@ -134,7 +134,7 @@ def read_size(path: pathlib.Path) -> tuple[int, int]:
 def read(
   path: pathlib.Path, image_format: ImageFormat = RGB, extra: pathlib.Path | None = None
 ) -> np.ndarray:
-  """Reads an image, and the file with further channels if there is one; see `images.decode`.
+  """Reads an image, and the file with extra channels if there is one; see `images.decode`.
 
   Raises:
     UserError: it cannot be read or decoded.

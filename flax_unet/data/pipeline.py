@@ -52,7 +52,7 @@ class Stack:
           for one in (first, example)
         )
         raise UserError(
-          f"all images in a batch must have one size, {sizes} (height x width): end the "
+          f"all images in a batch must have the same size, {sizes} (height x width): end the "
           "preprocessing with an op that fixes the size, such as random_crop(256, 256)"
         )
     stacked = {key: np.stack([example[key] for example in examples]) for key in first}

@@ -1,4 +1,4 @@
-"""Decodes plain PNGs: 8 bits per channel, gray or RGB, with nothing to rotate, blend or animate.
+"""Decodes plain PNGs: 8 bits per channel, grayscale or RGB, not rotated, transparent or animated.
 
 Decoding takes most of the time for a Cityscapes example. Two libraries are faster than OpenCV,
 which takes 41 ms for a frame of 1024 x 2048 on one core; both give the same pixels:
@@ -18,7 +18,7 @@ import numpy as np
 
 from flax_unet.data import codecs, image_headers
 
-# In the header: bits per channel, colour type (0 grey, 2 RGB), compression, filters, interlacing.
+# In the header: bits per channel, colour type (0 gray, 2 RGB), compression, filters, interlacing.
 RGB, GRAY = b"\x08\x02\0\0\0", b"\x08\0\0\0\0"
 _MODES = {RGB: "rgb", GRAY: "mono"}  # kornia-rs's names for them
 

@@ -1,4 +1,4 @@
-"""Random scale and random crop in one op, which skips most of what the crop discards."""
+"""Random scale and random crop in one op, which skips most of the pixels that the crop discards."""
 
 import dataclasses
 import math

@@ -32,7 +32,7 @@ class _Features:
   image: str
   label: str
   id: str
-  extra: str = ""  # a file with further channels
+  extra: str = ""  # a file with extra channels
 
 
 _FEATURES = {

@@ -141,7 +141,7 @@ class Evaluation:
       label_space: names of classes and categories.
       batch_size: images per step, over all devices of all processes.
       evaluator: computes the scores; None: `Segmentation`.
-      loss: a loss to report over the split as a further score, or None.
+      loss: a loss to report over the split as an additional score, or None.
       workers: number of processes that prepare batches.
       num_pictures: the number of examples in a `Result`, at most as many as can be used.
       options: how to predict.

@@ -47,7 +47,7 @@ class Loss(abc.ABC):
   def value(self, sums: Sums) -> jax.Array:
     """Computes the loss from the sums over the global batch: a float32 scalar.
 
-    0, with a gradient of 0, if no pixel counts.
+    Returns 0, with a gradient of 0, if all pixels are ignored.
     """
 
   def __call__(

@@ -8,10 +8,10 @@ from flax_unet import errors
 
 
 def median_frequency(pixels: np.ndarray) -> np.ndarray:
-  """The median of all frequencies over the class's own (Eigen and Fergus 2015, section 6.3.2).
+  """The median class frequency divided by that of the class (Eigen and Fergus 2015, section 6.3.2).
 
   https://arxiv.org/abs/1411.4734. A class's frequency is its share of the pixels in the images that
-  hold it.
+  contain it.
   """
   total = pixels.sum(1, keepdims=True)
   frequency = pixels.sum(0) / np.where(pixels > 0, total, 0).sum(0)
@@ -21,8 +21,8 @@ def median_frequency(pixels: np.ndarray) -> np.ndarray:
 def effective_number(pixels: np.ndarray, beta: float = 0.999) -> np.ndarray:
   """One over the effective number of samples (Cui et al. 2019, equation 2), with a sum of C.
 
-  https://arxiv.org/abs/1901.05555: `(1 - beta) / (1 - beta^n)`. Neighbouring pixels say much the
-  same, so n counts the class's pixels in units of a whole image.
+  https://arxiv.org/abs/1901.05555: `(1 - beta) / (1 - beta^n)`. Neighbouring pixels are highly
+  correlated, so n counts the class's pixels in units of a whole image.
   """
   number = pixels.sum(0) / (pixels.sum() / len(pixels))
   weights = (1 - beta) / (1 - beta**number)

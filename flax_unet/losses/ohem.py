@@ -1,4 +1,4 @@
-"""Cross-entropy of the hardest pixels alone."""
+"""Cross-entropy of only the hardest pixels."""
 
 import dataclasses
 
@@ -15,13 +15,13 @@ class OHEM(MeanLoss):
   """Online hard example mining: cross-entropy where the true class has a low probability.
 
   A pixel counts if the probability of its true class is below a threshold: `threshold`, or more
-  where fewer than `min_kept` pixels per image would count. The sum is divided by the number of all
-  pixels, ignored ones included. As mmsegmentation's `OHEMPixelSampler`, which does this for each
-  device alone; here the threshold is that of the global batch.
+  where fewer than `min_kept` pixels per image would count. The sum is divided by the total number
+  of pixels, including ignored ones. This is mmsegmentation's `OHEMPixelSampler`, except that the
+  threshold is computed over the global batch instead of on each device.
 
   Attributes:
-    threshold: of the probability.
-    min_kept: how many pixels count at least, per image of the batch.
+    threshold: the probability below which a pixel counts.
+    min_kept: the minimum number of pixels that count, per image of the batch.
     class_weights: the weight of a pixel by its true class; None: all 1.
   """
 

@@ -10,7 +10,7 @@ from flax_unet.losses.base import Loss, Sums, ratio
 
 
 class _Overlap(Loss):
-  """The common part of Dice and Tversky: the sums, and the mean over classes."""
+  """What Dice and Tversky have in common: the sums, and the mean over classes."""
 
   class_weights: tuple[float, ...] | None
 

@@ -13,14 +13,14 @@ from flax_unet.losses.base import MeanLoss, Sums, classes_of
 class CrossEntropy(MeanLoss):
   """Weighted mean of the cross-entropy, `sum w ce / sum w`, in nats.
 
-  As `torch.nn.CrossEntropyLoss(weight, ignore_index=255, label_smoothing=..)`.
+  The same as `torch.nn.CrossEntropyLoss(weight, ignore_index=255, label_smoothing=..)`.
 
   Attributes:
     class_weights: the weight of a pixel by its true class; None: all 1.
-    label_smoothing: the share of the target that is spread evenly over all classes (Szegedy et al.
-      2016, https://arxiv.org/abs/1512.00567, section 7).
-    over_all_pixels: whether the sum is divided by the number of all pixels, ignored ones included,
-      whatever their weights: what mmsegmentation does unless `avg_non_ignore=True`.
+    label_smoothing: the fraction of the target that is spread evenly over all classes (Szegedy et
+      al. 2016, https://arxiv.org/abs/1512.00567, section 7).
+    over_all_pixels: whether to divide the sum by the total number of pixels, including ignored ones
+      and regardless of weights, as mmsegmentation does unless `avg_non_ignore=True`.
   """
 
   class_weights: tuple[float, ...] | None = None
@@ -28,7 +28,7 @@ class CrossEntropy(MeanLoss):
   over_all_pixels: bool = False
 
   def __post_init__(self):
-    """Refuses a share that is none."""
+    """Refuses a value out of range."""
     if not 0 <= self.label_smoothing < 1:
       raise ValueError(f"label_smoothing = {self.label_smoothing}: it must be in [0, 1)")
 
@@ -54,13 +54,14 @@ class CrossEntropy(MeanLoss):
 
 @dataclasses.dataclass(frozen=True)
 class Focal(MeanLoss):
-  """Cross-entropy that counts less where the true class is predicted: `-(1 - p)^gamma log p`.
+  """Cross-entropy that gives less weight to well-classified pixels: `-(1 - p)^gamma log p`.
 
-  Lin et al. (2017), https://arxiv.org/abs/1708.02002, equation 5, with the softmax's p of the true
-  class; a mean as in `CrossEntropy`, which it is with a gamma of 0.
+  Lin et al. (2017), https://arxiv.org/abs/1708.02002, equation 5, where p is the softmax
+  probability of the true class; a weighted mean as in `CrossEntropy`, to which it reduces with a
+  gamma of 0.
 
   Attributes:
-    gamma: how much less.
+    gamma: the focusing parameter; larger values give well-classified pixels less weight.
     class_weights: the paper's alpha, by true class; None: all 1.
   """
 
@@ -68,7 +69,7 @@ class Focal(MeanLoss):
   class_weights: tuple[float, ...] | None = None
 
   def __post_init__(self):
-    """Refuses what turns the loss around."""
+    """Refuses a negative gamma."""
     if self.gamma < 0:
       raise ValueError(f"gamma = {self.gamma}: it must be at least 0")
 

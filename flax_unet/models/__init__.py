@@ -1,1 +1,1 @@
-"""Networks, and in `base` what the rest of the program knows of one."""
+"""Networks; `base` has the interface that the rest of the program uses."""

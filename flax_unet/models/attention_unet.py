@@ -1,4 +1,4 @@
-"""Attention U-Net (Oktay et al. 2018), https://arxiv.org/abs/1804.03999: its gates alone.
+"""Attention U-Net (Oktay et al. 2018), https://arxiv.org/abs/1804.03999: only its gates.
 
 The paper's deep supervision and grid attention at the coarser resolution are left out, as in most
 public implementations: a gate works at the resolution of its skip, on what the decoder upsampled.
@@ -12,7 +12,7 @@ from flax_unet.models.unet import UNet
 
 
 class AttentionGate(nn.Module):
-  """Weighs each pixel of a skip by what the decoder knows: equation 1 of the paper.
+  """Weights each pixel of a skip by an attention coefficient: equation 1 of the paper.
 
   `sigmoid(psi(relu(skip @ W_x + gate @ W_g + b_g)) + b_psi) * skip`, with half the skip's channels
   in between.

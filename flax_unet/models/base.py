@@ -1,4 +1,4 @@
-"""What the program knows of a network, whichever it is."""
+"""The interface of all networks."""
 
 import dataclasses
 import functools
@@ -72,11 +72,11 @@ class Geometry:
 
 
 class Network(nn.Module):
-  """Base of all networks: maps images to one logit a pixel and class.
+  """Base of all networks: maps images to one logit per pixel and class.
 
   A network defines `__call__(images, *, train)`, from normalised images float `[batch, height,
-  width, channels]` to float32 logits `[batch, height', width', num_classes]`. Their size is told
-  by `geometry`.
+  width, channels]` to float32 logits `[batch, height', width', num_classes]`. `geometry` gives
+  their size.
 
   Attributes:
     num_classes: number of classes.
@@ -109,7 +109,7 @@ def normalize(images: jax.Array, model: Network) -> jax.Array:
   Args:
     images: `[..., channels]` as the network's image format says: uint8, or uint16; or floats of
       the same values.
-    model: the network, whose mean and deviation they get about 0 and 1 by.
+    model: the network, which has the mean and standard deviation.
 
   Returns:
     float32 of the same shape.
@@ -140,7 +140,7 @@ class OnImages:
 
 
 def center_crop(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-  """Cuts `[batch, height, width, ...]` to its central `size`, a height and a width."""
+  """Crops `[batch, height, width, ...]` to its central `size`, a height and a width."""
   top, left = (x.shape[1] - size[0]) // 2, (x.shape[2] - size[1]) // 2
   return x[:, top : top + size[0], left : left + size[1]]
 

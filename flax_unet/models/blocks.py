@@ -1,4 +1,4 @@
-"""What the networks are built of: convolutions, normalisation, and the attributes they share."""
+"""Building blocks of the networks: convolutions, normalisation, and shared attributes."""
 
 import dataclasses
 import math

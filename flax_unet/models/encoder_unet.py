@@ -1,4 +1,4 @@
-"""The decoder of a U-Net on an encoder that was trained on something else, such as ImageNet.
+"""The decoder of a U-Net on a pretrained encoder, such as one trained on ImageNet.
 
 As `Unet` of segmentation_models.pytorch 0.6: nearest-neighbour upsampling, upsampled features
 before skips in each concatenation, and one block more than there are skips.

@@ -1,7 +1,7 @@
 """FCN-32s, -16s and -8s (Long, Shelhamer, Darrell 2015), https://arxiv.org/abs/1411.4038.
 
-VGG-16 whose fully connected layers are convolutions, and whose coarse scores are enlarged and added
-to those of finer layers. Without weights of ImageNet it hardly learns: see docs/networks.md.
+VGG-16 with its fully connected layers turned into convolutions; coarse scores are upsampled and
+added to those of finer layers. Without ImageNet weights it hardly learns: see docs/networks.md.
 """
 
 import flax.linen as nn
@@ -30,7 +30,7 @@ class FCN(ConvNetwork):
   Attributes:
     width: channels of VGG's first stage, 64 as published.
     fc_width: channels of `fc6` and `fc7`, 4096 as published.
-    stride: 32, 16 or 8: how finely the scores are computed that are enlarged last.
+    stride: 32, 16 or 8: the stride of the scores before the last upsampling.
     border: "padded", as the authors': a padding of 100 pixels in the first convolution, none in
       `fc6`, and transposed convolutions, which begin bilinear (the authors keep them so:
       `config.lr_mult = (("upscore.*", 0.0),)`); or "same", the common variant: padding of 1, `fc6`

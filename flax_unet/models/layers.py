@@ -72,13 +72,13 @@ channel_product.defvjp(_channel_product_forward, _channel_product_backward)
 
 
 class ImageDropout(nn.Module):
-  """Dropout whose mask follows from an image's place in the global batch.
+  """Dropout whose mask depends on an image's position in the global batch.
 
-  So neither the number of devices nor that of accumulated parts changes what is dropped. Needs an
+  So the dropout masks do not depend on the number of devices or of accumulated parts. Needs an
   rng named "dropout" in training, the same on all devices.
 
   Attributes:
-    rate: the share of values that are dropped; the others are divided by `1 - rate`.
+    rate: the fraction of values that are dropped; the others are divided by `1 - rate`.
     channels: whether whole channels are dropped.
   """
 

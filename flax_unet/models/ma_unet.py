@@ -2,13 +2,13 @@
 
 A U-Net whose skips pass attention gates (`attention_unet`). The outputs of all levels of the
 decoder, the bottleneck included, are enlarged to full size, concatenated and fused by a 1x1
-convolution; on that follow channel attention and spatial attention, side by side.
+convolution, followed by channel attention and spatial attention in parallel.
 
 There is no official code, and the paper leaves open: the widths (here those of `UNet`; the fusion
 has `width` channels); how the two attentions are joined (here summed, as in Fu et al. 2019,
-https://arxiv.org/abs/1809.02983); and at which resolution spatial attention works. All pairs of
-pixels at full resolution fit no memory, so it attends on the means over `attention_grid` x
-`attention_grid` pixels, and its result is enlarged bilinearly.
+https://arxiv.org/abs/1809.02983); and at which resolution spatial attention works. Attention
+between all pairs of pixels at full resolution does not fit in memory, so it attends to the means
+over `attention_grid` x `attention_grid` pixels, and its result is enlarged bilinearly.
 """
 
 import flax.linen as nn

@@ -99,7 +99,7 @@ def build(
     if len(arguments.get(key) or ()) not in (0, image_format.channels):
       raise errors.UserError(
         f"config.model.{key} = {arguments[key]}: give one value for each of the "
-        f"{image_format.channels} channels (config.images.channels), or () to count them on the "
+        f"{image_format.channels} channels (config.images.channels), or () to compute them on the "
         "training images"
       )
   arguments = {"axis_name": "batch", **arguments}

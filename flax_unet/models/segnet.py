@@ -16,7 +16,7 @@ from flax_unet.models.pooling import max_pool_2x2_indices, max_unpool_2x2
 
 
 class SegNet(ConvNetwork):
-  """A SegNet of any width.
+  """SegNet with a configurable width.
 
   The authors' poolings round odd sizes up; here images are multiples of 32 (the program mirrors
   them up to that).

@@ -1,7 +1,7 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015), https://arxiv.org/abs/1505.04597.
 
 With `padding="valid"` and `norm="none"` this is the network of the paper (figure 1): 572x572 pixels
-in, 388x388 out. The defaults are what is trained today, with the layers and parameters of
+in, 388x388 out. The defaults follow current practice, with the layers and parameters of
 https://github.com/milesial/Pytorch-UNet: padded convolutions, so that the logits have the size of
 the image, and batch normalisation.
 """
@@ -66,7 +66,7 @@ class ConvBlock(nn.Module):
 
 
 class UNet(ConvNetwork):
-  """A U-Net of any width and depth.
+  """A U-Net with configurable width and depth.
 
   Attributes:
     width: channels of the first block; each of the following blocks doubles them.
@@ -85,9 +85,10 @@ class UNet(ConvNetwork):
       the block before it, as in the authors' network. Needs an rng named "dropout" in training; the
       masks follow from the images' places in the global batch, int `[batch]`, which the variable
       `places` in the collection `batch` holds (without it: `0, 1, ...`).
-    aux_weight: deep supervision (Lee et al. 2015, https://arxiv.org/abs/1409.5185): what the loss
-      of each coarser level of the decoder counts in training, beside the 1 of the full resolution.
-      A 1x1 convolution gives each its logits, which cost nothing outside of training. 0: none.
+    aux_weight: deep supervision (Lee et al. 2015, https://arxiv.org/abs/1409.5185): the weight in
+      training of the loss at each coarser decoder level, relative to 1 at full resolution. The
+      logits of these levels come from 1x1 convolutions and cost nothing outside of training. 0
+      turns it off.
   """
 
   width: int = 64

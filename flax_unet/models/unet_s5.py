@@ -53,8 +53,8 @@ class UNetS5(UNet):
 
   Attributes:
     head_dropout: rate at which both heads drop channels.
-    aux_weight: what the loss of the auxiliary head counts in training, beside the main one's 1. The
-      head reads the decoder at half the resolution; 0: there is none.
+    aux_weight: the weight in training of the loss of the auxiliary head, relative to 1 for the main
+      head. The auxiliary head reads the decoder at half the resolution; 0: there is none.
   """
 
   upsample: str = "bilinear_conv"

@@ -1,8 +1,8 @@
 """The rules of a plan: what each setting should be for these data on this machine, and why.
 
-The rules apply in the order of `RULES`, each on the choices before it. The comment beside a number
-says where it is from: "measured" refers to docs/results.md. Measurements were made on CPUs; for
-accelerators, the numbers are those of published recipes.
+The rules apply in the order of `RULES`, each building on the choices before it. The comment next to
+a number says where it is from: "measured" refers to docs/results.md. Measurements were made on
+CPUs; for accelerators, the numbers are those of published recipes.
 """
 
 import fnmatch
@@ -27,7 +27,7 @@ _SCALES = (2 / 3, 4 / 3)  # augmentation, relative to the working resolution (me
 _CROP_SIDE = 0.8  # of the image's sides: crops differ, and see most of the image (measured)
 _CPU_CROP = 192 * 256  # measured
 _ACCELERATOR_CROP = 512 * 1024  # mmsegmentation, Cityscapes
-_DEPTH = 4  # halvings in the U-Net as published (Ronneberger et al. 2015)
+_DEPTH = 4  # downsampling steps in the published U-Net (Ronneberger et al. 2015)
 _LEAST_BOTTOM = 4  # pixels on a side at the lowest level: nnU-Net (Isensee et al. 2021)
 _CPU_WIDTH = 16  # measured
 _ACCELERATOR_WIDTH = 32  # nnU-Net
@@ -64,14 +64,14 @@ class Rule(NamedTuple):
 def _resolution(s: Situation) -> Choice | None:
   """Shrinks large images, as long as the objects of every common class keep 8 pixels.
 
-  On CPUs to 240 x 320 pixels in the median, on accelerators to 1024 x 2048.
+  Limits the median image to 240 x 320 pixels on CPUs, and to 1024 x 2048 on accelerators.
   """
   if "random_scale(" not in s.config.input.pp:
     return None
   height, width = s.facts.median_size
   limit = _CPU_IMAGE if s.machine.is_cpu else _ACCELERATOR_IMAGE
   scale = (limit / (height * width)) ** 0.5
-  reason = f"{limit:,} pixels an image, as many as {s.machine.kind} can train on"
+  reason = f"{limit:,} pixels per image, as many as {s.machine.kind} can train on"
   index, side = _smallest_objects(s.facts)
   if side and scale < _LEAST_OBJECT / side:
     scale = _LEAST_OBJECT / side
@@ -84,7 +84,7 @@ def _resolution(s: Situation) -> Choice | None:
   low, high = (round(factor * scale, 3) for factor in _SCALES)
   pp = re.sub(r"random_scale\([^)]*\)", f"random_scale({low}, {high})", s.config.input.pp)
   settings = {f"evals.{name}.inference.scales": (scale,) for name in s.config.evals}
-  value = "full" if scale == 1 else f"{scale:g} of the full one"
+  value = "full" if scale == 1 else f"{scale:g} of full resolution"
   value += f", varied from {low:g} to {high:g}"
   return Choice({"input.pp": pp, **settings}, value, reason)
 
@@ -106,19 +106,19 @@ def _depth(s: Situation) -> Choice | None:
     return None
   side = min(_wished_crop(s) if s.is_open("crop") else s.crop)
   depth = min(_DEPTH, max(1, int(math.log2(max(2, side / _LEAST_BOTTOM)))))
-  reason = "as the U-Net was published"
+  reason = "as in the published U-Net"
   if depth < _DEPTH:
     reason = f"{depth + 1} would leave fewer than {_LEAST_BOTTOM} pixels of a crop"
   while not s.is_open("crop") and depth > 1 and any(side % 2**depth for side in s.crop):
     depth -= 1
     reason = f"crops of {s.crop[0]} x {s.crop[1]} pixels cannot be halved more often"
-  return Choice({"model.depth": depth}, terminal.counted(depth, "halving"), reason)
+  return Choice({"model.depth": depth}, terminal.counted(depth, "downsampling step"), reason)
 
 
 def _crop(s: Situation) -> Choice | None:
-  """Crops 80 % of each side of a median image, in its proportions.
+  """Crops 80 % of each side of a median image, with its aspect ratio.
 
-  On CPUs at most as many pixels as 192 x 256 has, on accelerators as 512 x 1024 has.
+  At most 192 x 256 pixels on CPUs, and 512 x 1024 on accelerators, or as many in another shape.
   """
   if "_crop(" not in s.config.input.pp:
     return None
@@ -126,7 +126,7 @@ def _crop(s: Situation) -> Choice | None:
   height, width = (max(1, round(side / s.multiple)) * s.multiple for side in wished)
   reason = f"{_CROP_SIDE:.0%} of each side of an image, in multiples of {s.multiple}"
   if math.prod(wished) < 0.99 * _CROP_SIDE**2 * math.prod(s.working_size):
-    reason = f"in the proportions of the images, as large as {s.machine.kind} can train on"
+    reason = f"with the aspect ratio of the images, as large as {s.machine.kind} can train on"
   return Choice(s.with_crop(height, width), f"{height} x {width} pixels", reason)
 
 
@@ -141,8 +141,8 @@ def _wished_crop(s: Situation) -> tuple[float, float]:
 def _sampling(s: Situation) -> Choice | None:
   """Centres a third of the crops on a class drawn at random, if some class is rare.
 
-  That is a class that may be in less than a tenth of random crops: then `balanced_crop` takes the
-  place of `random_crop`.
+  A class is rare if it may be in less than a tenth of random crops. `balanced_crop` then replaces
+  `random_crop`.
   """
   if "random_crop(" not in s.config.input.pp:
     return None
@@ -157,8 +157,8 @@ def _sampling(s: Situation) -> Choice | None:
   rarest = min(present, key=lambda index: (chances[index], pixels[:, index].sum()))
   name, chance = s.class_names[rarest], float(chances[rarest])
   if chance >= _RARE:
-    reason = f"the rarest class, {name}, is in {chance:.0%} of random crops or more"
-    return Choice({}, "crops from anywhere", reason)
+    reason = f"the rarest class, {name}, is in at least {chance:.0%} of random crops"
+    return Choice({}, "random crops", reason)
   crop = rf"balanced_crop(\1, share={_FOCUSED})"
   return Choice(
     {"input.pp": re.sub(r"random_crop\((\d+, \d+)\)", crop, s.config.input.pp)},
@@ -170,7 +170,7 @@ def _sampling(s: Situation) -> Choice | None:
 def _width(s: Situation) -> Choice | None:
   """16 channels at the first level on CPUs, 32 on accelerators.
 
-  Networks that have the width of their published weights keep it.
+  Networks whose width is that of published weights keep it.
   """
   if "width" not in s.config.model or "depth" not in s.config.model:
     return None  # the other networks have the width of their published weights
@@ -181,7 +181,7 @@ def _width(s: Situation) -> Choice | None:
 def _batch(s: Situation) -> Choice:
   """4 to 32 crops on CPUs, 8 to 64 on accelerators: more if they are small.
 
-  No more than 5 % of the images, unless that is fewer than the least.
+  At most 5 % of the images, but never below that minimum.
   """
   machine, images = s.machine, s.facts.num_images
   least, most = _CPU_BATCH if machine.is_cpu else _ACCELERATOR_BATCH
@@ -190,7 +190,7 @@ def _batch(s: Situation) -> Choice:
   few = max(least, _BATCH_SHARE * images)
   size = 2 ** int(math.log2(min(wished, few)))
   size = -(-size // machine.devices) * machine.devices
-  reason = f"{pixels:,} pixels, but from {least} to {most} crops"
+  reason = f"{pixels:,} pixels, but between {least} and {most} crops"
   if few < wished:
     reason = f"{_BATCH_SHARE:.0%} of {images:,} images, but at least {least}"
   return Choice({"input.batch_size": size}, f"{size} crops", reason)
@@ -200,23 +200,23 @@ def _workers(s: Situation) -> Choice:
   """Half of the cores prepare batches on CPUs, at most 4; on accelerators all but one, up to 16."""
   cores = s.machine.cores
   number = min(4, cores // 2) if s.machine.is_cpu else min(16, cores - 1)
-  reason = f"{cores} cores" + ", which train the network too" * s.machine.is_cpu
+  reason = f"{cores} cores" + ", which also train the network" * s.machine.is_cpu
   return Choice({"input.workers": max(1, number)}, f"{max(1, number)}", reason)
 
 
 def _weights(s: Situation) -> Choice:
-  """`median_frequency`, unless the loss counts classes alike by itself, as Dice does."""
+  """`median_frequency`, unless the loss weights classes equally by itself, as Dice does."""
   if any(name in s.config.loss for name in _OVERLAP_LOSSES):
-    reason = f"{s.config.loss} counts classes alike (CamVid loses 0.02 with weights)"  # measured
+    reason = f"{s.config.loss} weights classes equally (CamVid loses 0.02 with weights)"  # measured
     return Choice({"class_weights": None}, "none", reason)
-  reason = f"{s.config.loss} counts pixels, not classes"
+  reason = f"{s.config.loss} averages over pixels, not classes"
   return Choice({"class_weights": "median_frequency"}, "median_frequency", reason)
 
 
 def _inference(s: Situation) -> Choice:
   """Whole images, up to 8 at once; tiles if the largest could need too much memory.
 
-  A pixel is taken to need as much as in training, which is more than it does.
+  A pixel is assumed to need as much memory as in training, which overestimates it.
   """
   evals, devices = list(s.config.evals), s.machine.devices
   crops = -(-s.config.input.batch_size // devices)
@@ -244,15 +244,15 @@ def _inference(s: Situation) -> Choice:
 
 
 def _length(s: Situation) -> Choice:
-  """100 epochs, but from 1,000 to 160,000 steps; or what `config.plan.hours` allows."""
+  """100 epochs, but between 1,000 and 160,000 steps; or what `config.plan.hours` allows."""
   config, images = s.config, s.facts.num_images
   if config.plan.hours is not None:
     steps = max(1, int(_TRAINING_SHARE * config.plan.hours * 3600 / s.step.seconds))
-    reason = f"{_TRAINING_SHARE:.0%} of {config.plan.hours:g} hours, {s.step.seconds:.3g} s a step"
+    reason = f"{_TRAINING_SHARE:.0%} of {config.plan.hours:g} hours, {s.step.seconds:.3g} s/step"
   else:
     wished = math.ceil(_EPOCHS * images / config.input.batch_size)
     steps = min(_MOST_STEPS, max(_FEWEST_STEPS, wished))
-    reason = f"{_EPOCHS} epochs, but from {_FEWEST_STEPS:,} to {_MOST_STEPS:,} steps"
+    reason = f"{_EPOCHS} epochs, but between {_FEWEST_STEPS:,} and {_MOST_STEPS:,} steps"
   epochs = steps * config.input.batch_size / images
   value = f"{steps:,} steps, {epochs:,.0f} epochs" if epochs >= 10 else f"{steps:,} steps"
   return Choice({"total_steps": steps, "total_epochs": None}, value, reason)
@@ -267,13 +267,13 @@ def _average(s: Situation) -> Choice:
 
 
 def _evaluations(s: Situation) -> Choice:
-  """Evaluates six times in the run; test splits wait for its end."""
+  """Evaluates six times in the run; test splits only at its end."""
   every = -(-s.num_steps // _EVALUATIONS)
   times = -(-s.num_steps // every)
   names = [name for name, part in s.config.evals.items() if part.split != "test"]
   settings = {f"evals.{name}.log_steps": every for name in names}
   value = f"every {terminal.counted(every, 'step')}"
-  return Choice(settings, value, f"{terminal.counted(times, 'time')} in the run")
+  return Choice(settings, value, f"{terminal.counted(times, 'time')} per run")
 
 
 _HOW_TO_PREDICT = tuple(

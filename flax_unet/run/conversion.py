@@ -62,7 +62,8 @@ def to_run(source: str, config: ml_collections.ConfigDict, folder: pathlib.Path)
     built = parts.build(config)
   elif not dialect.normalization:
     logging.info(
-      "Images are normalised by config.model.mean = %s, stddev = %s: %s does not tell its own",
+      "Images are normalised by config.model.mean = %s, stddev = %s: %s does not "
+      "say how it normalises",
       *(built.model.mean, built.model.stddev, source),
     )
   model = built.model

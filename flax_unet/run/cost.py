@@ -1,4 +1,4 @@
-"""The cost of a train step according to the compiler: nothing is run, and no data are needed."""
+"""The cost of a train step according to the compiler, without running it and without data."""
 
 import dataclasses
 import functools

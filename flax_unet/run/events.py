@@ -35,7 +35,7 @@ def _records(path: pathlib.Path) -> Iterator[bytes]:
 
 
 def _damaged(path: pathlib.Path) -> errors.UserError:
-  return errors.UserError(f"{path}: is damaged; move it elsewhere to go on without its curves")
+  return errors.UserError(f"{path}: is damaged; move it elsewhere to continue without its curves")
 
 
 def _event(record: bytes, path: pathlib.Path) -> event_pb2.Event:

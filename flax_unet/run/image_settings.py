@@ -22,15 +22,15 @@ def image_format(config: ml_collections.ConfigDict) -> ImageFormat:
     if images[f"{prefix}dtype"] == "float32" and not images[f"{prefix}range"]:
       raise errors.UserError(
         f"config.images.{prefix}dtype = 'float32' needs config.images.{prefix}range=(LOWEST, "
-        "HIGHEST), the values that the network sees as 0 and 1"
+        "HIGHEST), the values to scale to 0 and 1"
       )
   mean = {"mean": tuple(config.model.mean)} if "mean" in config.model else {}
   channels = images.channels + images.extra_channels
   if mean and len(mean["mean"]) not in (0, channels):
     raise errors.UserError(
       f"config.model.mean = {mean['mean']}: give one value for each of the {channels} channels "
-      "that config.images asks for, or (), and the same for config.model.stddev, to count them on "
-      "the training images"
+      "that config.images asks for, or (), and the same for config.model.stddev, to compute them "
+      "on the training images"
     )
   try:
     extra = None

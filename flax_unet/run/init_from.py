@@ -30,7 +30,7 @@ class Fit:
     dropped: the layers that the network does not have, or has in another shape.
     foreign: those of them that it does not have.
     new: the layers of the network without matching weights.
-    adapted: the first convolution, if it was for another number of channels.
+    adapted: the first convolution, if it had another number of input channels.
   """
 
   variables: dict[str, Any]
@@ -78,8 +78,9 @@ def fit(variables: Mapping[str, Any], model: base.Network) -> Fit:
   """Picks the layers of the given weights that a network has too.
 
   A layer is taken only if all of its shared arrays agree in shape: a bias without its kernel, or
-  statistics without their scale, would be useless. A first convolution for another
-  number of channels is adapted: the mean over its inputs, repeated and scaled to keep its sums.
+  statistics without their scale, would be useless. A first convolution with another number of input
+  channels is adapted: its kernel is averaged over the inputs, repeated, and scaled to keep its
+  sums.
 
   Args:
     variables: `params` and `batch_stats` of another network.
@@ -146,9 +147,9 @@ def initial(where: str, model: base.Network) -> dict[str, Any]:
   if found.adapted:
     words.append(f"adapted to {model.channels} channels: {', '.join(found.adapted)}")
   if found.dropped:
-    words.append(f"dropped what does not fit: {', '.join(found.dropped)}")
+    words.append(f"dropped because they do not fit: {', '.join(found.dropped)}")
   if found.new:
-    words.append(f"starts at random: {', '.join(found.new)}")
+    words.append(f"initialised randomly: {', '.join(found.new)}")
   logging.info("%s", "; ".join(words))
   taken = {path[1] for path in _flatten(found.variables)}
   if deeper := [name for name in found.foreign if name.partition("/")[0] in taken]:

@@ -77,7 +77,7 @@ class Parts:
   evals: Mapping[str, EvalParts]
 
   def with_normalization(self, mean: tuple[float, ...], stddev: tuple[float, ...]) -> "Parts":
-    """Returns the parts with counted means and deviations where the configuration has none."""
+    """Returns the parts with computed means and deviations where the configuration has none."""
     config = self.config.copy_and_resolve_references()
     config.model.mean = config.model.mean or mean
     config.model.stddev = config.model.stddev or stddev

@@ -1,7 +1,7 @@
 """Plans a run: fills in the settings that `config.plan.rules` leaves to be chosen from the data.
 
-`planning.rules` says what is chosen and why. Here the data and the machine are looked at, and the
-step that results is compiled, to see whether it fits into memory.
+`planning.rules` says what is chosen and why. This module inspects the data and the machine, and
+compiles the resulting step to see whether it fits into memory.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Tries the exchangeable parts on a tiny image before anything is opened.
 
-A network, loss or evaluator of one's own that breaks its contract is refused here in one line,
-and not by a traceback after the data have been checked.
+A custom network, loss or evaluator that breaks its contract is refused here in one line, instead of
+failing with a traceback after the data have been checked.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def network(model: base.Network, size: tuple[int, int] | None) -> None:
     base.variable_shapes(model, size)
   except ValueError as error:
     raise errors.UserError(f"config.model{images}: {error}") from error
-  except Exception as error:  # a network of one's own may raise anything
+  except Exception as error:  # a custom network may raise anything
     raise _failed(f"config.model_name{images}: {type(model).__name__}", error) from error
 
 
@@ -146,7 +146,7 @@ def _refusing(where: str) -> Iterator[None]:
     yield
   except errors.UserError:
     raise
-  except Exception as error:  # a part of one's own may raise anything
+  except Exception as error:  # a custom part may raise anything
     raise _failed(where, error) from error
 
 

@@ -17,8 +17,8 @@ def export_run(folder: pathlib.Path, which: str, output: pathlib.Path, size: str
     folder: the run folder.
     which: checkpoint, "newest" or "best".
     output: the file to write.
-    size: image size, `HEIGHTxWIDTH`. None: that to which the run resizes images, or any, see
-      `exported.export_model`.
+    size: image size, `HEIGHTxWIDTH`. None: the size to which the run resizes images, or any size,
+      see `exported.export_model`.
 
   Raises:
     UserError: there is no such run, its network needs a size, or the file cannot be written.

@@ -116,14 +116,14 @@ def check_config(
 def with_chosen(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> ml_collections.ConfigDict:
-  """Takes from a run's folder what a configuration leaves to be found out from the data.
+  """Fills in, from a run's folder, what a configuration leaves to be derived from the data.
 
   Args:
     config: the configuration.
     workdir: the run folder.
 
   Returns:
-    The configuration, with the mean and deviation and the planned settings of the run, if any.
+    The configuration, with the mean, standard deviation and planned settings of the run, if any.
   """
   path = workdir / CONFIG
   left = [f"model.{key}" for key in ("mean", "stddev") if config.model.get(key) == ()]

@@ -3,11 +3,11 @@
     python -m flax_unet.tools.compare RUN RUN ... [--markdown] [--json=FILE] [--page=DIR]
 
 Each RUN is the run folder of a finished run, or the folder of a study (see `repeat`), which stands
-for its runs. Shows the settings that differ, all scores, the
-differences in mean IoU and in the IoU of each class with paired bootstrap intervals. Runs that
-differ only in their seed share a column, with mean and standard deviation. All differences are
-relative to the first column. `--page=DIR` writes the comparison to `DIR/index.html` too, with
-curves and the images that differ most.
+for its runs. Shows the settings that differ, all scores, and the differences in mean IoU and in the
+IoU of each class with paired bootstrap intervals. Runs that differ only in their seed share a
+column, with mean and standard deviation. All differences are relative to the first column.
+`--page=DIR` also writes the comparison to `DIR/index.html`, with curves and the images that differ
+most.
 """
 
 import pathlib

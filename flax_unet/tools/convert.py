@@ -3,15 +3,16 @@
     python -m flax_unet.tools.convert --workdir=RUN --output=unet.pth [--checkpoint=best]
     python -m flax_unet.tools.convert --input=unet.pth --config=FILE --workdir=NEW_RUN
 
-The file extension selects the format: `.pth` (or `.pt`), or `.safetensors`. The second form makes a
-run of zero steps that `main.py` can evaluate, predict with or continue to train, given the same
-`--config` and `--workdir`. Just to start training from a file, `--config.init_from=unet.pth` is
-enough.
+The file extension selects the format: `.pth` (or `.pt`), or `.safetensors`. The second form creates
+a run at step 0 that `main.py` can evaluate, predict with or continue to train, given the same
+`--config` and `--workdir`. To only start training from a file, use `--config.init_from=unet.pth`
+instead.
 
 Weights of mmsegmentation, segmentation_models.pytorch and milesial/Pytorch-UNet can be read and
-written, see docs/weights.md. The logits are equal for equal inputs. Here, inputs are
-normalised by the mean and deviation in `config.model`, ImageNet's by default; milesial's program
-only divides images by 255, so normalise inputs there for a network from here.
+written, see docs/weights.md. For the same inputs, the logits are the same up to rounding. Here,
+inputs are normalised by the mean and standard deviation in `config.model`, ImageNet's by default;
+milesial's program only divides images by 255, so normalise the inputs yourself before you use such
+a network there.
 """
 
 import pathlib

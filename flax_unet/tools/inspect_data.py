@@ -4,10 +4,10 @@
 
 Reads every example of every split and prints the number of examples, image sizes, class shares,
 unusable examples, and the class weights that each rule of `config.class_weights` would give. If
-`config.plan.rules` leaves settings to be chosen from the data, prints the choices with their
-reasons, as a run would make them on this machine. Draws the first training examples as training
-sees them, after preprocessing and with the run's seed: image | label over image | label. Exits with
-code 1 if an example cannot be used.
+`config.plan.rules` chooses settings from the data, prints the choices that a run would make on this
+machine, with their reasons. Draws the first training examples as the network sees them, after
+preprocessing and with the run's seed: image | label over image | label. Exits with code 1 if an
+example cannot be used.
 """
 
 import functools
@@ -56,7 +56,7 @@ def main(_):
   if unusable := sum(facts.unusable for facts in splits.values()):
     unknown = any(facts.strays or facts.refused for facts in splits.values())
     raise errors.UserError(
-      f"{terminal.counted(unusable, 'example')} cannot be used, see above: mend the files, or "
+      f"{terminal.counted(unusable, 'example')} cannot be used, see above: fix the files, or "
       "leave them out with config.input.on_bad_example=skip"
       + ", or set config.label_space to the label space of the data"
       * unknown
@@ -73,7 +73,7 @@ def main(_):
   examples = _training_examples(source, train_op, config.seed, _EXAMPLES.value)
   shown = [(name, image_format.shown(image), label) for name, image, label in examples]
   path = _write(contact_sheet.draw(shown, label_space))
-  print(f"\nThe first training examples, as training sees them: {path}")
+  print(f"\nThe first training examples, as the network sees them: {path}")
 
 
 def _split_names(config: ml_collections.ConfigDict, dataset: datasets.Dataset) -> list[str]:

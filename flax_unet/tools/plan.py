@@ -1,4 +1,4 @@
-"""Tells what a train step needs and whether it fits, before you rent the hardware.
+"""Shows how much memory a train step needs and whether it fits, before you rent the hardware.
 
     python -m flax_unet.tools.plan --config=configs/cityscapes.py --topology=v5e:2x4 --search
 
@@ -6,8 +6,8 @@ Compiles the train step that `main.py` would run, for a TPU topology that need n
 libtpu: pip install -e '.[tpu]') or for this machine's devices, and lowers it for CUDA. Prints the
 compiler's count of operations and memory; `--search` looks for the largest batch that fits. A
 compilation takes minutes. Needs no data; settings that a run would choose from its data
-(`config.plan.rules`) have their defaults here. Does not consider evaluation, which keeps no
-activations for a backward pass but may process larger images.
+(`config.plan.rules`) take their defaults here. Evaluation is not taken into account: it keeps no
+activations for a backward pass, but may process larger images.
 """
 
 import re
@@ -29,7 +29,7 @@ _IMAGE_SIZE = flags.DEFINE_string(
   "image_size", None, "The size of the images, if training uses whole ones, such as 512x1024."
 )
 _MEMORY = flags.DEFINE_float(
-  "memory_gib", None, "Memory per device, in GiB (default: all it has).", lower_bound=0
+  "memory_gib", None, "Memory per device, in GiB (default: all of it).", lower_bound=0
 )
 _SEARCH = flags.DEFINE_bool("search", False, "Look for the largest batch that fits.")
 

@@ -167,7 +167,7 @@ def _find_extra(
   image_format: ImageFormat,
   suffixes: dict[str, str],
 ) -> dict[pathlib.Path, pathlib.Path]:
-  """Finds the files with further channels.
+  """Finds the files with extra channels.
 
   Raises:
     UserError: they are missing, or the network does not take any.
@@ -175,7 +175,7 @@ def _find_extra(
   extra = request.extra
   if bool(extra) != bool(image_format.extra):
     raise errors.UserError(
-      f"--extra={extra}: the network takes no further channels"
+      f"--extra={extra}: the network takes no extra channels"
       if extra
       else f"the network takes {image_format.describe()}: name the folder of the latter with "
       "--extra=DIR"

@@ -1,4 +1,4 @@
-"""The flags of programs that predict images, and what they ask for."""
+"""The flags of programs that predict images, and the request that they describe."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ _IMAGES = flags.DEFINE_string(
   "images", None, "What to predict: a folder, or a quoted pattern such as 'photos/*.jpg'."
 )
 _EXTRA = flags.DEFINE_string(
-  "extra", None, "Folder of files with further channels of these images, such as depth."
+  "extra", None, "Folder of files with extra channels for these images, such as depth."
 )
 _EXTRA_SUFFIX = flags.DEFINE_string(
-  "extra_suffix", None, "What the names of those files end with (default: as in training)."
+  "extra_suffix", None, "Suffix of those files' names (default: as in training)."
 )
 _OUTPUT = flags.DEFINE_string(
   "output", None, "The folder for predicted masks, or for an evaluation's report, such as masks."
@@ -41,7 +41,7 @@ class Request:
     output: folder for the masks, which are named after the images. With several formats, each has
       its own subfolder.
     formats: of `mask_files.FORMATS`.
-    extra: folder of files with further channels, which are named like the images.
+    extra: folder of files with extra channels, which are named like the images.
     extra_suffix: what their names end with; None: as in training.
     table: CSV file to write, see `prediction_table`.
     labels: folder of masks to score against in the table.

@@ -4,10 +4,10 @@
     python -m flax_unet.tools.repeat --config=configs/folder.py:... --folds=5 --workdir=runs/study
     python -m flax_unet.tools.repeat ... --against=runs/other_study
 
-The runs are folders of the study's folder, `seed_0`, `seed_0_fold_1` and so on. The same command
-goes on where it was interrupted. At the end it prints mean and standard deviation of all scores,
-the scores of each class, and the difference in mean IoU from another study with its paired
-interval, and writes them to `study.json` and to a page that links the pages of the runs,
+The runs are subfolders of the study's folder, `seed_0`, `seed_0_fold_1` and so on. After an
+interruption, the same command resumes. At the end, it prints the mean and standard deviation of all
+scores, the scores of each class, and the difference in mean IoU from another study with its paired
+interval. It writes them to `study.json`, and to a page with links to the runs' reports,
 `index.html`. Folds are pooled: each image is scored by the run that did not train on it.
 """
 
@@ -44,7 +44,7 @@ _SEEDS = flags.DEFINE_integer(
   "seeds", None, "The number of seeds, from config.seed on (default: 3; with --folds, 1).", 1
 )
 _FOLDS = flags.DEFINE_integer(
-  "folds", None, "The number of folds; for folder data without lists and folders.", 2
+  "folds", None, "The number of folds; only for folder data without lists or split folders.", 2
 )
 _AGAINST = flags.DEFINE_string("against", None, "The folder of another study to compare with.")
 
@@ -61,8 +61,8 @@ def main(argv: Sequence[str]) -> int:
   folder = _folder()
   if _FOLDS.value and config.input.data.name != "folder":
     raise errors.UserError(
-      f"--folds={_FOLDS.value}: config.input.data.name = '{config.input.data.name}' has splits of "
-      "its own; folds need folder data without lists and folders"
+      f"--folds={_FOLDS.value}: config.input.data.name = '{config.input.data.name}' has its own "
+      "splits; folds need folder data without lists or split folders"
     )
   other = _read(pathlib.Path(_AGAINST.value).expanduser()) if _AGAINST.value else None
   seeds = _SEEDS.value or (1 if _FOLDS.value else 3)
@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     planned = planned or _planned(config, folder / name)
     if code:
       if code > 128:
-        logging.info("Stopped in %s. To go on: %s", folder / name, terminal.command_line())
+        logging.info("Stopped in %s. To resume: %s", folder / name, terminal.command_line())
       return code
   study = {
     "command": terminal.command_line(),
@@ -114,7 +114,7 @@ def _planned(config: ml_collections.ConfigDict, run: pathlib.Path) -> dict[str, 
 
 
 def _train(folder: pathlib.Path, settings: dict[str, Any]) -> int:
-  """Trains in a process of its own, which frees all memory; returns its exit code.
+  """Trains in a separate process, which frees all memory; returns its exit code.
 
   Signals are passed on to it: it saves a checkpoint and ends.
   """

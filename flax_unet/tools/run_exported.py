@@ -3,8 +3,8 @@
     python -m flax_unet.tools.run_exported --model=model.jaxexport --images='photos/*.jpg' \
         --output=masks --format=color,overlay
 
-Finds images and writes masks like `main.py --mode=predict`, which can also cut images that are too
-large for one pass into tiles.
+Finds images and writes masks as `main.py --mode=predict` does, which can also tile images that are
+too large for one pass.
 """
 
 import pathlib

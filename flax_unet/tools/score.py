@@ -4,11 +4,11 @@
     python -m flax_unet.tools.score --predictions=DIR --labels=DIR --label_space=FILE.csv
 
 `--labels` is searched for `<city>_<sequence>_<frame>_gtFine_labelIds.png`, and `--predictions` for
-one `<city>_<sequence>_<frame>*.png` for each. Without such labels, files with equal names are
-paired, and `--label_suffix=_mask` gives what label names end with. Masks are PNG, TIFF or BMP files
+one `<city>_<sequence>_<frame>*.png` for each. Without such labels, files with the same name are
+paired, and `--label_suffix=_mask` gives the suffix of label names. Masks are PNG, TIFF or BMP files
 of equal size with label ids (with `--prediction_ids=train_ids`, predictions hold class indices and
 255), or with the colours of a classes file. Prints all scores, an audit of what else gets called
-mean IoU, and with `--claim=NUMBER` which of those definitions could give that number.
+mean IoU, and, with `--claim=NUMBER`, which of those definitions could have given that number.
 """
 
 import pathlib
@@ -31,9 +31,7 @@ _LABELS = flags.DEFINE_string("labels", None, "The folder of true masks, such as
 _INSTANCES = flags.DEFINE_string(
   "instances", None, "The folder of *_gtFine_instanceIds.png, for iIoU."
 )
-_LABEL_SUFFIX = flags.DEFINE_string(
-  "label_suffix", "", "What the names of labels end with, such as _mask."
-)
+_LABEL_SUFFIX = flags.DEFINE_string("label_suffix", "", "Suffix of the label names, such as _mask.")
 _LABEL_SPACE = flags.DEFINE_string(
   "label_space", "cityscapes_19", "The classes to score: a name such as cityscapes_19, or FILE.csv."
 )

@@ -35,10 +35,12 @@ _DISTRIBUTED = flags.DEFINE_bool(
   "distributed", False, "Join the other processes of a SLURM job or a TPU pod."
 )
 _COORDINATOR = flags.DEFINE_string(
-  "coordinator_address", None, "Elsewhere: HOST:PORT of the first process, such as node0:1234."
+  "coordinator_address",
+  None,
+  "On other clusters: HOST:PORT of the first process, such as node0:1234.",
 )
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "The number of processes, such as 2.")
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this process, from 0 on.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this process, starting at 0.")
 
 flags.adopt_module_key_flags(prediction_flags)
 

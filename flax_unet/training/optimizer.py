@@ -15,7 +15,7 @@ from flax_unet import errors, plugins
 from flax_unet.training import schedules
 
 _NO_OPTIMIZERS = ("lbfgs", "polyak_sgd")  # they need the loss value or a line search
-_NO_PREFIXES = ("_", "scale_by_")  # building blocks: `scale_by_rprop` would climb the gradient
+_NO_PREFIXES = ("_", "scale_by_")  # building blocks: `scale_by_rprop` would ascend the gradient
 
 
 def decayed(params: optax.Params) -> optax.Params:

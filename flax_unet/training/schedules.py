@@ -41,7 +41,7 @@ def make(config: ml_collections.ConfigDict, total_steps: int) -> optax.Schedule:
   if decay is one_cycle and schedule.warmup_steps:
     raise errors.UserError(
       f"config.schedule.warmup_steps = {schedule.warmup_steps} with a decay of one_cycle, which "
-      "has a warm-up of its own: use 0"
+      "has its own warm-up: use 0"
     )
   steps = total_steps - warmup_steps
   after = plugins.build(
@@ -104,12 +104,12 @@ def cosine_restarts(
 def steps(
   lr: float, steps: int, at: tuple[float, ...] = (0.6, 0.9), factor: float = 0.1
 ) -> optax.Schedule:
-  """A rate that is multiplied by `factor` at some steps.
+  """A rate that is multiplied by `factor` at given steps.
 
   Args:
     lr: the initial rate.
     steps: the length of the decay.
-    at: when, as shares of `steps`; numbers above 1 are steps.
+    at: when to do so, as fractions of `steps`; numbers above 1 are step numbers.
     factor: what the rate is multiplied by.
   """
   places = [round(place * steps) if place <= 1 else int(place) for place in at]
@@ -119,12 +119,12 @@ def steps(
 def one_cycle(
   lr: float, steps: int, rise: float = 0.3, start: float = 25.0, end: float = 1e4
 ) -> optax.Schedule:
-  """Half a cosine up to `lr` and one down (Smith and Topin 2018), as PyTorch's `OneCycleLR`.
+  """Half a cosine up to `lr` and one down (Smith and Topin 2018), as in PyTorch's `OneCycleLR`.
 
   Args:
     lr: the peak.
     steps: the length of the whole cycle.
-    rise: the share of the steps before the peak.
+    rise: the fraction of the steps before the peak.
     start: the first rate is `lr / start`.
     end: the last rate is the first rate divided by `end`.
   """

@@ -1,4 +1,4 @@
-"""The training state: all a run needs to resume, except its place in the data."""
+"""The training state: all that a run needs to resume, except its position in the data."""
 
 import functools
 import hashlib

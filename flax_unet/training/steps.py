@@ -100,7 +100,7 @@ class _AllOutputs:
     return main + self.aux_weight * sum(auxiliary) if auxiliary else main
 
   def mean_slopes(self, num_outputs: int) -> list[Any]:
-    """What the value of a mean changes by with its sums, but for the division by the weight."""
+    """The derivative of a mean with respect to its sums, without the division by the weight."""
     factors = (1.0, *(self.aux_weight,) * (num_outputs - 1))
     return [{"sum": jnp.array(factor), "weight": jnp.zeros(())} for factor in factors]
 

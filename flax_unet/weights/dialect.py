@@ -1,4 +1,4 @@
-"""What a dialect of weights is: PyTorch's names of tensors, and ours."""
+"""A dialect of weights maps PyTorch's tensor names to ours."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
@@ -71,7 +71,7 @@ class Dialect:
 
   Attributes:
     name: what messages call it.
-    tensors: all that files hold, but for counters of batches.
+    tensors: all that files hold, except for batch counters.
     network: `config.model_name` that it belongs to; empty: it is an encoder's.
     attributes: those that the network needs to compute the same.
     widths: attributes that the program has fixed, and so files to write need.

@@ -5,10 +5,10 @@
     up<i>.up, up<i>.conv.double_conv.{0,1,3,4}      upsample_<depth - i>, decoder_<depth - i>
     outc.conv                                       logits
 
-Both concatenate the skip first, and both pool, normalise and upsample alike, so the logits are
-equal but for rounding. The bilinear variant has no `up<i>.up`, and is `upsample="bilinear_aligned"`
-here. The public class has width 64 and depth 4; others are named in the same way. Versions before
-2021 have biases in front of the batch normalisations.
+Both concatenate the skip first, and both pool, normalise and upsample in the same way, so the
+logits are equal up to rounding. The bilinear variant has no `up<i>.up`, and is
+`upsample="bilinear_aligned"` here. The public class has width 64 and depth 4; other sizes use the
+same names. Versions before 2021 have biases in front of the batch normalisations.
 """
 
 from collections.abc import Collection, Iterator

@@ -5,7 +5,7 @@
     backbone.decoder.<i>.conv_block.convs.{0,1}.{conv,bn}                decoder_<i>
     {decode_head,auxiliary_head}.{convs.0.{conv,bn},conv_seg}            the same: conv, logits
 
-Other numbers of stages and other widths (`base_channels`) are named in the same way.
+Other numbers of stages and other widths (`base_channels`) use the same names.
 """
 
 from collections.abc import Collection, Iterator

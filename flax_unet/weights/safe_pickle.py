@@ -1,8 +1,8 @@
-"""A pickle reader for `torch.load` that runs nothing: it knows tensors, and makes inert objects.
+"""A pickle reader for `torch.load` that executes nothing: it reads tensors, not other objects.
 
-Published checkpoints carry their trainer's objects beside the weights, which PyTorch's own
-`weights_only=True` refuses as a whole. Here what is not a tensor becomes a `Placeholder`, whatever
-its class, and its class is not imported.
+Published checkpoints often hold objects of the training program besides the weights, and PyTorch's
+`weights_only=True` refuses such files as a whole. Here, anything that is not a tensor becomes a
+`Placeholder`, and its class is not imported.
 
     torch.load(path, pickle_module=safe_pickle, weights_only=False)
 """

@@ -3,7 +3,7 @@
 Its tensors, and our layers:
 
     encoder.<torchvision's names>
-    decoder.center.<n>.{0,1}                center: conv_<n + 1> (VGG alone)
+    decoder.center.<n>.{0,1}                center: conv_<n + 1> (VGG only)
     decoder.blocks.<i>.conv{1,2}.{0,1}      decoder_<i>: conv_1, conv_2
     segmentation_head.0                     logits
 """

@@ -1,6 +1,6 @@
 """PyTorch's files of weights: `.pth`, `.pt` and `.safetensors`.
 
-PyTorch and safetensors are needed for this alone, so they are imported where a file is opened.
+Only this module needs PyTorch and safetensors, so they are imported when a file is opened.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
   for name, array in arrays.items():
     if not np.isfinite(array).all():
       raise errors.UserError(
-        f"{path}: tensor '{name}' has values that are not finite: its training had failed"
+        f"{path}: tensor '{name}' has values that are not finite: its training diverged"
       )
   return arrays
 

@@ -217,11 +217,11 @@ _BEYOND = {
   "pages": (_tiff(np.zeros((3, 40, 50), np.uint8), photometric="minisblack"), "has 3 pages or "),
   "animation": (
     _encode_array(_NOISE, "WEBP", save_all=True, append_images=[Image.fromarray(255 - _NOISE)]),
-    "has 2 pages or frames; save each as a file of its own",
+    "has 2 pages or frames; save each as a separate file",
   ),
   "animated PNG": (
     _encode_array(_NOISE, "PNG", save_all=True, append_images=[Image.fromarray(255 - _NOISE)]),
-    "has 2 pages or frames; save each as a file of its own",
+    "has 2 pages or frames; save each as a separate file",
   ),
 }
 

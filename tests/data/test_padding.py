@@ -38,7 +38,7 @@ def test_a_picture_that_fits_stays_as_it_is():
 
 def test_image_and_label_must_be_of_one_size():
   op = op_spec.parse("resize_image(4, 4)|pad_to_multiple(4)", label_spaces.VOC_21)
-  with pytest.raises(UserError, match=r"example 'a': pad_to_multiple needs .* one size"):
+  with pytest.raises(UserError, match=r"example 'a': pad_to_multiple needs .* equal size"):
     op(_example(8, 8), np.random.default_rng(0))
 
 
@@ -74,5 +74,7 @@ def test_training_on_several_sizes_without_a_crop_is_refused():
   source = [_example(8, 8, "a"), _example(8, 9, "b")]
   op = op_spec.parse("label_map|flip_lr", label_spaces.get("3_classes"))
   batches = pipeline.train_batches(source, op, batch_size=4, seed=0)
-  with pytest.raises(UserError, match=r"one size, '.' is 8 x . pixels but '.' is 8 x . pixels"):
+  with pytest.raises(
+    UserError, match=r"the same size, '.' is 8 x . pixels but '.' is 8 x . pixels"
+  ):
     next(batches)

@@ -214,7 +214,7 @@ def test_pictures_of_two_sizes_in_a_training_batch_are_refused():
   source = _source(1) + _source(3, height=12)
   batches = pipeline.train_batches(source, _op("label_map"), batch_size=4, seed=0)
   with pytest.raises(
-    UserError, match=r"one size, 'picture_\d' is \d+ x 24 pixels but 'picture_\d'"
+    UserError, match=r"the same size, 'picture_\d' is \d+ x 24 pixels but 'picture_\d'"
   ):
     next(batches)
   batches.close()

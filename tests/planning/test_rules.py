@@ -107,7 +107,7 @@ def test_sampling_favours_classes_that_few_crops_hold():
   assert choice.settings == {} and "12%" in choice.reason
   alike = _situation(size=(512, 512))
   alike.facts.class_pixels[:, 1] = 100  # now every image holds both, and the cell has fewer pixels
-  assert "cell, is in 25%" in _choice("sampling", alike).reason
+  assert "cell, is in at least 25%" in _choice("sampling", alike).reason
   choice = _choice("sampling", _situation(size=(640, 640)))  # 8 %
   assert "|balanced_crop(256, 256, share=0.33)|" in choice.settings["input.pp"]
   assert "cell" in choice.reason and "8.0%" in choice.reason

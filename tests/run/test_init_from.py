@@ -93,7 +93,7 @@ def test_training_starts_from_them_and_only_once(tiny_config, tmp_path, caplog):
   assert loop.train(config, target) == 0
   (line,) = [text for text in caplog.messages if text.startswith("Starting from")]
   assert line.startswith(f"Starting from {source}: took ")
-  assert line.endswith("; dropped what does not fit: logits; starts at random: logits")
+  assert line.endswith("; dropped because they do not fit: logits; initialised randomly: logits")
 
   checkpoints = checkpoint.Checkpoints(target)
   run = experiment.open_data(parts.build(config))

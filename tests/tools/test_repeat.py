@@ -118,9 +118,9 @@ def test_a_signal_to_it_alone_stops_its_run_and_the_same_command_goes_on(tmp_pat
   process.send_signal(signal.SIGTERM)
   _, stderr = process.communicate(timeout=200)
   assert process.returncode == 128 + signal.SIGTERM, stderr
-  assert "To go on: python" in stderr.splitlines()[-1]
+  assert "To resume: python" in stderr.splitlines()[-1]
   assert "Stopped at step" in stderr
-  assert "To resume:" not in stderr  # the run's own command, which is not the study's
+  assert stderr.count("To resume:") == 1  # the study's command, and not that of its run
   assert not (study / "study.json").exists()
 
 

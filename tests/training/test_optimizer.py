@@ -236,7 +236,7 @@ def test_clipping_is_by_the_norm_over_all_parameters():
     ({"schedule.decay_type": "steps("}, r"config.schedule.decay_type = 'steps\(': give a name"),
     (
       {"schedule.decay_type": "one_cycle", "schedule.warmup_steps": 2},
-      "warmup_steps = 2 with a decay of one_cycle, which has a warm-up of its own: use 0",
+      "warmup_steps = 2 with a decay of one_cycle, which has its own warm-up: use 0",
     ),
     ({"schedule.decay_type": "poly"}, "config.schedule.decay_type 'poly'"),
     ({"schedule.warmup_steps": -1}, "warmup_steps = -1: it must be at least 0"),

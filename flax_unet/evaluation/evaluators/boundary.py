@@ -18,8 +18,8 @@ class Boundary(Evaluator):
   """Boundary IoU (Cheng et al. 2021) and boundary F-score (Csurka et al. 2013).
 
   Attributes:
-    width: width of the strip inside each outline, as a share of the image diagonal.
-    tolerance: the largest distance at which outlines match, as a share of the image diagonal.
+    width: width of the band inside each outline, as a fraction of the image diagonal.
+    tolerance: the largest distance at which outlines match, as a fraction of the image diagonal.
   """
 
   width: float = 0.02
@@ -29,7 +29,7 @@ class Boundary(Evaluator):
     Score(
       "mean_boundary_iou",
       "mean boundary IoU",
-      "mean over classes of the IoU of the strips along the inside of the outlines",
+      "mean over classes of the IoU of the bands just inside the outlines",
     ),
     Score(
       "mean_boundary_f",
@@ -38,7 +38,7 @@ class Boundary(Evaluator):
     ),
   )
   class_table: ClassVar = (
-    Score("boundary_iou", "boundary IoU", "IoU of the strips along the inside of the outlines"),
+    Score("boundary_iou", "boundary IoU", "IoU of the bands just inside the outlines"),
     Score("boundary_f", "boundary F", "F-score of the outlines, mean over images"),
   )
 

@@ -70,8 +70,8 @@ def _instances(found: Predicted, label_space: LabelSpace) -> np.ndarray:
   numbers = regions.instances(found.mask)
   if numbers.max() > np.iinfo(np.uint16).max:
     raise errors.UserError(
-      f"--format=instances: {numbers.max():,} connected parts, but 16 bits hold 65,535; "
-      "contours describe any number"
+      f"--format=instances: {numbers.max():,} connected components, but 16 bits hold 65,535; "
+      "use contours, which have no limit"
     )
   return numbers.astype(np.uint16)
 

@@ -1,4 +1,4 @@
-"""Regions of a predicted mask: its connected parts, and their outlines."""
+"""Regions of a predicted mask: its connected components, and their outlines."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from flax_unet.data.label_space import LabelSpace
 
 
 class Region(NamedTuple):
-  """A connected part of a class; pixels that share an edge are connected.
+  """A connected component of a class; pixels that share an edge are connected.
 
   Attributes:
     class_index: its class.

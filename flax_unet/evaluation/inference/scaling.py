@@ -2,7 +2,8 @@
 
 mmsegmentation scales images by `cv2.resize(..., INTER_LINEAR)` before it averages predictions over
 scales. OpenCV computes with weights of 11 bits and drops digits between the two directions, which
-moves one value in ten by a grey level. Networks notice. For 16 bits it computes with float32.
+changes one value in ten by a gray level, which is enough to change predictions. For 16 bits, it
+computes with float32.
 """
 
 import jax
@@ -59,7 +60,7 @@ def _taps(
 
   With `one=1` they are float32 instead.
 
-  Beyond the border OpenCV repeats rows, but takes the last column alone: the same but for rounding.
+  Beyond the border OpenCV repeats rows, but takes only the last column: the same up to rounding.
   """
   place = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
   below = np.floor(place).astype(np.int32)

@@ -168,8 +168,8 @@ def definitions(
     Row("official mean IoU", float(segmentation.mean_iou(total)), "counted over the whole split"),
     Row("F1 called IoU", float(f1), "mean of 2 TP / (2 TP + FP + FN)"),
     Row("micro IoU", micro_iou(total), "all classes' TP / (TP + FP + FN)"),
-    Row("per-picture IoU", float(per_picture), "over the classes in an image, then images"),
-    Row("per-picture, absent = 1", float(absent), "absent classes count as 1"),
+    Row("per-image IoU", float(per_picture), "over the classes in an image, then images"),
+    Row("per-image, absent = 1", float(absent), "absent classes count as 1"),
     Row("absent = 1, per split", float(per_split.mean()), "likewise, over the whole split"),
   ]
   rows += [
@@ -183,7 +183,7 @@ def definitions(
   ]
   if extra:
     void = void_counted_iou(total, extra["ignored"])
-    rows += [Row("void counted", void, "ignored pixels are a class of their own")]
+    rows += [Row("void counted", void, "ignored pixels are a separate class")]
     rows += [
       Row(f"at 1/{factor} resolution", value, "label and prediction shrunk first")
       for factor, value in _by_factor(extra, "reduced")

@@ -1,4 +1,4 @@
-"""Finds the images on which a class loses most: pixels that are missed, or falsely claimed."""
+"""Finds the images with the most mistakes of a class: false-negative and false-positive pixels."""
 
 import dataclasses
 from collections.abc import Sequence

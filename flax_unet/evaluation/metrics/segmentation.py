@@ -21,19 +21,23 @@ from flax_unet.evaluation.metrics.score import Score
 SCORES = (
   Score("mean_iou", "mean IoU", "mean over classes of TP / (TP + FP + FN)"),
   Score("category_iou", "category IoU", "mean IoU after merging the classes of each category"),
-  Score("iiou", "iIoU", "mean IoU in which every instance weighs the same; needs instance maps"),
+  Score(
+    "iiou", "iIoU", "mean IoU in which every instance has the same weight; needs instance maps"
+  ),
   Score("category_iiou", "category iIoU", "the same after merging the classes of each category"),
-  Score("pixel_accuracy", "pixel accuracy", "share of pixels that are predicted correctly"),
+  Score("pixel_accuracy", "pixel accuracy", "fraction of pixels that are predicted correctly"),
   Score("mean_accuracy", "mean accuracy", "mean over classes of TP / (TP + FN)"),
   Score("mean_f1", "mean F1", "mean over classes of 2 TP / (2 TP + FP + FN)"),
   Score("mean_dice", "mean Dice", "mean over classes of the Dice coefficient, which equals F1"),
   Score(
-    "frequency_weighted_iou", "frequency-weighted IoU", "mean IoU weighted by the classes' pixels"
+    "frequency_weighted_iou",
+    "frequency-weighted IoU",
+    "IoU weighted by the number of pixels of each class",
   ),
 )
 CLASS_SCORES = (
   Score("iou", "IoU", "TP / (TP + FP + FN)"),
-  Score("iiou", "iIoU", "IoU in which every instance weighs the same"),
+  Score("iiou", "iIoU", "IoU in which every instance has the same weight"),
   Score("f1", "F1", "2 TP / (2 TP + FP + FN)"),
   Score("precision", "precision", "TP / (TP + FP)"),
   Score("recall", "recall", "TP / (TP + FN)"),

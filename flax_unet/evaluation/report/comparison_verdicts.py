@@ -1,4 +1,4 @@
-"""Says in words what a comparison shows, and what images and seeds may explain."""
+"""Describes what a comparison shows, and what images and seeds may explain."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -59,7 +59,9 @@ def test_a_mask_of_too_many_parts_costs_only_its_instances(tmp_path):
     for path, mask in zip(names, (many, MASK), strict=True):
       writer.write(path, mask_files.Predicted(mask, mask))
   (failure,) = writer.failures
-  assert failure.startswith("a.png: --format=instances: 135,200 connected parts, but 16 bits hold")
+  assert failure.startswith(
+    "a.png: --format=instances: 135,200 connected components, but 16 bits hold"
+  )
   found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*"))
   assert found == ["instances/b.png", "train_ids/a.png", "train_ids/b.png"]
 

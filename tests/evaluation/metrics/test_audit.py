@@ -48,8 +48,8 @@ def test_every_definition_is_there_under_its_name(values):
     "official mean IoU",
     "F1 called IoU",
     "micro IoU",
-    "per-picture IoU",
-    "per-picture, absent = 1",
+    "per-image IoU",
+    "per-image, absent = 1",
     "absent = 1, per split",
     "per-batch mean, B = 2",
     "accuracy with true negatives",
@@ -105,9 +105,9 @@ def test_definitions_by_picture_and_batch(maps, values):
     ]
 
   by_picture = [scores(*pair) for pair in zip(labels, predictions, strict=True)]
-  assert values["per-picture IoU"] == pytest.approx(np.mean([np.nanmean(x) for x in by_picture]))
+  assert values["per-image IoU"] == pytest.approx(np.mean([np.nanmean(x) for x in by_picture]))
   filled = [np.nan_to_num(x, nan=1.0).mean() for x in by_picture]
-  assert values["per-picture, absent = 1"] == pytest.approx(np.mean(filled))
+  assert values["per-image, absent = 1"] == pytest.approx(np.mean(filled))
   batches = [np.nanmean(scores(labels[at : at + 2], predictions[at : at + 2])) for at in (0, 2, 4)]
   assert values["per-batch mean, B = 2"] == pytest.approx(np.mean(batches))
 

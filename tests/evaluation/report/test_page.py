@@ -237,7 +237,7 @@ def test_every_picture_can_be_decoded_at_its_size(run):
   mistakes = page.all("img", "mistakes")
   others = [e["attrs"]["alt"] for e in images if e not in mistakes]
   assert others == ["image", "label", "prediction", "errors"] * 3
-  of_class = "missed (orange) and falsely claimed (blue)"
+  of_class = "missed (orange) and falsely predicted (blue)"
   assert {e["attrs"]["alt"] for e in mistakes} == {"image", "label", "prediction", of_class}
   for element in images:
     header, _, content = element["attrs"]["src"].partition(",")
@@ -392,7 +392,7 @@ def test_the_worst_mistakes_of_a_class_are_those_of_its_matrices(run):
   claimed = total[:, index].sum() - total[index, index]
   assert summaries[0] == (
     f"{worst} IoU {scores['per_class'][worst]['iou']:.4f}, {missed:,} pixels missed, "
-    f"{claimed:,} falsely claimed"
+    f"{claimed:,} falsely predicted"
   )
   row = page.cells(page.all("tr", "mistakes")[1])[0]
   by_image = confusions[:, index].sum(1) + confusions[:, :, index].sum(1)
