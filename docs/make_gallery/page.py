@@ -20,7 +20,7 @@ Each network at its published size, with 19 classes and images of {height} x {wi
 as XLA counts them, are per image. Memory is what the compiled train step (AdamW, float32) needs on
 a device with one image. Times are for two images, one on each of two devices, on {hardware}:
 medians, jax {jax}, {date}. [Networks](networks.md) gives their sources, and compares scores at
-about equal size.
+about equal size. XLA has no fast 7x7 convolution of 4,096 channels on CPUs, which `fcn` needs.
 """
 _SCREENSHOTS = {
   "report": ("The report of a run", "The upper part of `report/index.html` in the run folder."),
