@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import functools
-import multiprocessing
 import os
 import pathlib
 import re
@@ -103,7 +102,7 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
   and exits with 130 or 143. Any other exception is a bug of ours and keeps its traceback. Whatever
   fails, the process is gone within seconds.
   """
-  signal.signal(signal.SIGTERM, _terminate)
+  signal.signal(signal.SIGTERM, functools.partial(_terminate, os.getpid()))
   if os.getcwd() not in sys.path:  # modules of the user's own, as with `python -m`
     sys.path.append(os.getcwd())
   try:
@@ -133,9 +132,9 @@ def run(main: Callable[[list[str]], int | None], **kwargs) -> NoReturn:
     raise
 
 
-def _terminate(signum: int, frame: types.FrameType | None) -> NoReturn:
+def _terminate(main_process: int, signum: int, frame: types.FrameType | None) -> NoReturn:
   del frame
-  if multiprocessing.parent_process() is not None:  # a process forked by a pool
+  if os.getpid() != main_process:  # forked by a pool, and inherited this handler
     os._exit(128 + signum)
   raise _Terminated
 
